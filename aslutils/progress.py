@@ -1,0 +1,44 @@
+"""One progress bar for all long work: shown here, and told to whoever started this process.
+
+When the environment names a file in ASLUTILS_PROGRESS, each bar also keeps its current line there, so that
+`run_all.sh` can show how far a notebook is while papermill runs it.
+"""
+
+import os
+import time
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+
+class ProgressBar(tqdm):
+    """A tqdm bar that also keeps its line in the file that ASLUTILS_PROGRESS names."""
+
+    def __init__(self, *arguments, **options):
+        self._file = os.environ.get("ASLUTILS_PROGRESS", "")
+        self._told = 0.0
+        super().__init__(*arguments, **options)
+
+    def update(self, n=1):
+        shown = super().update(n)
+        if self._file and (time.monotonic() - self._told > 0.5 or self.n == self.total):
+            self._told = time.monotonic()
+            Path(self._file).write_text(self.line(), encoding="utf-8")
+        return shown
+
+    def line(self) -> str:
+        """The bar in words: what, how far, rate, time left and the figures beside it."""
+        state = self.format_dict
+        rate = state["rate"] or (state["n"] / state["elapsed"] if state["elapsed"] else 0)
+        parts = [f"{self.desc.rstrip(': ')}: {state['n']:,}/{state['total'] or 0:,} {state['unit'].strip()}"]
+        if rate:
+            parts.append(f"{rate:,.1f}/s")
+            parts.append(f"{self.format_interval(max(0, (state['total'] or 0) - state['n']) / rate)} left")
+        if state["postfix"]:
+            parts.append(str(state["postfix"]))
+        return ", ".join(parts)
+
+
+def progress(iterable=None, *, total=None, what: str, unit: str, **options) -> ProgressBar:
+    """A bar over `iterable`, or one moved by `.update(n)`; `what` says what is being done, `unit` what is counted."""
+    return ProgressBar(iterable, total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=0.5, **options)
