@@ -1,0 +1,136 @@
+"""The decoder: two pre-norm transformer layers that spell the phrase from the encoder's frames.
+
+The same `forward` serves teacher forcing (all steps at once) and decoding (one step with a `Cache`).
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from aslutils.model.config import ModelConfig
+from aslutils.text import PAD, VOCABULARY
+
+POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60
+
+
+def position_table(dim: int, rows: int = POSITION_ROWS) -> torch.Tensor:
+    """Sinusoidal positions (rows, dim): halves [sin | cos], spacing log(10000) / (dim / 2 - 1), row PAD all 0."""
+    half = dim // 2
+    frequency = torch.exp(torch.arange(half).float() * -(math.log(10000.0) / (half - 1)))
+    angles = torch.outer(torch.arange(rows).float(), frequency)
+    table = torch.cat([angles.sin(), angles.cos()], dim=1)
+    table[PAD] = 0
+    return table
+
+
+class Attention(nn.Module):
+    """Multi-head attention with biases; dropout on the weights."""
+
+    def __init__(self, dim: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query, self.key, self.value, self.output = (nn.Linear(dim, dim) for _ in range(4))
+
+    def split(self, x):
+        """(B, S, D) -> (B, H, S, D/H)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, x, key, value, mask=None, causal=False):
+        """x (B, S, D) looks at key and value (B, H, N, D/H); mask bool, True where it may look."""
+        x = F.scaled_dot_product_attention(self.split(self.query(x)), key, value, attn_mask=mask, is_causal=causal,
+                                           dropout_p=self.dropout if self.training else 0.0)
+        return self.output(x.transpose(1, 2).flatten(2))
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention to the frames, feed-forward; each pre-norm with a residual."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        dim = config.dim
+        self.self_attention = Attention(dim, config.decoder_heads, config.decoder_attention_dropout)
+        self.self_attention_norm = nn.LayerNorm(dim)
+        self.cross_attention = Attention(dim, config.decoder_heads, config.decoder_attention_dropout)
+        self.cross_attention_norm = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, config.decoder_ffn)
+        self.linear2 = nn.Linear(config.decoder_ffn, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def memory(self, encoded):
+        """Keys and values (B, H, T, D/H) of the encoded frames, the same for every step."""
+        attention = self.cross_attention
+        return attention.split(attention.key(encoded)), attention.split(attention.value(encoded))
+
+    def forward(self, x, memory, mask, past=None):
+        """x (B, S, D), memory from `memory()`, mask bool (B, 1, 1, T), past: earlier steps' keys and values.
+
+        Returns x and the keys and values of all steps so far.
+        """
+        attention, y = self.self_attention, self.self_attention_norm(x)
+        key, value = attention.split(attention.key(y)), attention.split(attention.value(y))
+        if past is not None:
+            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
+        x = x + self.dropout(attention(y, key, value, causal=past is None))
+        x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), *memory, mask=mask))
+        y = self.dropout(F.relu(self.linear1(self.norm(x))))
+        return x + self.dropout(self.linear2(y)), (key, value)
+
+
+class Cache:
+    """What a decoder keeps between steps: each layer's keys and values, the frames' ones, the count of tokens so far."""
+
+    def __init__(self, memory, mask):
+        self.memory, self.mask = memory, mask
+        self.past = [None] * len(memory)
+        self.count = None
+
+    def reorder(self, rows):
+        """Take the sequences `rows` (int (B',)): what beam search does after each step."""
+        self.memory = [tuple(x[rows] for x in pair) for pair in self.memory]
+        self.past = [tuple(x[rows] for x in pair) for pair in self.past]
+        self.mask, self.count = self.mask[rows], self.count[rows]
+
+
+class Decoder(nn.Module):
+    """Token embedding and positions, the layers, a final LayerNorm and the projection to the vocabulary."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, config.dim, padding_idx=PAD)
+        self.register_buffer("positions", position_table(config.dim), persistent=False)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+        self.norm = nn.LayerNorm(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.apply(_initialise)
+        self.head = nn.Linear(config.dim, VOCABULARY, bias=False)
+
+    def start(self, encoded, mask) -> Cache:
+        """A cache for decoding the encoded frames (B, T, D); mask bool (B, T)."""
+        return Cache([layer.memory(encoded) for layer in self.layers], mask[:, None, None])
+
+    def embed(self, tokens, count=None):
+        """Embedded tokens (B, S) -> (B, S, D) and the count of non-PAD tokens up to the last; `count` is the earlier one's."""
+        counted = (tokens != PAD).long()
+        total = counted.cumsum(dim=1) + (0 if count is None else count[:, None])
+        rows = PAD + total * counted                                            # PAD tokens take row PAD, which is 0
+        x = self.embedding(tokens) * math.sqrt(self.embedding.embedding_dim) + self.positions[rows]
+        return self.dropout(x), total[:, -1]
+
+    def forward(self, tokens, cache: Cache):
+        """Logits (B, S, V) after each of `tokens` (B, S); an empty cache takes any S, a used one goes on with S = 1."""
+        x, cache.count = self.embed(tokens, cache.count)
+        for index, layer in enumerate(self.layers):
+            x, cache.past[index] = layer(x, cache.memory[index], cache.mask, cache.past[index])
+        return self.head(self.norm(x))
+
+
+def _initialise(module):
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)
+    if isinstance(module, nn.Embedding):
+        nn.init.zeros_(module.weight[module.padding_idx])

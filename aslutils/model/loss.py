@@ -1,0 +1,110 @@
+"""Teacher forcing and the training loss of both rounds."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as distributed
+from torch.nn import functional as F
+
+from aslutils.model.masked import processes, sum_over_processes
+from aslutils.model.network import BLANK
+from aslutils.text import CHARACTERS, EOS, MASK, SOS
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The loss; the defaults are the published ones."""
+
+    mask_probability: float = 0.2    # a decoder input becomes MASK with this probability
+    backward_weight: float = 0.4     # share of the backward decoder in the cross entropy
+    confidence_weight: float = 0.02  # share of the confidence head in the whole
+    ctc_weight: float = 0.0          # an auxiliary CTC loss on the encoder, added; 0: no such head
+    ignore_pad: bool = False         # True: only real characters and EOS are targets; False: all positions, as published
+
+    def __post_init__(self):
+        for name in ("mask_probability", "backward_weight", "confidence_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
+        if self.ctc_weight < 0:
+            raise ValueError(f"ctc_weight is {self.ctc_weight}; it must not be negative")
+
+
+def label_lengths(tokens):
+    """Characters and EOS of each token row (B, S) -> int (B,)."""
+    return (tokens == EOS).int().argmax(dim=1) + 1
+
+
+def reverse(tokens):
+    """The backward decoder's labels: characters in reverse, EOS, then 0 (the space, as published); (B, S) -> (B, S)."""
+    characters = label_lengths(tokens)[:, None] - 1                             # (B, 1)
+    step = torch.arange(tokens.shape[1], device=tokens.device)[None]
+    reversed_tokens = tokens.gather(1, (characters - 1 - step).clamp(min=0))
+    reversed_tokens = reversed_tokens.masked_fill(step > characters, 0)
+    return reversed_tokens.masked_fill(step == characters, EOS)
+
+
+def decoder_inputs(labels, mask_probability: float):
+    """Labels (B, S) as a decoder's inputs: some replaced by MASK, shifted right behind SOS."""
+    if mask_probability:
+        masked = torch.rand(labels.shape, device=labels.device) < mask_probability
+        labels = labels.masked_fill(masked, MASK)
+    return torch.cat([torch.full_like(labels[:, :1], SOS), labels[:, :-1]], dim=1)
+
+
+def cross_entropy(logits, labels, counted):
+    """Mean cross entropy over the positions that `counted` bool (B, S) names, over all processes together."""
+    losses = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+    return _mean((losses * counted).sum(), counted.sum())
+
+
+def _mean(total, count):
+    """total / count of all processes, times their number: data-parallel training averages the gradients again."""
+    with torch.no_grad():
+        count = sum_over_processes(count.float())
+    return total / count.clamp(min=1) * processes()
+
+
+def _longest(lengths):
+    """The longest label of all processes' batches."""
+    longest = lengths.max()
+    if processes() > 1:
+        distributed.all_reduce(longest, distributed.ReduceOp.MAX)
+    return longest
+
+
+def ctc_loss(logits, lengths, tokens):
+    """Mean over sequences of the CTC loss a character; logits (B, T, 60), blank last; impossible alignments count 0."""
+    characters = label_lengths(tokens) - 1
+    losses = F.ctc_loss(logits.float().log_softmax(dim=-1).transpose(0, 1), tokens.clamp(max=len(CHARACTERS) - 1),
+                        lengths, characters, blank=BLANK, reduction="none", zero_infinity=True)
+    losses = losses / characters.clamp(min=1)
+    return _mean(losses.sum(), torch.ones_like(losses).sum())
+
+
+def compute_loss(model, batch: dict, config: LossConfig) -> dict:
+    """All parts of the loss of one batch, as tensors; `loss` is the one to minimise.
+
+    model: the network, or accelerate's wrapping of it; batch: frames (B, T, L, C), lengths (B,), tokens (B, S), score (B,).
+    """
+    tokens = batch["tokens"]
+    lengths = label_lengths(tokens)
+    step = torch.arange(tokens.shape[1], device=tokens.device)[None]
+    backward_labels = reverse(tokens)
+    outputs = model(batch["frames"], batch["lengths"], decoder_inputs(tokens, config.mask_probability),
+                    decoder_inputs(backward_labels, config.mask_probability))
+    own = step < lengths[:, None]
+    parts = {"forward": cross_entropy(outputs["forward"], tokens, own if config.ignore_pad else torch.ones_like(own))}
+    loss = parts["forward"]
+    if "backward" in outputs:
+        counted = own if config.ignore_pad else (step < _longest(lengths)).expand_as(own)
+        parts["backward"] = cross_entropy(outputs["backward"], backward_labels, counted)
+        loss = (1 - config.backward_weight) * loss + config.backward_weight * parts["backward"]
+    if "confidence" in outputs:
+        losses = F.binary_cross_entropy_with_logits(outputs["confidence"].float(), batch["score"], reduction="none")
+        parts["confidence"] = _mean(losses.sum(), torch.ones_like(losses).sum())
+        loss = (1 - config.confidence_weight) * loss + config.confidence_weight * parts["confidence"]
+    if "ctc" in outputs:
+        parts["ctc"] = ctc_loss(outputs["ctc"], batch["lengths"], tokens)
+        loss = loss + config.ctc_weight * parts["ctc"]
+    return {"loss": loss, **parts}
+

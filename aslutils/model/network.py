@@ -1,0 +1,92 @@
+"""The network: stems, Squeezeformer encoder, decoder, and the heads that only training uses."""
+
+import torch
+from torch import nn
+
+from aslutils.landmarks import COORDINATES, LANDMARKS
+from aslutils.model.config import ModelConfig
+from aslutils.model.decoder import Decoder
+from aslutils.model.masked import frame_mask
+from aslutils.model.squeezeformer import Squeezeformer
+from aslutils.model.stem import LandmarkStem
+from aslutils.preprocess import MAX_FRAMES
+from aslutils.text import CHARACTERS, EOS, SOS, STEPS
+
+BLANK = len(CHARACTERS)            # the CTC head's blank: its classes are the 59 characters and this
+
+
+class Network(nn.Module):
+    """Fingerspelling landmarks to text.
+
+    frames: float (B, T, L, C), standardised, 0 where not seen, T at most 384; lengths: int (B,), real frames, 1..T.
+    What lies behind a sequence's length never changes its result.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.stem = LandmarkStem(config)
+        self.encoder = Squeezeformer(config)
+        self.decoder = Decoder(config)
+        self.backward_decoder = Decoder(config) if config.backward_decoder else None
+        self.confidence = nn.Linear(config.dim, 1) if config.confidence else None
+        self.ctc = nn.Linear(config.dim, BLANK + 1) if config.ctc else None
+
+    def encode(self, frames, lengths):
+        """Encoded frames (B, T, D), 0 at and after each sequence's length, and the mask of real frames bool (B, T)."""
+        self._check(frames, lengths)
+        mask = frame_mask(lengths, frames.shape[1])
+        frames = frames * mask[..., None, None]
+        return self.encoder(self.stem(frames, mask), mask), mask
+
+    def forward(self, frames, lengths, tokens, backward_tokens=None):
+        """Everything that the loss needs, in one pass.
+
+        tokens, backward_tokens: int (B, S), the decoders' inputs, from SOS on. Returns a dict: `forward` (B, S, V),
+        and where the network has the heads `backward` (B, S, V), `confidence` logits (B,), `ctc` (B, T, 60).
+        """
+        encoded, mask = self.encode(frames, lengths)
+        outputs = {"forward": self.decoder(tokens, self.decoder.start(encoded, mask))}
+        if self.backward_decoder is not None and backward_tokens is not None:
+            outputs["backward"] = self.backward_decoder(backward_tokens, self.backward_decoder.start(encoded, mask))
+        if self.confidence is not None:
+            outputs["confidence"] = self.confidence_logit(encoded)
+        if self.ctc is not None:
+            outputs["ctc"] = self.ctc(encoded)
+        return outputs
+
+    def confidence_logit(self, encoded):
+        """Confidence logits (B,) from the first encoded frame."""
+        return self.confidence(encoded[:, 0]).squeeze(-1)
+
+    @torch.no_grad()
+    def greedy(self, frames, lengths, steps: int = STEPS):
+        """Decode each sequence by its likeliest token at each step.
+
+        Returns tokens int (B, S), S at most `steps`, EOS from each sequence's end on, and confidence logits (B,) or None.
+        """
+        encoded, mask = self.encode(frames, lengths)
+        cache = self.decoder.start(encoded, mask)
+        token = torch.full((len(frames), 1), SOS, device=frames.device)
+        ended = torch.zeros(len(frames), dtype=torch.bool, device=frames.device)
+        tokens = []
+        for _ in range(steps):
+            token = self.decoder(token, cache).argmax(dim=-1)                   # (B, 1)
+            token = token.masked_fill(ended[:, None], EOS)
+            tokens.append(token)
+            ended = ended | (token[:, 0] == EOS)
+            if ended.all():
+                break
+        confidence = None if self.confidence is None else self.confidence_logit(encoded)
+        return torch.cat(tokens, dim=1), confidence
+
+    def _check(self, frames, lengths):
+        if frames.ndim != 4 or frames.shape[2:] != (len(LANDMARKS), len(COORDINATES)):
+            raise ValueError(f"frames have the shape {tuple(frames.shape)}; expected "
+                             f"(sequences, frames, {len(LANDMARKS)}, {len(COORDINATES)})")
+        if frames.shape[1] > MAX_FRAMES:
+            raise ValueError(f"{frames.shape[1]} frames; the network reads at most {MAX_FRAMES}: "
+                             "resample longer sequences first (aslutils.preprocess.resample)")
+        if lengths.device.type == "cpu" and len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= frames.shape[1]:
+            raise ValueError(f"lengths {lengths.tolist()} must lie in 1..{frames.shape[1]}; "
+                             "a recording without frames has nothing to encode (it gets the dummy phrase)")
