@@ -1,0 +1,326 @@
+"""Competition files or published arrays -> the landmark store, once: `python -m aslutils.prepare DATA STORE`.
+
+Each input file becomes one part, written by whichever process is free and renamed into place when it is whole; the parts
+are then joined in corpus order. So a preparation that is cut off goes on with the next file when it is started again, and ends
+with the same bytes, however many processes (or machines, `--dask`) worked on it.
+"""
+
+import argparse
+import errno
+import fcntl
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as compute
+
+from aslutils.files import atomic, read_json, write_json, write_table
+from aslutils.landmarks import HANDS
+from aslutils.preprocess import as_frames, statistics
+from aslutils.progress import progress
+from aslutils.sources import DataError, Source, find_kind, read_corpus, sequences
+from aslutils.store import (
+    DTYPES,
+    FRAMES,
+    HEADER,
+    REMEDY,
+    SKIPPED,
+    STATISTICS,
+    VERSION,
+    WIDTH,
+    Store,
+    StoreError,
+    read_header,
+    seal,
+)
+
+__all__ = ["DataError", "find_kind", "prepare"]
+
+PARTS, PLAN, LOCK = "parts", "plan.json", ".lock"
+DEFAULT_WORKERS = 4                               # at most, so that memory stays under 1.5 GB; a user may ask for more
+COUNTS = ["start", "frames", "hand_frames"]
+FILE_SIZE = 64 << 20                              # bytes of input that make one more process worth its start
+
+
+def prepare(data, store, *, dtype="float16", workers=None, dask=None, rebuild=False) -> Store:
+    """Turn a folder of landmark files into a landmark store and open it; a finished store of the same input is just opened.
+
+    data: folder of competition files or published arrays (aslutils.sources says how they lie); store: folder to write; dtype:
+    "float16" (its rounding is far below MediaPipe's jitter) or "float32"; workers: processes, by default one for each core, at
+    most 4, fewer for little data; dask: address of a dask scheduler whose workers see both folders, instead of processes
+    here; rebuild: make the store anew, whatever is in it.
+
+    Sequences that cannot be used are counted, and listed with the reason in `skipped.csv`. Raises DataError for input that
+    cannot be read at all, naming every such file after the others are done; StoreError when the store holds something else
+    or is being written by another preparation; OSError when there is no space left, after which a second call goes on.
+    """
+    store = Path(store)
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}, expected {' or '.join(map(repr, DTYPES))}")
+    table, sources, fingerprint = read_corpus(data)
+    plan = {"fingerprint": fingerprint, "dtype": dtype, "version": VERSION}
+    if rebuild or not _is_finished(store, plan):
+        store.mkdir(parents=True, exist_ok=True)
+        with _locked(store):
+            if rebuild:
+                _clear(store)
+            if not _is_finished(store, plan):
+                tasks = _begin(store, plan, sources)
+                _convert_all(tasks, workers, dask)
+                _merge(store, tasks, table, plan, find_kind(data))
+    opened = Store(store)
+    print(_summary(opened), flush=True)
+    return opened
+
+
+@dataclass(frozen=True)
+class Task:
+    """One source to turn into one part: `<part>.frames`, rows of 390, and `<part>.parquet`, one row a sequence, written last."""
+
+    source: Source
+    part: Path
+    dtype: str
+
+    @property
+    def frames(self) -> Path:
+        return self.part.with_suffix(".frames")
+
+    @property
+    def table(self) -> Path:
+        return self.part.with_suffix(".parquet")
+
+
+def convert(task: Task) -> int | DataError:
+    """Write a task's part; how many sequences it went through, or the error that says why its file cannot be read."""
+    rows = dict(zip(task.source.sequence_ids, task.source.rows))
+    records, written = {}, 0
+    try:
+        with atomic(task.frames) as temporary, open(temporary, "wb") as file:
+            for sequence_id, values in sequences(task.source):
+                row = rows[sequence_id]
+                if isinstance(values, str):
+                    records[row] = {"row": row, "reason": values}
+                    continue
+                known = statistics(as_frames(_tame(values)))
+                file.write(_stored(values, task.dtype))
+                records[row] = {"row": row, "reason": "", "start": written, "frames": len(values),
+                                "hand_frames": int((~np.isnan(values[:, HANDS])).any(1).sum()),
+                                **dict(zip(STATISTICS, known.ravel().tolist()))}
+                written += len(values)
+    except DataError as error:
+        return error
+    table = pd.DataFrame(list(records.values()), columns=["row", "reason", *COUNTS, *STATISTICS]).fillna(dict.fromkeys(COUNTS, 0))
+    with atomic(task.table) as temporary:
+        table.astype(dict.fromkeys(["row", *COUNTS], "int64")).to_parquet(temporary, index=False)
+    return len(records)
+
+
+def _tame(values: np.ndarray) -> np.ndarray:
+    """`values` with what float16 cannot hold (infinite, absurdly large) turned to NaN, in place: such a point was not seen."""
+    wild = np.abs(values) > np.finfo(np.float16).max
+    if wild.any():
+        values[wild] = np.nan
+    return values
+
+
+def _stored(values: np.ndarray, dtype: str) -> np.ndarray:
+    values = np.ascontiguousarray(values)
+    if dtype == "float32":
+        return values
+    return compute.cast(pa.array(values.ravel()), pa.float16()).to_numpy()      # three times as fast as numpy's astype
+
+
+def _is_finished(store: Path, plan: dict) -> bool:
+    """Whether `store` is whole and made from this input. Raises StoreError when it is broken or holds something else."""
+    if not (store / HEADER).exists():
+        return False
+    header = read_header(store)
+    if header["source"]["fingerprint"] != plan["fingerprint"]:
+        raise StoreError(f"the store {store} was made from other data (or the data has changed since); "
+                         f"name another folder, or {REMEDY.format(path=store)}")
+    if header["dtype"] != plan["dtype"]:
+        raise StoreError(f"the store {store} holds {header['dtype']}, not {plan['dtype']}; {REMEDY.format(path=store)}")
+    return True
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """Hold the store for this process; the system lets go of it even when the process is killed."""
+    with open(store / LOCK, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise StoreError(f"another preparation (process {file.read().strip() or 'unknown'}) is writing {store}; "
+                             "wait until it has finished, or name another store") from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _clear(store: Path) -> None:
+    for name in (HEADER, FRAMES, SKIPPED, "table.parquet"):                       # the header first: unfinished from here on
+        (store / name).unlink(missing_ok=True)
+    shutil.rmtree(store / PARTS, ignore_errors=True)
+
+
+def _begin(store: Path, plan: dict, sources: list[Source]) -> list[Task]:
+    """The tasks of this preparation; parts of another plan, and what a killed process left half-written, are removed."""
+    parts = store / PARTS
+    if parts.is_dir() and (not (parts / PLAN).exists() or read_json(parts / PLAN) != plan):
+        shutil.rmtree(parts)
+    if not parts.is_dir():
+        (store / FRAMES).unlink(missing_ok=True)
+    write_json(parts / PLAN, plan)
+    for half in [*store.glob(".*.part"), *parts.glob(".*.part")]:
+        half.unlink()
+    return [Task(source, parts / f"{number:05d}", plan["dtype"]) for number, source in enumerate(sources) if source.rows]
+
+
+def _convert_all(tasks: list[Task], workers: int | None, dask: str | None) -> None:
+    todo = [task for task in tasks if not task.table.exists()]
+    if workers is None:
+        size = sum(task.source.size for task in todo if task.source.kind == "competition")
+        workers = min(len(os.sched_getaffinity(0)), DEFAULT_WORKERS, 1 + size // FILE_SIZE)
+    sequences_done = sum(len(task.source.rows) for task in tasks) - sum(len(task.source.rows) for task in todo)
+    failures = []
+    with _executor(workers, len(todo), dask) as executor, progress(
+            total=sum(len(task.source.rows) for task in tasks), initial=sequences_done, what="prepare", unit="sequences") as bar:
+        for result in _results(executor, todo):
+            if isinstance(result, DataError):
+                failures.append(str(result))
+            else:
+                bar.update(result)
+    if failures:
+        raise DataError("\n".join([f"{len(failures)} of {len(tasks)} files cannot be read (the others are kept):", *failures]))
+
+
+def _results(executor: Executor | None, tasks: list[Task]) -> Iterator[int | DataError]:
+    """What `convert` says of each task, as they finish; without an executor here, one after the other."""
+    if executor is None:
+        yield from map(convert, tasks)
+        return
+    try:
+        for future in as_completed([executor.submit(convert, task) for task in tasks]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError("a preparing process was killed, probably for want of memory; start again with fewer workers: "
+                           "it goes on with the files that are not done") from error
+
+
+@contextmanager
+def _executor(workers: int, tasks: int, dask: str | None) -> Iterator[Executor | None]:
+    if dask:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise RuntimeError(f"--dask {dask} needs dask.distributed: pip install distributed") from error
+        with Client(dask, timeout="30s") as client:
+            yield client.get_executor(pure=False)
+    elif workers > 1 and tasks > 1:
+        pool = ProcessPoolExecutor(min(workers, tasks), multiprocessing.get_context("spawn"), _end_with_parent)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+    else:
+        yield None
+
+
+def _end_with_parent() -> None:
+    """Let a worker process end when its parent is killed; without this it would wait for work forever."""
+    parent = multiprocessing.parent_process()
+
+    def watch():
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _merge(store: Path, tasks: list[Task], table: pd.DataFrame, plan: dict, kind: str) -> None:
+    """Join the parts in corpus order. A part is removed once its frames are joined, so the disk holds them only once."""
+    parts = [pd.read_parquet(task.table) for task in tasks]
+    start = 0
+    with _space_for(store / FRAMES), open(store / FRAMES, "ab") as frames:
+        for task, part in zip(tasks, parts):
+            _append(frames, task, start, int(part["frames"].sum()))
+            part["start"] += start
+            start += int(part["frames"].sum())
+    found = pd.concat(parts, ignore_index=True).set_index("row")
+    table.loc[found.index, "reason"] = found["reason"]
+    kept = table.join(found.drop(columns="reason"))[table["reason"] == ""].reset_index(drop=True)
+    skipped = table.loc[table["reason"] != "", ["file_id", "sequence_id", "phrase", "is_sup", "reason"]]
+    write_table(store / SKIPPED, skipped)
+    if kept.empty:
+        raise DataError(f"no sequence of this data can be used; {store / SKIPPED} says why, "
+                        f"the first: {skipped['reason'].iloc[0] if len(skipped) else 'the CSV file is empty'}")
+    seal(store, kept.astype(dict.fromkeys(COUNTS, "int64")), plan["dtype"],
+         {"kind": kind, "files": len(tasks), "skipped": len(skipped), "fingerprint": plan["fingerprint"]})
+    shutil.rmtree(store / PARTS)
+
+
+def _append(frames, task: Task, start: int, count: int) -> None:
+    """Put a part's `count` frames at frame `start`, then remove it; nothing to do where a cut-off merge got past it."""
+    frame_bytes = WIDTH * np.dtype(task.dtype).itemsize
+    if task.frames.exists():
+        if task.frames.stat().st_size != count * frame_bytes:
+            raise StoreError(f"{task.frames} is cut short; remove the folder {task.frames.parent} and prepare again")
+        frames.truncate(start * frame_bytes)
+        with open(task.frames, "rb") as part:
+            shutil.copyfileobj(part, frames, 16 << 20)
+        frames.flush()
+        os.fsync(frames.fileno())
+        task.frames.unlink()
+    elif frames.seek(0, os.SEEK_END) < (start + count) * frame_bytes:
+        raise StoreError(f"{task.frames} is gone; remove the folder {task.frames.parent} and prepare again")
+
+
+@contextmanager
+def _space_for(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OSError(error.errno,
+                          f"no space left while writing {path}; free some and start again, nothing was lost") from error
+        raise
+
+
+def _summary(store: Store) -> str:
+    sup = int(store.table["is_sup"].sum())
+    skipped = store.header["source"]["skipped"]
+    return (f"{store.path}: {len(store) - sup:,} training and {sup:,} supplemental sequences, {store.header['frames']:,} frames "
+            f"in {store.array.nbytes / 1e9:.2f} GB of {store.header['dtype']}, from {store.header['source']['kind']} files; "
+            f"{skipped:,} skipped" + (f", listed in {store.path / SKIPPED}" if skipped else ""))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m aslutils.prepare", description=__doc__.partition("\n")[0])
+    parser.add_argument("data", help="folder of competition files or of the published preprocessed arrays")
+    parser.add_argument("store", help="folder to write the landmark store to")
+    parser.add_argument("--dtype", default="float16", choices=DTYPES, help="how frames are kept (default: float16)")
+    parser.add_argument("--workers", type=int, help=f"processes (default: one for each core, at most {DEFAULT_WORKERS})")
+    parser.add_argument("--dask", metavar="tcp://HOST:PORT", help="run on this dask cluster, whose workers see both folders")
+    parser.add_argument("--rebuild", action="store_true", help="make the store anew, whatever is in it")
+    options = parser.parse_args()
+    try:
+        prepare(options.data, options.store, dtype=options.dtype, workers=options.workers, dask=options.dask,
+                rebuild=options.rebuild)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise SystemExit(f"prepare: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""What a preparation reads: competition files or the published preprocessed arrays, found, listed and streamed.
+
+Either comes as one folder:
+
+- competition: `train.csv`, `train_landmarks/*.parquet` and, if wanted, `supplemental_metadata.csv`,
+  `supplemental_landmarks/*.parquet`;
+- npy: `<file_id>/<sequence_id>.npy`, float32 (frames, 390), in the folder itself or up to two folders down, and `train.csv`
+  in the folder, beside the arrays or in the folder above. The published supplemental set is found as a sub-folder, or as a
+  neighbour whose name says "supp", with `supplemental_metadata.csv` in any of those places.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from aslutils.landmarks import COLUMNS
+from aslutils.text import unknown_characters
+
+TRAIN, SUPPLEMENTAL = "train.csv", "supplemental_metadata.csv"
+BATCH = 4096                                      # frames decoded at a time: what a file costs in memory, about 20 MB
+REQUIRED = ["file_id", "sequence_id", "participant_id", "phrase"]
+
+
+class DataError(ValueError):
+    """Input that cannot be read; the message names the file and says what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One unit of work: a parquet file, or a folder of arrays, and which of its sequences are wanted.
+
+    name: what messages call it; path: where it lies; kind: "competition" or "npy"; size: bytes (parquet) or entries
+    (npy), None when it is absent; rows: the corpus rows it holds; sequence_ids: those rows' sequences.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    size: int | None
+    rows: list[int] = field(repr=False)
+    sequence_ids: list[int] = field(repr=False)
+
+
+def find_kind(data) -> str:
+    """Which layout `data` has: "competition" or "npy". Raises DataError when it is neither, saying what was looked for."""
+    data = Path(data)
+    if not data.is_dir():
+        raise DataError(f"there is no folder {data}; name the folder that holds {TRAIN}")
+    if any((data / "train_landmarks").glob("*.parquet")):
+        if not (data / TRAIN).is_file():
+            raise DataError(f"{data} has train_landmarks but no {TRAIN}; put the competition's {TRAIN} beside it")
+        return "competition"
+    if _array_folders(data):
+        if _find_table(data, TRAIN) is None:
+            raise DataError(f"{data} holds preprocessed arrays but no {TRAIN}; put the competition's {TRAIN} into it")
+        return "npy"
+    inside = ", ".join(sorted(entry.name for entry in data.iterdir())[:8]) or "nothing"
+    raise DataError(f"{data} holds neither the competition's files ({TRAIN}, train_landmarks/*.parquet) nor the published "
+                    f"preprocessed ones (<file_id>/<sequence_id>.npy beside {TRAIN}); it holds {inside}")
+
+
+def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
+    """Everything `data` names, before any landmark is read.
+
+    Returns the table of all rows of both CSV files, training rows first, with file_id, sequence_id, participant_id, phrase,
+    is_sup and reason ("" or why the sequence cannot be used); the sources in corpus order; and a fingerprint of the input (the
+    CSV files' bytes, the landmark files' names and sizes). Raises DataError.
+    """
+    data = Path(data)
+    kind = find_kind(data)
+    tables = [(data / name if kind == "competition" else _find_table(data, name), is_sup)
+              for name, is_sup in ((TRAIN, False), (SUPPLEMENTAL, True))]
+    tables = [(path, is_sup) for path, is_sup in tables if path is not None and path.is_file()]
+    table = pd.concat([_read_table(path, is_sup) for path, is_sup in tables], ignore_index=True)
+    sources = _competition_sources(data, table) if kind == "competition" else _npy_sources(data, table)
+    digest = hashlib.sha256()
+    for path, _ in tables:
+        digest.update(path.read_bytes())
+    digest.update(repr([(source.name, source.size) for source in sources]).encode())
+    return table.drop(columns="path"), sources, digest.hexdigest()[:32]
+
+
+def sequences(source: Source) -> Iterator[tuple[int, np.ndarray | str]]:
+    """The wanted sequences of a source, one at a time: (sequence_id, float32 (T, 390) with NaN), or (sequence_id, why not).
+
+    Raises DataError when the whole file cannot be read.
+    """
+    reader = _parquet_sequences if source.kind == "competition" else _npy_sequences
+    return reader(source)
+
+
+def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
+    """One CSV file with the reason why a row cannot be used, "" where it can."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)          # "1234" and "null" are phrases like any other
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}; download it again") from error
+    missing = [column for column in REQUIRED if column not in table]
+    if missing:
+        raise DataError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
+    for column in REQUIRED[:3]:
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        wrong = table.loc[numbers.isna(), column]
+        if len(wrong):
+            raise DataError(f"{path}, line {wrong.index[0] + 2}: {column} is {wrong.iloc[0]!r}, expected a whole number")
+        table[column] = numbers.astype("int64")
+    table["is_sup"] = is_sup
+    table["path"] = table["path"] if "path" in table else ""
+    table["reason"] = [_phrase_fault(phrase) for phrase in table["phrase"]]
+    twice = table["sequence_id"].duplicated()
+    table.loc[twice, "reason"] = f"its sequence_id stands twice in {path.name}; the first row is kept"
+    return table[["path", *REQUIRED, "is_sup", "reason"]]
+
+
+def _phrase_fault(phrase: str) -> str:
+    if not phrase.strip():
+        return "empty phrase"
+    unknown = unknown_characters(phrase)
+    return f"the phrase {phrase!r} holds {unknown!r}, not among the 59 characters" if unknown else ""
+
+
+def _competition_sources(data: Path, table: pd.DataFrame) -> list[Source]:
+    folder = np.where(table["is_sup"], "supplemental_landmarks/", "train_landmarks/")
+    name = table["path"].where(table["path"] != "", folder + table["file_id"].astype(str) + ".parquet")
+    return _group(table, name, "competition", lambda name: data / name, lambda path: path.stat().st_size)
+
+
+def _npy_sources(data: Path, table: pd.DataFrame) -> list[Source]:
+    folders = _array_folders(data)
+    found = {entry.name: entry for folder in reversed(folders) for entry in folder.iterdir() if entry.name.isdigit()}
+    return _group(table, table["file_id"].astype(str), "npy", lambda name: found.get(name, data / name),
+                  lambda path: sum(1 for _ in path.iterdir()))
+
+
+def _group(table, names, kind, locate, size) -> list[Source]:
+    """One source for each distinct name, in order of first appearance; the rows of absent ones get their reason."""
+    sources = []
+    for name, rows in table.groupby(np.asarray(names), sort=False).indices.items():
+        path = locate(name)
+        if not path.exists():
+            reason = table["reason"].to_numpy()
+            reason[rows] = np.where(reason[rows] == "", f"its file {name} is absent", reason[rows])
+            table["reason"] = reason
+            sources.append(Source(name, path, kind, None, [], []))
+            continue
+        wanted = rows[table["reason"].to_numpy()[rows] == ""]
+        sources.append(Source(name, path, kind, size(path), wanted.tolist(), table["sequence_id"].to_numpy()[wanted].tolist()))
+    return sources
+
+
+def _array_folders(data: Path) -> list[Path]:
+    """The folders that hold `<file_id>/<sequence_id>.npy`: `data`, two levels below it, and neighbours named "supp...".."""
+    def below(folder):
+        return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.isdigit()]
+
+    def holds_arrays(folder):
+        first = next((entry for entry in folder.iterdir() if entry.name.isdigit() and entry.is_dir()), None)
+        return first is not None and any(first.glob("*.npy"))
+
+    here = [data, *below(data)]
+    here += [inner for folder in here[1:] for inner in below(folder)]
+    found = [folder for folder in here if holds_arrays(folder)]
+    if found:
+        neighbours = [folder for folder in below(data.resolve().parent)
+                      if "supp" in folder.name and folder != data.resolve()]
+        found += [folder for neighbour in neighbours for folder in (neighbour, *below(neighbour))
+                  if holds_arrays(folder) and folder not in found]
+    return found
+
+
+def _find_table(data: Path, name: str) -> Path | None:
+    arrays = _array_folders(data)
+    places = [data, *arrays, *(folder.parent for folder in arrays), data.resolve().parent]
+    return next((place / name for place in places if (place / name).is_file()), None)
+
+
+def _parquet_sequences(source: Source):
+    """Sequences of a competition file: 390 of its 1,629 columns, some thousand frames at a time, whatever its row groups."""
+    wanted, finished = set(source.sequence_ids), set()
+    current, pieces = None, []
+    for ids, values in _parquet_batches(source):
+        edges = np.flatnonzero(np.diff(ids)) + 1
+        for start, stop in zip([0, *edges], [*edges, len(ids)]):
+            if ids[start] != current:
+                if pieces:
+                    yield current, np.concatenate(pieces)
+                finished.add(current)
+                current, pieces = int(ids[start]), []
+                if current in wanted and current in finished:
+                    yield current, f"its frames are scattered over {source.name}"
+            if current in wanted and current not in finished:
+                pieces.append(values[start:stop])
+    if pieces:
+        yield current, np.concatenate(pieces)
+    for sequence_id in source.sequence_ids:
+        if sequence_id not in finished and sequence_id != current:
+            yield sequence_id, f"not in {source.name}"
+
+
+def _parquet_batches(source: Source):
+    """(sequence ids int64 (n,), values float32 (n, 390)) of successive stretches of frames."""
+    advice = "it is cut short or damaged: download it again, or leave its rows out of the CSV file"
+    try:
+        file = parquet.ParquetFile(source.path, memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{source.name} is not readable as parquet ({error}); {advice}") from error
+    columns, present = ["sequence_id", *COLUMNS], set(file.schema_arrow.names)
+    lacking = [column for column in columns if column not in present]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise DataError(f"{source.name} lacks the column {lacking[0]}{more}; is this the asl-fingerspelling data?")
+    with file:
+        batches = file.iter_batches(BATCH, columns=columns, use_threads=False)
+        while True:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"{source.name} could not be decoded ({error}); {advice}") from error
+            if batch is None:
+                return
+            yield _as_array(batch)
+
+
+def _as_array(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    columns = np.empty((len(COLUMNS), len(batch)), np.float32)
+    for position, name in enumerate(COLUMNS):
+        columns[position] = batch.column(name).to_numpy(zero_copy_only=False)      # null becomes NaN
+    return batch.column("sequence_id").to_numpy().astype(np.int64), np.ascontiguousarray(columns.T)
+
+
+def _npy_sequences(source: Source):
+    for sequence_id in source.sequence_ids:
+        path = source.path / f"{sequence_id}.npy"
+        try:
+            values = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            yield sequence_id, f"{source.name}/{path.name} is absent"
+        except (ValueError, EOFError) as error:
+            yield sequence_id, f"{source.name}/{path.name} is not readable ({error})"
+        else:
+            if values.ndim != 2 or values.shape[1] != len(COLUMNS) or values.dtype.kind != "f":
+                yield sequence_id, (f"{source.name}/{path.name} holds {values.dtype} {values.shape}, "
+                                    f"expected float32 (frames, {len(COLUMNS)})")
+            elif not len(values):
+                yield sequence_id, f"{source.name}/{path.name} holds no frame"
+            else:
+                yield sequence_id, values.astype(np.float32, copy=False)
