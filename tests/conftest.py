@@ -1,8 +1,10 @@
 """What every test may ask for."""
 
+import os
 from pathlib import Path
 
 import pytest
+from kaggle_server import KaggleServer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,3 +16,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared beside the project: real recordings and golden numbers are not tested")
     return folder
+
+
+@pytest.fixture
+def kaggle_server(tmp_path, monkeypatch):
+    """A stand-in Kaggle that the real client talks to in this test, and no way out: dead HTTPS proxy, temporary home."""
+    for name in [name for name in os.environ if name.startswith("KAGGLE_") or name.lower() == "no_proxy"]:
+        monkeypatch.delenv(name)
+    with KaggleServer().running() as server:
+        for name, value in server.environment(tmp_path / "home").items():
+            monkeypatch.setenv(name, value)
+        yield server

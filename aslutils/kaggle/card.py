@@ -1,0 +1,74 @@
+"""The model card: what a stranger needs to know of an exported model, as the README.md of its data set."""
+
+from pathlib import Path
+
+from aslutils.files import write_text
+
+MEASURES = {"score": "(N - D) / N by the competition's rule", "scored_on": "score measured on", "megabytes": "size, MB",
+            "latency_ms": "mean time a sequence, ms (CPU, one thread)", "latency_ms_95": "slowest 5 % take longer than, ms"}
+
+CARD = """\
+# {title}
+
+Reads American Sign Language fingerspelling: MediaPipe Holistic landmarks of a phone video in, the spelled phrase out. The
+network is the winning solution of Google's ASL Fingerspelling Recognition competition (two rounds, Squeezeformer encoder,
+transformer decoder), trained anew and exported to one TFLite file with built-in operations only.
+
+## Measured
+
+{measures}
+
+## How to use the file
+
+```python
+{usage}
+```
+
+In the competition: `submission.zip` of `model.tflite` and `inference_args.json` is a valid submission. With the kit:
+`aslutils.recognizer`.
+
+## How it was trained
+
+{parameters}
+
+## Limits
+
+A recording of fewer than 15 frames, one with nothing to see, or one that the model is not sure of is answered with the phrase
+`2 a-e -aroe`. Phrases longer than 32 characters are cut. Trained on adult signers' selfie videos; other cameras, signers and
+languages were not measured.
+
+License: {license}.
+"""
+
+USAGE = """\
+import json
+import numpy as np, pandas as pd
+from ai_edge_litert.interpreter import Interpreter        # pip install ai-edge-litert
+
+columns = json.load(open("inference_args.json"))["selected_columns"]
+frames = pd.read_parquet("recording.parquet", columns=columns).to_numpy(np.float32)     # (frames, 390), NaN where unseen
+reader = Interpreter("model.tflite").get_signature_runner("serving_default")
+characters = " !#$%&'()*+,-./0123456789:;=?@[_abcdefghijklmnopqrstuvwxyz~"
+steps = reader(inputs=frames)["outputs"].argmax(1)
+print("".join(characters[step] for step in steps if step < len(characters)))"""
+
+
+def write_model_card(folder, facts: dict) -> Path:
+    """Write `README.md` into `folder` from what was measured.
+
+    facts: `score` (0..1), `scored_on` (words), `megabytes`, `latency_ms`, `latency_ms_95`, `parameters` (dict), and if wanted
+    `title` and `license`; any further fact becomes a line of the table. Raises KeyError naming the facts that are missing.
+    """
+    missing = [name for name in (*MEASURES, "parameters") if name not in facts]
+    if missing:
+        raise KeyError(f"the model card lacks {', '.join(missing)}: run the scorer first, its report holds them")
+    further = {name: name.replace("_", " ") for name in facts if name not in (*MEASURES, "parameters", "title", "license")}
+    text = CARD.format(title=facts.get("title", "ASL fingerspelling, TFLite"), license=facts.get("license", "apache-2.0"),
+                       measures=_table({words: facts[name] for name, words in {**MEASURES, **further}.items()}),
+                       usage=USAGE, parameters=_table(facts["parameters"]))
+    return write_text(Path(folder) / "README.md", text)
+
+
+def _table(values: dict) -> str:
+    rows = [f"| {name} | {f'{value:.4g}' if isinstance(value, float) else value} |" for name, value in values.items()]
+    return "\n".join(["| | |", "|---|---|", *rows])

@@ -1,0 +1,162 @@
+"""The official kaggle client, run as a command: its words read, its exit codes not believed, its secrets kept.
+
+The client (2.2) ends with 0 when a push, a creation or every single upload failed, so its output is read too; and whatever it
+says passes through `scrub`, so that no key reaches a log, a notebook or an error.
+"""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+FAILURES = re.compile(r"(?:creation|push) error\b|^Upload unsuccessful|not valid (?:dataset|competition|kernel|model) sources",
+                      re.MULTILINE)
+BAR = re.compile(r"^.*?\d+%\|.*$", re.MULTILINE)                 # the client's own progress bars
+TOKEN_PAGE = "https://www.kaggle.com/settings/api"
+
+
+class KaggleError(RuntimeError):
+    """Kaggle or its client refused; the message holds the client's own words, without secrets.
+
+    kind: "credentials" (none, or refused), "rules" (the competition's are not accepted), "server" (Kaggle is not well or out of
+    reach: worth trying again later) or "refused" (anything else).
+    """
+
+    def __init__(self, message: str, kind: str = "refused"):
+        super().__init__(message)
+        self.kind = kind
+
+
+def run_client(*arguments: str, echo: bool = False) -> str:
+    """Run `kaggle <arguments>` and return what it said, scrubbed.
+
+    echo: show its words as they come (uploads and downloads have bars).
+    Raises KaggleError when it failed, whatever its exit code.
+    """
+    # -P keeps the folder that this runs in off the path: aslutils/kaggle must not stand in for the client
+    command = [sys.executable, "-P", "-m", "kaggle", "-W", *map(str, arguments)]
+    environment = {**os.environ, **_kaggle_secrets()}
+    hidden = secrets()
+    words = []
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, encoding="utf-8", errors="replace") as client:
+        for line in client.stdout:                               # universal newlines: a bar's \r ends a line as well
+            line = scrub(line, hidden)
+            words.append(line)
+            if echo:
+                print(line.rstrip("\n"), end="\r" if BAR.match(line) else "\n", file=sys.stderr, flush=True)
+    said = BAR.sub("", "".join(words)).strip()
+    if client.returncode or FAILURES.search(said):
+        raise _error(arguments, said)
+    return said
+
+
+def _error(arguments, said: str) -> KaggleError:
+    """The KaggleError for a failed call: what happened, what to do, the client's own words."""
+    if "No module named kaggle" in said:
+        return KaggleError(f"the kaggle client is not installed: {sys.executable} -m pip install 'kaggle>=2.2.4,<2.3' six")
+    asked = f"kaggle {' '.join(map(str, arguments[:2]))}"
+    if "Authentication required" in said or re.search(r"\b401\b|Unauthenticated|Unauthorized", said):
+        return KaggleError(_credentials_advice(asked), "credentials")
+    lines = said.splitlines() or ["(it said nothing)"]
+    words = "\n".join(lines[-15:])
+    if re.search(r"\brules\b", said) or (arguments[0] == "competitions" and re.search(r"\b403\b|Forbidden|denied", said)):
+        return KaggleError(f"{asked}: Kaggle refuses until you accept the competition's rules: open https://www.kaggle.com/"
+                           f"competitions/asl-fingerspelling/rules, log in, click \"I Understand and Accept\", then start this "
+                           f"again. Its client said:\n{words}", "rules")
+    if re.search(r"\b(?:5\d\d|429)\b.* Error|Max retries exceeded|Connection (?:refused|aborted)|ConnectionError|Read timed out",
+                 said):
+        return KaggleError(f"{asked}: Kaggle does not answer well just now; start this again later, what is done stays done. Its "
+                           f"client said:\n{words}", "server")
+    return KaggleError(f"{asked} failed; the client's own words:\n{words}")
+
+
+def _credentials_advice(asked: str) -> str:
+    if secrets():
+        return (f"{asked}: Kaggle refused the credentials that it was given: expired or revoked. Make a new token at "
+                f"{TOKEN_PAGE} and put it in the place of the old one")
+    return (f"{asked}: no Kaggle credentials. Make a token at {TOKEN_PAGE} and put it in the variable KAGGLE_API_TOKEN or the "
+            "file ~/.kaggle/access_token; in a Kaggle notebook: Add-ons, Secrets, one named KAGGLE_API_TOKEN, and internet on")
+
+
+def scrub(text: str, hidden=None) -> str:
+    """`text` with every secret, also in the form in which it travels, replaced by ***; hidden: the secrets, else all known."""
+    for secret in sorted(secrets() if hidden is None else hidden, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def secrets() -> set[str]:
+    """Every credential that the client could be using here: keys, tokens and their Basic form."""
+    found, names = set(), {os.environ.get("KAGGLE_USERNAME", "")}
+    for values in (os.environ, _kaggle_secrets()):
+        for variable in ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_API_V1_TOKEN"):
+            value = values.get(variable, "")
+            found |= {value, _text(value)}
+    for folder in _config_folders():
+        found |= {_text(folder / "access_token"), _text(folder / "access_token.txt")}
+        for file in ("kaggle.json", "credentials.json"):
+            stored = _json(folder / file)
+            names.add(stored.get("username", ""))
+            found |= {str(stored.get(key, "")) for key in ("key", "access_token", "refresh_token")}
+    found.discard("")
+    return found | {base64.b64encode(f"{name}:{key}".encode()).decode() for name in names if name for key in found}
+
+
+def username() -> str:
+    """The Kaggle name that the credentials here belong to; "" when there are none or they do not say."""
+    stored = (_json(folder / "kaggle.json").get("username", "") for folder in _config_folders())
+    name = os.environ.get("KAGGLE_USERNAME") or _kaggle_secrets().get("KAGGLE_USERNAME") or next(filter(None, stored), "")
+    if name or not secrets():
+        return name
+    told = re.search(r"^- username: (.+)$", run_client("config", "view"), re.MULTILINE)
+    return told.group(1).strip() if told and told.group(1).strip() != "None" else ""
+
+
+def _config_folders() -> list[Path]:
+    named = os.environ.get("KAGGLE_CONFIG_DIR")
+    home = Path.home()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
+    return [*([Path(named)] if named else []), home / ".kaggle", config]
+
+
+def _text(path) -> str:
+    """A small file's text; "" when there is none or the value is no path at all (a token may stand in its place)."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() if path and Path(path).is_file() else ""
+    except (OSError, ValueError):                                # a token as a path: too long a name
+        return ""
+
+
+def _json(path) -> dict:
+    try:
+        value = json.loads(_text(path) or "{}")
+    except json.JSONDecodeError:                                 # the client will say what is wrong with its own file
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _kaggle_secrets() -> dict[str, str]:
+    """Credentials kept as a Kaggle notebook's Secrets (Add-ons, Secrets); {} elsewhere, or when the variables are already set."""
+    if not os.environ.get("KAGGLE_KERNEL_RUN_TYPE") or os.environ.get("KAGGLE_API_TOKEN") or os.environ.get("KAGGLE_KEY"):
+        return {}
+    return _vault()
+
+
+@lru_cache(maxsize=1)
+def _vault() -> dict[str, str]:
+    try:
+        from kaggle_secrets import UserSecretsClient  # only Kaggle's image has it
+    except ImportError:
+        return {}
+    kept, vault = {}, UserSecretsClient()
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"):
+        try:
+            kept[name] = vault.get_secret(name)
+        except Exception:                                        # noqa: BLE001 - no such secret, or no internet: its own kinds of error
+            continue
+    return kept

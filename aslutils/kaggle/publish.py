@@ -1,0 +1,132 @@
+"""A folder becomes a Kaggle data set: its metadata, its card, its first version and every later one."""
+
+import json
+import re
+import shlex
+import time
+from pathlib import Path
+
+from aslutils.files import read_json, write_json
+from aslutils.kaggle.client import KaggleError, run_client, username
+
+METADATA = "dataset-metadata.json"
+NOBODY = "insert-your-kaggle-name"       # owner in the metadata as long as nobody's name is known
+LICENCES = ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0",
+            "CC-BY-ND-4.0", "CC-BY-NC-ND-4.0", "CC-BY-3.0-IGO", "CC-BY-NC-SA-3.0-IGO", "apache-2.0", "GPL-2.0", "GPL-3.0",
+            "LGPL-3.0", "AGPL-3.0", "FDL-1.3", "ODbL-1.0", "DbCL-1.0", "ODC-BY-1.0", "PDDL", "CDLA-Permissive-1.0",
+            "CDLA-Sharing-1.0", "US-Government-Works", "EU-ODP-Legal-Notice", "copyright-authors", "other", "unknown")
+
+
+def write_dataset_metadata(folder, *, title: str, slug: str, user: str = "", license: str = "apache-2.0",
+                           description: str = "") -> Path:
+    """Write `dataset-metadata.json` into `folder`, so that `kaggle datasets create|version -p folder` works by hand too.
+
+    title: 6..50 characters; slug: the data set's address, 6..50 of a-z, 0-9 and single '-'; user: its owner's Kaggle name, ""
+    for whoever the credentials here belong to; license: one of Kaggle's names (`LICENCES`).
+    Raises ValueError for a value that Kaggle would refuse.
+    """
+    user = user or username() or NOBODY
+    if not 6 <= len(title) <= 50:
+        raise ValueError(f"title {title!r} has {len(title)} characters; Kaggle takes 6 to 50")
+    if not 6 <= len(slug) <= 50 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug):
+        raise ValueError(f"slug {slug!r}: Kaggle takes 6 to 50 characters a-z, 0-9 and single '-' between them, such as "
+                         f"{_as_slug(slug)!r}")
+    if not re.fullmatch(r"[a-z0-9]+([_-][a-z0-9]+)*", user):
+        raise ValueError(f"user {user!r} is no Kaggle name; it is what stands in the address of your profile, kaggle.com/<name>")
+    if license not in LICENCES:
+        near = [name for name in LICENCES if name.lower() == license.lower()]
+        raise ValueError(f"license {license!r} is none that Kaggle knows; " +
+                         (f"write {near[0]!r}" if near else f"take one of {', '.join(LICENCES)}"))
+    return write_json(Path(folder) / METADATA, {"title": title, "id": f"{user}/{slug}", "licenses": [{"name": license}],
+                                                "description": description})
+
+
+def _as_slug(text: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:50].strip("-")
+    return slug if len(slug) >= 6 else f"asl-{slug}".strip("-").ljust(6, "0")
+
+
+def publish_commands(folder, *, message: str = "New version") -> str:
+    """The shell commands that do by hand what `publish` does: the first upload, a later one, looking whether it is ready."""
+    reference, place = _reference(folder, anybody=True), shlex.quote(str(folder))
+    commands = [f"kaggle datasets create -p {place} --dir-mode zip            # the first time (-u: public)",
+                f"kaggle datasets version -p {place} --dir-mode zip -m {shlex.quote(message)}   # afterwards",
+                f"kaggle datasets status {reference}"]
+    if reference.startswith(f"{NOBODY}/"):
+        metadata = shlex.quote(str(Path(folder) / METADATA))
+        commands.insert(0, f"sed -i 's/{NOBODY}/YOUR_KAGGLE_NAME/' {metadata}   # your name, once")
+    return "\n".join(commands)
+
+
+def publish(folder, *, message: str = "New version", public: bool = False, minutes: float = 30, poll: float = 10) -> str:
+    """Upload `folder` as the data set that its metadata names, and return its address once Kaggle says that it is ready.
+
+    The first time it is created (private, unless `public`), afterwards it gets a version with `message`. Started again after a
+    cut or a refusal it goes on with the bytes that Kaggle lacks. minutes: how long to wait for Kaggle; poll: seconds between
+    looks. Raises KaggleError with the client's own words.
+    """
+    folder = Path(folder)
+    reference = _reference(folder)
+    before = _status(reference)
+    upload = ["create", *(["--public"] if public else [])] if before is None else ["version", "-m", message]
+    try:
+        said = run_client("datasets", *upload, "-p", folder, "--dir-mode", "zip", echo=True)
+    except KaggleError as error:
+        raise KaggleError(f"{error}\n{_what_now(str(error), reference)}", error.kind) from None
+    address = re.search(r"https?://\S+", said)
+    _wait(reference, (before or {}).get("current_version_number") or 0, minutes, poll)
+    return address.group(0).rstrip(".") if address else f"https://www.kaggle.com/datasets/{reference}"
+
+
+def _what_now(said: str, reference: str) -> str:
+    """What to do about a refused upload."""
+    if "already in use" in said:
+        return f"The title or the address {reference} is taken: give the data set another title and slug."
+    if "Upload unsuccessful" in said:
+        return f"What {reference} now holds at Kaggle lacks those files. Start the upload again: it becomes the next version."
+    return "Start it again: the upload goes on where it stopped."
+
+
+def _reference(folder, anybody=False) -> str:
+    """`owner/slug` of the data set that `folder` is to become."""
+    metadata = Path(folder) / METADATA
+    if not metadata.is_file():
+        raise FileNotFoundError(f"{metadata} is missing; write it with write_dataset_metadata")
+    reference = read_json(metadata)["id"]
+    if reference.startswith(f"{NOBODY}/") and not anybody:
+        owner = username()
+        if not owner:
+            raise KaggleError(f"{metadata} names no owner: put your Kaggle name in the place of {NOBODY}", "credentials")
+        reference = reference.replace(NOBODY, owner)
+        write_json(metadata, {**read_json(metadata), "id": reference})
+    return reference
+
+
+def _status(reference: str) -> dict | None:
+    """What Kaggle says of a data set, `status` and `current_version_number`; None when it does not know (or not show) it."""
+    try:
+        return json.loads(run_client("datasets", "status", reference, "--format", "json").splitlines()[-1])
+    except KaggleError as error:
+        if error.kind in ("credentials", "server"):
+            raise
+        return None                                              # 403 or 404, as the client itself reads it: free to be created
+
+
+def _wait(reference: str, version: int, minutes: float, poll: float) -> None:
+    """Wait until Kaggle has a version newer than `version`, ready."""
+    deadline = time.monotonic() + 60 * minutes
+    page = f"https://www.kaggle.com/datasets/{reference}"
+    told = None
+    while True:
+        status = _status(reference) or {"status": "unknown yet", "current_version_number": 0}
+        if status["status"] == "ready" and (status["current_version_number"] or 0) > version:
+            return
+        if status["status"] in ("failed", "deleted"):
+            raise KaggleError(f"Kaggle took the files but says of {reference}: {status['status']}; see {page}")
+        if status["status"] != told:
+            told = status["status"]
+            print(f"uploaded; Kaggle works on {reference} ({told.replace('_', ' ')})", flush=True)
+        if time.monotonic() > deadline:
+            raise KaggleError(f"{reference} is uploaded, but after {minutes:g} minutes Kaggle still says {told}; see {page}",
+                              "server")
+        time.sleep(poll)

@@ -1,0 +1,129 @@
+"""The folder of a run, and what an earlier kernel's output gives to the next one."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from aslutils.kaggle import adopt, earlier_outputs, run_folder
+from aslutils.kaggle.place import KIT
+from aslutils.store import HEADER
+
+
+@pytest.fixture
+def root(monkeypatch, tmp_path):
+    for folder in ("input", "working"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
+    monkeypatch.setenv("ASLUTILS_KAGGLE_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def output(root, kernel, **contents):
+    """An attached kernel's output, read-only, that holds `winning/` with these files ("round2__seed1": {"name": text})."""
+    run = root / "input" / kernel / "winning"
+    for folder, members in contents.items():
+        where = run / folder.replace("__", "/")
+        where.mkdir(parents=True)
+        for name, text in members.items():
+            (where / name).write_text(text)
+            (where / name).chmod(0o444)
+        where.chmod(0o555)
+    return run
+
+
+def test_a_run_lives_in_working_on_kaggle_and_in_datamount_at_home(root, monkeypatch):
+    assert run_folder("winning") == root / "working" / "winning"
+    monkeypatch.setenv("ASLUTILS_KAGGLE_ROOT", str(root / "nowhere"))
+    assert run_folder("winning") == KIT / "datamount" / "winning"
+    assert adopt("winning") == [] and earlier_outputs("winning") == []
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "/tmp", None])
+def test_a_run_name_that_is_no_folder_name_is_refused(name):
+    with pytest.raises(ValueError, match="no name for a folder"):
+        run_folder(name)
+
+
+@pytest.mark.parametrize("layout", ["asl-winning-03-seed1", "notebooks/signer/asl-winning-03-seed1"])
+def test_an_earlier_output_is_found_in_both_layouts_and_can_be_gone_on_in(root, layout):
+    earlier = output(root, layout, round2__seed1={"resume.pt": "weights", "history.csv": "epoch\n0\n"})
+    assert earlier_outputs("winning") == [earlier] and earlier_outputs("another") == []
+    assert adopt("winning") == [f"round2/seed1: copied from {earlier}/round2/seed1"]
+    copied = root / "working" / "winning" / "round2" / "seed1" / "resume.pt"
+    assert copied.read_text() == "weights"
+    assert os.stat(copied).st_mode & 0o200 and os.stat(copied.parent).st_mode & 0o200     # writable, unlike its source
+    (copied.parent / "checkpoint.pt").write_text("more")
+
+
+def test_folds_of_kernels_side_by_side_come_together(root):
+    for fold in range(4):
+        output(root, f"fold{fold}-kernel", **{f"round1__fold{fold}": {"checkpoint.pt": str(fold)}})
+    assert len(adopt("winning")) == 4
+    folder = root / "working" / "winning" / "round1"
+    assert [(folder / f"fold{fold}" / "checkpoint.pt").read_text() for fold in range(4)] == list("0123")
+
+
+def test_of_two_outputs_the_one_that_came_further_wins(root):
+    output(root, "session-1", round2__seed1={"resume.pt": "old", "history.csv": "epoch\n0\n1\n"})
+    output(root, "session-2", round2__seed1={"resume.pt": "new", "history.csv": "epoch\n0\n1\n2\n"})
+    output(root, "a-stray", round2__seed1={"resume.pt": "older", "history.csv": "epoch\n0\n"})
+    adopt("winning")
+    assert (root / "working/winning/round2/seed1/resume.pt").read_text() == "new"
+
+
+def test_a_finished_training_wins_over_one_that_is_under_way(root):
+    output(root, "done", round2__seed1={"checkpoint.pt": "finished"})
+    output(root, "later-but-cut", round2__seed1={"resume.pt": "x", "history.csv": "epoch\n0\n"})
+    adopt("winning")
+    assert (root / "working/winning/round2/seed1/checkpoint.pt").exists()
+
+
+def test_what_the_run_already_holds_stays(root):
+    output(root, "session-1", round2__seed1={"history.csv": "epoch\n0\n"})
+    mine = root / "working/winning/round2/seed1"
+    mine.mkdir(parents=True)
+    (mine / "history.csv").write_text("mine")
+    assert adopt("winning") == []
+    assert (mine / "history.csv").read_text() == "mine"
+
+
+def test_a_complete_store_is_read_in_place_and_its_link_ends_with_the_process(root):
+    store = output(root, "prepare", store={HEADER: "{}", "frames": "15 GB"}) / "store"
+    program = ("from aslutils.kaggle import adopt, run_folder; print(adopt('winning')); "
+               "link = run_folder('winning') / 'store'; print(link.is_symlink(), (link / 'frames').read_text())")
+    said = subprocess.run([sys.executable, "-c", program], cwd=KIT, capture_output=True, text=True, check=True).stdout
+    assert f"read in place from {store}" in said and "True 15 GB" in said
+    assert not os.path.lexists(root / "working/winning/store")                # Kaggle would save those 15 GB again
+    assert (store / "frames").read_text() == "15 GB"
+
+
+def test_a_store_cut_off_is_copied_to_go_on_in(root):
+    output(root, "prepare", store={"frames": "half"})
+    adopt("winning")
+    copied = root / "working/winning/store"
+    assert not copied.is_symlink() and (copied / "frames").read_text() == "half"
+
+
+def test_copies_that_do_not_fit_are_refused_before_anything_is_copied(root, monkeypatch):
+    output(root, "session-1", round2__seed1={"resume.pt": "weights"})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=3))
+    with pytest.raises(OSError, match="attach only the outputs that this stage needs"):
+        adopt("winning")
+    assert not (root / "working/winning/round2").exists()
+
+
+def test_a_copy_cut_off_leaves_nothing_that_looks_whole(root, monkeypatch):
+    output(root, "session-1", round2__seed1={"a.pt": "weights", "b.pt": "weights"})
+    real, copied = __import__("shutil").copyfile, []
+
+    def full(source, target):
+        if copied:
+            raise OSError(28, "No space left on device")
+        copied.append(real(source, target))
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(OSError):
+        adopt("winning")
+    assert list((root / "working/winning/round2").iterdir()) == []
