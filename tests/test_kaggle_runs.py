@@ -1,5 +1,6 @@
 """The folder of a run, and what an earlier kernel's output gives to the next one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aslutils.kaggle import adopt, earlier_outputs, run_folder
+from aslutils.kaggle import adopt, earlier_outputs, end_session, run_folder
 from aslutils.kaggle.place import KIT
 from aslutils.store import HEADER
 
@@ -127,3 +128,16 @@ def test_a_copy_cut_off_leaves_nothing_that_looks_whole(root, monkeypatch):
     with pytest.raises(OSError):
         adopt("winning")
     assert list((root / "working/winning/round2").iterdir()) == []
+
+
+def test_a_stage_leaves_word_of_how_it_ended_and_the_next_session_does_not_inherit_it(root):
+    folder = root / "working/winning/round2/seed1"
+    folder.mkdir(parents=True)
+    (folder / "history.csv").write_text("epoch,loss\n0,1.0\n1,0.9\n")
+    note = end_session("winning", "03_fullfit seed 1", finished=False)
+    assert json.loads(note.read_text()) == {"stage": "03_fullfit seed 1", "finished": False, "progress": "2 epochs"}
+    earlier = root / "input" / "session-1"
+    earlier.mkdir()
+    (root / "working/winning").rename(earlier / "winning")
+    adopt("winning")
+    assert (folder / "history.csv").exists() and not note.exists()

@@ -55,6 +55,20 @@ def run_client(*arguments: str, echo: bool = False) -> str:
     return said
 
 
+def listing(*arguments: str) -> list[dict]:
+    """All rows of a list that the client shows in pages, such as `listing("kernels", "files", "owner/slug")`."""
+    rows, token = [], ""
+    while True:
+        page = ["--page-token", token] if token else []
+        said = run_client(*arguments, "--format", "json", "--page-size", "200", *page)
+        start = re.search(r"^\[", said, re.MULTILINE)
+        rows += json.loads(said[start.start():]) if start else []
+        following = re.search(r"^Next Page Token = (\S+)$", said, re.MULTILINE)
+        if not following:
+            return rows
+        token = following.group(1)
+
+
 def _error(arguments, said: str) -> KaggleError:
     """The KaggleError for a failed call: what happened, what to do, the client's own words."""
     if "No module named kaggle" in said:

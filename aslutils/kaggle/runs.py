@@ -12,9 +12,11 @@ import shutil
 import uuid
 from pathlib import Path
 
+from aslutils.files import write_json
 from aslutils.kaggle.place import attached, where
 
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SESSION = "session.json"            # how the last stage in a run's folder ended; see end_session
 STORE = "store"
 SHARED = ("round1", "round2")       # folders that several kernels fill side by side, a fold or a seed each
 
@@ -33,6 +35,13 @@ def earlier_outputs(run: str, *, root=None) -> list[Path]:
     """The `<run>/` folders in the attached outputs of earlier kernels, in both of Kaggle's layouts; [] at home."""
     place, name = where(root), run_folder(run, root=root).name
     return [source / name for source in attached(place.inputs) if (source / name).is_dir()] if place.on_kaggle else []
+
+
+def end_session(run: str, stage: str, *, finished: bool, root=None) -> Path:
+    """Leave word of how a stage ended; `kernels --push` reads it, and goes on in a new session where `finished` is False."""
+    folder = run_folder(run, root=root)
+    epochs = sum(_epochs(history.parent) for round_ in SHARED for history in folder.glob(f"{round_}/*/history.csv"))
+    return write_json(folder / SESSION, {"stage": stage, "finished": finished, "progress": f"{epochs} epochs"})
 
 
 def adopt(run: str, *, root=None) -> list[str]:
@@ -63,17 +72,21 @@ def adopt(run: str, *, root=None) -> list[str]:
 
 def _parts(earlier: Path) -> list[Path]:
     """What is adopted as a whole: the run's files and folders, one level deeper where kernels share a folder."""
-    parts = [path for path in earlier.iterdir() if not path.name.endswith(".part")]
+    parts = [path for path in earlier.iterdir() if path.name != SESSION and not path.name.endswith(".part")]
     shared = [path for path in parts if path.name in SHARED]
     return [path for path in parts if path not in shared] + [inner for path in shared for inner in path.iterdir()]
 
 
 def _how_far(part: Path) -> tuple:
     """What orders two copies of one thing: a finished training, then its epochs, then the newest file."""
-    history = part / "history.csv"
-    epochs = history.read_bytes().count(b"\n") if history.is_file() else 0
     newest = max(path.stat().st_mtime for path in [part, *part.rglob("*")])
-    return (part / "checkpoint.pt").is_file(), epochs, newest
+    return (part / "checkpoint.pt").is_file(), _epochs(part), newest
+
+
+def _epochs(training: Path) -> int:
+    """The epochs that a training's history tells of; 0 without one."""
+    history = training / "history.csv"
+    return max(0, history.read_bytes().count(b"\n") - 1) if history.is_file() else 0
 
 
 def _complete(store: Path) -> bool:
