@@ -1,0 +1,151 @@
+"""Several trainings at once, each in a process of its own: one a GPU, or a share of the cores.
+
+`train_all(jobs, processes=2)` is what the notebooks call; with one process the trainings run here, one after the other.
+"""
+
+import dataclasses
+import math
+import multiprocessing
+import os
+import queue
+import shutil
+import time
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+import pandas as pd
+import torch
+
+from aslutils.progress import progress
+from aslutils.train import HISTORY, Job, Trainer, is_finished
+
+_TELL_SECONDS = 0.5
+
+
+def train_all(jobs: list[Job], *, processes: int = 1, max_minutes: float = 0.0, fresh: bool = False) -> bool:
+    """Train every job that is not finished, up to `processes` at once; whether all have ended.
+
+    max_minutes: stop all with a checkpoint after this time (0: none); calling again goes on. fresh: train anew.
+    Raises what a training raises; the others' checkpoints stay.
+    """
+    if processes < 1:
+        raise ValueError(f"processes is {processes}; it must be at least 1")
+    for job in jobs:
+        if fresh:
+            shutil.rmtree(job.folder, ignore_errors=True)
+    waiting = [job for job in jobs if not is_finished(job)]
+    for job in jobs:
+        if job not in waiting:
+            print(f"{job.name} is trained already: {job.folder}")
+    if not waiting:
+        return True
+    deadline = time.time() + 60 * max_minutes if max_minutes else math.inf
+    processes = min(processes, len(waiting))
+    waiting = [_with_threads(job, processes) for job in waiting]
+    return _train_here(waiting, deadline) if processes == 1 else _train_apart(waiting, processes, deadline)
+
+
+def histories(jobs: list[Job]) -> dict[str, pd.DataFrame]:
+    """The history of each job that has one: a row an epoch, with learning rate, parts of the loss, speed and scores."""
+    paths = {job.name: job.folder / HISTORY for job in jobs}
+    return {name: pd.read_csv(path) for name, path in paths.items() if path.is_file()}
+
+
+def _with_threads(job: Job, processes: int) -> Job:
+    threads = job.train.threads or max(1, (os.cpu_count() or 1) // processes)
+    return dataclasses.replace(job, train=dataclasses.replace(job.train, threads=threads))
+
+
+def _train_here(jobs, deadline) -> bool:
+    ended = True
+    for job in jobs:
+        if time.time() > deadline:
+            return False
+        trainer = Trainer(job)
+        with _Bar([job.name], trainer.config.batch_size) as bar:
+            ended = trainer.fit(deadline, tell=_every(_TELL_SECONDS, lambda *state: bar.show(0, *state))) and ended
+    return ended
+
+
+def _train_apart(jobs, processes, deadline) -> bool:
+    context = multiprocessing.get_context("spawn")
+    told, places = context.Queue(), context.Queue()
+    for place in range(processes):
+        places.put(place)
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(told, places)) as pool, \
+            _Bar([job.name for job in jobs], jobs[0].train.batch_size) as bar:
+        futures = [pool.submit(_train_one, index, job, deadline) for index, job in enumerate(jobs)]
+        pending = set(futures)
+        while pending:
+            pending = wait(pending, timeout=_TELL_SECONDS).not_done
+            _drain(told, bar)
+            if any(future.done() and future.exception() for future in futures):
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
+        try:
+            return all(future.result() for future in futures if not future.cancelled())
+        except BrokenProcessPool as error:
+            raise RuntimeError("a training process was killed (out of memory?); run again to go on from its checkpoint"
+                               ) from error
+
+
+def _drain(told, bar):
+    while True:
+        try:
+            bar.show(*told.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _start(told, places):
+    """In a new process: keep the queue to tell progress to, take one GPU where there are any."""
+    global _told
+    _told = told
+    place = places.get()
+    if torch.cuda.device_count() > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(place % torch.cuda.device_count())
+    os.environ.pop("ASLUTILS_PROGRESS", None)     # the parent tells
+
+
+def _train_one(index, job, deadline) -> bool:
+    if time.time() > deadline:
+        return False
+    return Trainer(job).fit(deadline, tell=_every(_TELL_SECONDS, lambda *state: _told.put((index, *state))))
+
+
+def _every(seconds, tell):
+    """`tell`, at most once in `seconds` and at the last step, with the loss as a number (which waits for the device)."""
+    last = 0.0
+
+    def sometimes(step, total, figures):
+        nonlocal last
+        if time.monotonic() - last >= seconds or step == total:
+            last = time.monotonic()
+            tell(step, total, float(figures["loss"]))
+    return sometimes
+
+
+class _Bar:
+    """One bar over all trainings, in sequences, with each one's loss beside it."""
+
+    def __init__(self, names, batch_size):
+        self.names, self.batch_size = names, batch_size
+        self.steps, self.losses = [0] * len(names), {}
+
+    def __enter__(self):
+        what = f"training {self.names[0]}" if len(self.names) == 1 else f"training {len(self.names)} networks"
+        self.bar = progress(total=0, what=what, unit="sequences")
+        return self
+
+    def __exit__(self, *error):
+        self.bar.close()
+
+    def show(self, index, step, total, loss):
+        self.bar.total = total * self.batch_size * len(self.names)
+        self.losses[index] = loss
+        self.bar.set_postfix_str(" ".join(f"{self.names[i]}: loss {loss:.3f}" for i, loss in sorted(self.losses.items())
+                                          ), refresh=False)
+        if not self.steps[index]:                 # what an earlier session did is not this one's rate
+            self.bar.initial += max(0, step - 1) * self.batch_size
+        self.bar.update((step - self.steps[index]) * self.batch_size)
+        self.steps[index] = step

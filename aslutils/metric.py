@@ -1,0 +1,35 @@
+"""The competition's metric: (N - D) / N, N the characters of all true phrases, D the total Levenshtein distance."""
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+
+def score(phrases, predictions) -> float:
+    """The metric over all phrases together. Raises ValueError when there is nothing to score."""
+    characters = sum(map(len, phrases))
+    if not characters:
+        raise ValueError("there is no phrase to score")
+    return (characters - int(_distances(phrases, predictions).sum())) / characters
+
+
+def sequence_scores(phrases, predictions) -> np.ndarray:
+    """The metric of each phrase alone, clipped to 0..1: float (N,)."""
+    return np.maximum(0.0, 1 - _distances(phrases, predictions) / np.maximum(_lengths(phrases), 1))
+
+
+def score_interval(phrases, predictions, draws: int = 1000, seed: int = 1) -> tuple[float, float]:
+    """The 95 % bootstrap interval of `score`: sequences drawn with repetition."""
+    lengths, distances = _lengths(phrases), _distances(phrases, predictions)
+    rows = np.random.default_rng(seed).integers(0, len(lengths), (draws, len(lengths)))
+    scores = 1 - distances[rows].sum(axis=1) / lengths[rows].sum(axis=1)
+    low, high = np.quantile(scores, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _lengths(phrases) -> np.ndarray:
+    return np.array([len(phrase) for phrase in phrases], dtype=float)
+
+
+def _distances(phrases, predictions) -> np.ndarray:
+    return np.array([Levenshtein.distance(phrase, prediction) for phrase, prediction in zip(phrases, predictions, strict=True)],
+                    dtype=float)

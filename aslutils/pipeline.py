@@ -1,0 +1,319 @@
+"""All notebooks in a row, each a stage: what `run_all.sh` runs once the environment stands.
+
+A stage is done again only when its parameters, its inputs or its outputs have changed; what it was made from is kept in
+`datamount/<run>/stages/`. `python -m aslutils.pipeline --help` lists the options.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aslutils import kaggle
+from aslutils.files import read_json, write_json
+
+KIT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ("01_round1_folds", "02_build_oof", "03_fullfit", "04_convert_tflite", "05_submission_kernel")
+MACHINE = {"run", "fresh", "processes", "threads", "workers", "max_minutes", "tracker"}   # parameters that change no result
+
+
+@dataclass(eq=False)
+class Stage:
+    """One execution of a notebook."""
+
+    notebook: str                    # its stem
+    parameters: dict                 # all of them: the YAML file's, then this execution's own
+    inputs: list[Path]               # files that it reads
+    outputs: list[Path]              # files that it leaves; one missing means that the stage stopped early
+    label: str = ""                  # told beside the notebook's name, such as "seed 2"
+    fresh: bool = field(default=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.notebook} {self.label}".strip()
+
+    @property
+    def slug(self) -> str:
+        return self.name.replace(" ", "_")
+
+    def fingerprint(self) -> str:
+        """What the stage is made from: parameters that change results, and the content of its inputs."""
+        parameters = {name: value for name, value in self.parameters.items() if name not in MACHINE}
+        digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode())
+        for path in self.inputs:
+            digest.update(_content(path))
+        return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """A file's digest; of a folder (the user's data) the names, sizes and times of its files."""
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.is_file())
+        states = [(str(file.relative_to(path)), file.stat()) for file in found]
+        return json.dumps([(name, state.st_size, state.st_mtime_ns) for name, state in states]).encode()
+    if not path.is_file():
+        return b"absent"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def stages(profile: str, run: str, data: str, seeds: list[int]) -> list[list[Stage]]:
+    """The stages in order; those in one list do not wait for each other."""
+    from aslutils.params import read_params  # needs YAML: --help works before anything is installed
+
+    folder = kaggle.run_folder(run)
+    params = {notebook: read_params(KIT / "params" / profile / f"{notebook}.yaml") for notebook in NOTEBOOKS}
+
+    def stage(notebook, inputs, outputs, label="", **own):
+        known = {name: value for name, value in {"run": run, "data": data, **own}.items()
+                 if name != "data" or "data" in params[notebook]}
+        return Stage(notebook, {**params[notebook], **known}, inputs, outputs, label)
+
+    first = params["01_round1_folds"]
+    predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first["folds"]]
+    checkpoints = [folder / "round2" / f"seed{seed}" / "checkpoint.pt" for seed in seeds]
+    table = folder / "train_folded_oof_supp.csv"
+    export = [folder / "export" / name for name in ("model.tflite", "inference_args.json", "report.json")]
+    submission = [folder / "submission" / name for name in ("submission.zip", "report.json")]
+    return [
+        [stage("01_round1_folds", [Path(data).resolve()] if data else [], [*predictions, folder / "store" / "store.json"])],
+        [stage("02_build_oof", [folder / "folds.csv", *predictions], [table])],
+        [stage("03_fullfit", [table, folder / "store" / "store.json"], [checkpoint], f"seed {seed}", seed=seed)
+         for seed, checkpoint in zip(seeds, checkpoints)],
+        [stage("04_convert_tflite", checkpoints, export, checkpoints=[str(checkpoint) for checkpoint in checkpoints])],
+        [stage("05_submission_kernel", export[:2], submission)],
+    ]
+
+
+class Pipeline:
+    """Runs stages with papermill and tells a person about it."""
+
+    def __init__(self, profile: str, run: str, jobs: int, fresh: bool = False):
+        self.profile, self.jobs, self.fresh = profile, jobs, fresh
+        self.folder = kaggle.run_folder(run)
+        self.teller = _Teller()
+
+    def record(self, stage: Stage) -> Path:
+        return self.folder / "stages" / f"{stage.slug}.json"
+
+    def executed(self, stage: Stage) -> Path:
+        return self.folder / "notebooks" / f"{stage.slug}.ipynb"
+
+    def is_current(self, stage: Stage) -> bool:
+        """Whether the stage was finished with these parameters and inputs and its outputs are still there."""
+        if self.fresh or not self.record(stage).is_file() or not all(path.exists() for path in stage.outputs):
+            return False
+        return read_json(self.record(stage))["fingerprint"] == stage.fingerprint()
+
+    def run_group(self, group: list[Stage]) -> None:
+        """Run the stages of a group that are not current, `jobs` at once. Raises StageError."""
+        waiting = []
+        for stage in group:
+            if self.is_current(stage):
+                self.teller.say(f"{stage.name}: nothing has changed since {read_json(self.record(stage))['ended']}, kept")
+            else:
+                stage.fresh = self.fresh or self.record(stage).is_file()        # what is there was made from something else
+                self.record(stage).unlink(missing_ok=True)
+                waiting.append(stage)
+        running: dict[Stage, _Run] = {}
+        places = list(range(self.jobs))
+        try:
+            while waiting or running:
+                while waiting and places:
+                    stage = waiting.pop(0)
+                    self.teller.say(f"{stage.name}: started")
+                    running[stage] = _Run(stage, self, places.pop(0))
+                time.sleep(0.3)
+                self.teller.progress([run.state() for run in running.values()])
+                for run in [run for run in running.values() if run.ended()]:
+                    del running[run.stage]
+                    places.append(run.place)
+                    self._conclude(run)
+        finally:
+            for run in running.values():
+                run.stop()
+
+    def _conclude(self, run) -> None:
+        stage, seconds = run.stage, time.monotonic() - run.began
+        if run.process.returncode:
+            raise StageError(_failure(stage, self.executed(stage), run.log))
+        missing = [path for path in stage.outputs if not path.exists()]
+        if missing:
+            raise StageError(f"{stage.name} stopped before its end (max_minutes?): it did not leave {missing[0]}. "
+                             f"Run again to go on. What it printed: {self.executed(stage)}", stopped=True)
+        write_json(self.record(stage), {"fingerprint": stage.fingerprint(), "seconds": round(seconds, 1),
+                                        "ended": time.strftime("%Y-%m-%d %H:%M:%S"), "parameters": stage.parameters})
+        self.teller.say(f"{stage.name}: done in {_duration(seconds)}")
+
+
+class StageError(Exception):
+    """A stage failed, or stopped before its end; the message says all that a person needs."""
+
+    def __init__(self, message, stopped=False):
+        super().__init__(message)
+        self.stopped = stopped
+
+
+class _Run:
+    """One papermill process."""
+
+    def __init__(self, stage: Stage, pipeline: Pipeline, place: int):
+        self.stage, self.place, self.began = stage, place, time.monotonic()
+        executed = pipeline.executed(stage)
+        executed.parent.mkdir(parents=True, exist_ok=True)
+        self.status = executed.with_suffix(".progress")
+        self.status.unlink(missing_ok=True)
+        self.log = executed.with_suffix(".log")
+        own = {"run": pipeline.folder.name, "fresh": stage.fresh, **stage.parameters}
+        if "threads" in own and pipeline.jobs > 1 and len(_gpus()) == 0 and stage.notebook == "03_fullfit":
+            own["threads"] = own["threads"] or max(1, (os.cpu_count() or 1) // pipeline.jobs)
+        parameters = executed.with_suffix(".yaml")
+        parameters.write_text(json.dumps(own, default=str))                     # JSON is YAML
+        command = [sys.executable, "-m", "papermill", str(KIT / "notebooks" / f"{stage.notebook}.ipynb"), str(executed),
+                   "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
+        environment = {**os.environ, "ASLUTILS_PROGRESS": str(self.status), "JUPYTER_PREFER_ENV_PATH": "1",
+                       "OMP_WAIT_POLICY": "passive", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        if len(_gpus()) > 1 and pipeline.jobs > 1:
+            environment["CUDA_VISIBLE_DEVICES"] = _gpus()[place % len(_gpus())]
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
+                                            start_new_session=True)
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def stop(self):
+        """End papermill and its kernel."""
+        os.killpg(self.process.pid, 15)
+        self.process.wait()
+
+    def state(self) -> str:
+        line = self.status.read_text(encoding="utf-8") if self.status.is_file() else ""
+        return f"{self.stage.name} {_duration(time.monotonic() - self.began)}{': ' + line if line else ''}"
+
+
+class _Teller:
+    """Prints what happens; progress is one moving line on a terminal, else a line every half minute."""
+
+    def __init__(self):
+        self.terminal = sys.stdout.isatty()
+        self.told = 0.0
+
+    def say(self, line: str):
+        print(("\r\033[K" if self.terminal else "") + time.strftime("%H:%M:%S ") + line, flush=True)
+        self.told = time.monotonic()
+
+    def progress(self, states: list[str]):
+        if self.terminal:
+            width = os.get_terminal_size().columns
+            print("\r\033[K" + " | ".join(states)[:width - 1], end="", flush=True)
+        elif states and time.monotonic() - self.told > 30:
+            for state in states:
+                self.say(state)
+
+
+def _gpus() -> list[str]:
+    """The identifiers of this machine's GPUs, [] without any."""
+    try:
+        asked = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return []
+    return asked.stdout.split() if asked.returncode == 0 else []
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+def _failure(stage: Stage, executed: Path, log: Path) -> str:
+    """What went wrong in a notebook: its name, the error itself, where to look."""
+    import nbformat  # as above
+
+    error = ""
+    if executed.is_file():
+        outputs = [output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", [])]
+        error = next((f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"), "")
+    error = error or "\n".join(log.read_text(errors="replace").strip().splitlines()[-5:])
+    return f"{stage.name} failed.\n  {error}\n  The executed notebook: {executed}\n  papermill's log: {log}"
+
+
+def summary(folder: Path) -> str:
+    """The run in a table: scores, size, latency, and where everything lies."""
+    export, submission = read_json(folder / "export" / "report.json"), read_json(folder / "submission" / "report.json")
+    rows = [
+        ("score on held-out participants (PyTorch, ensemble)", _number(export.get("score"), ".4f")),
+        ("score by the competition's scorer (exported file)", _number(submission.get("score"), ".4f")),
+        ("sequences scored", f"{submission.get('sequences', 0):,}, {submission.get('scored_on', '')}"),
+        ("model size", f"{submission['megabytes']:.1f} MB of 40"),
+        ("latency, mean / 95 %", f"{submission['mean_ms']:.1f} / {submission['p95_ms']:.1f} ms"),
+        ("projected for 68,000 sequences", f"{submission['projected_hours']:.2f} h of 5"),
+        ("model", folder / "export" / "model.tflite"),
+        ("submission", folder / "submission" / "submission.zip"),
+        ("networks", folder / "round2"),
+        ("executed notebooks", folder / "notebooks"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:<{width}}  {value}" for name, value in rows]
+    return "\n".join(["", f"Run {folder.name}", *lines])
+
+
+def _number(value, form: str) -> str:
+    return "not measured: no participant is held out" if value is None else format(value, form)
+
+
+def main(arguments=None) -> int:
+    """Run the stages; 0 when all are done, 1 when one failed, 3 when one stopped at its time limit, 2 for wrong options."""
+    parser = argparse.ArgumentParser(prog="run_all.sh", description="Run the five notebooks: from landmark files to a scored, "
+                                     "packaged TFLite model. Without --data a small demo data set is made first.")
+    parser.add_argument("--profile", default="demo", help="folder under params/ with the parameters: demo (default) or winning")
+    parser.add_argument("--data", default="", help="folder of competition files or of the published preprocessed .npy files")
+    parser.add_argument("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's name)")
+    parser.add_argument("--from", dest="start", default="01", metavar="STAGE", help="start at this stage (01 .. 05), redoing it")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="seeds of round 2 (default: 1 2)")
+    parser.add_argument("--jobs", type=int, default=0, help="seeds trained at once (default: one a GPU, or 2 on a CPU)")
+    parser.add_argument("--fresh", action="store_true", help="redo every stage, forgetting checkpoints")
+    options = parser.parse_args(arguments)
+    profiles = sorted(path.name for path in (KIT / "params").iterdir() if path.is_dir())
+    if options.profile not in profiles:
+        parser.error(f"there is no profile {options.profile!r} under params/; there are {', '.join(profiles)}")
+    starts = [notebook for notebook in NOTEBOOKS if notebook.startswith(options.start)]
+    if len(starts) != 1:
+        parser.error(f"there is no stage {options.start!r}; give one of {', '.join(NOTEBOOKS)}, or its number")
+    if options.data and not Path(options.data).is_dir():
+        parser.error(f"there is no folder {options.data}; --data takes a folder of competition files or of published .npy files")
+    try:
+        return _run(options, NOTEBOOKS.index(starts[0]))
+    except KeyboardInterrupt:
+        print("\nInterrupted; run again to go on.", file=sys.stderr)
+        return 130
+    except (StageError, ValueError, FileNotFoundError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 3 if isinstance(error, StageError) and error.stopped else 1
+
+
+def _run(options, start: int) -> int:
+    run = options.run or options.profile
+    data = str(Path(options.data).resolve()) if options.data else ""
+    jobs = options.jobs or len(_gpus()) or min(2, os.cpu_count() or 1)
+    pipeline = Pipeline(options.profile, run, jobs, options.fresh)
+    began = time.monotonic()
+    for index, group in enumerate(stages(options.profile, run, data, options.seeds)):
+        if index < start:
+            continue
+        if index == start and options.start != "01":
+            for stage in group:
+                pipeline.record(stage).unlink(missing_ok=True)
+        pipeline.run_group(group)
+    print(summary(pipeline.folder))
+    print(f"\nAll stages done in {_duration(time.monotonic() - began)}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

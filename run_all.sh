@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# From landmark files to a scored, packaged TFLite model: sets up .venv once, then runs the five notebooks.
+# ./run_all.sh --help lists the options; ./run_all.sh --setup only sets up.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv="$here/.venv"
+done_mark="$venv/requirements.installed"
+
+find_python() {
+  for name in "${PYTHON:-}" python3.12 python3.11 python3; do
+    if [ -n "$name" ] && "$name" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+  echo "Python 3.11 or 3.12 is needed and was not found; install one, or name it: PYTHON=/path/to/python ./run_all.sh" >&2
+  exit 1
+}
+
+set_up() {
+  if cmp -s "$here/requirements.txt" "$done_mark"; then return; fi
+  local python
+  python=$(find_python)
+  echo "Setting up .venv with $("$python" --version) (once; about 3 GB and some minutes) ..."
+  rm -f "$done_mark"
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
+  "$venv/bin/python" -m ipykernel install --prefix "$venv" --name python3 --display-name "Python 3 (aslutils)" >/dev/null
+  cp "$here/requirements.txt" "$done_mark"
+  echo "Set up in $SECONDS s."
+}
+
+export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
+case " $* " in
+  *" --help "* | *" -h "*) exec "$(find_python)" -m aslutils.pipeline --help ;;
+esac
+set_up
+[ "${1:-}" = "--setup" ] && exit 0
+exec "$venv/bin/python" -m aslutils.pipeline "$@"
