@@ -19,7 +19,7 @@ def _name(rng: np.random.Generator) -> str:
     """A word: sometimes a real one, more often letters in no order, for names are what fingerspelling is for."""
     if rng.random() < 0.3:
         return str(rng.choice(_WORDS))
-    letters = rng.choice(list(_LETTERS), size=rng.integers(3, 9), p=_FREQUENCY / _FREQUENCY.sum())
+    letters = rng.choice(list(_LETTERS), size=rng.integers(3, 11), p=_FREQUENCY / _FREQUENCY.sum())
     if rng.random() < 0.25:                                      # double letters are as common as in real names
         at = rng.integers(len(letters))
         letters = np.insert(letters, at, letters[at])
@@ -34,7 +34,7 @@ def _address(rng: np.random.Generator) -> str:
     if rng.random() < 0.35:
         return f"{_name(rng)} {_name(rng)}"
     number = _digits(rng, int(rng.integers(1, 6)))
-    road = f"{_name(rng)} {rng.choice(_STREETS)}"
+    road = f"{rng.choice(['', '', 'north ', 'west '])}{_name(rng)} {rng.choice(_STREETS)}"
     return f"{number} {road}" if rng.random() < 0.8 else f"{number}-{_digits(rng, 2)} {road}"
 
 
@@ -49,7 +49,8 @@ def _url(rng: np.random.Generator) -> str:
 
 def _phone(rng: np.random.Generator) -> str:
     a, b, c = _digits(rng, 3), _digits(rng, 3), _digits(rng, 4)
-    return str(rng.choice([f"{a}-{b}-{c}", f"+{_digits(rng, 2)}-{a}-{b}-{c}", f"{a}.{b}.{c}", f"+1 {a} {b} {c}", f"{a}{b}{c}"]))
+    return str(rng.choice([f"{a}-{b}-{c}", f"+{_digits(rng, 2)}-{a}-{b}-{c}", f"+{_digits(rng, 3)}-{a}-{b}-{c}", f"{a}.{b}.{c}",
+                           f"+1 {a} {b} {c}", f"{a}{b}{c}"]))
 
 
 _MAKERS = {"address": _address, "url": _url, "phone": _phone}
