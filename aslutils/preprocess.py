@@ -52,16 +52,16 @@ def statistics(frames: np.ndarray) -> np.ndarray:
     return np.stack([mean, np.where(deviation > CONSTANT * np.abs(mean), deviation, 0)]).astype(np.float32)
 
 
-def standardise(frames: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+def standardise(frames: np.ndarray, known: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
     """A sequence with mean 0 and deviation 1 in each coordinate, over all its seen landmarks; then 0 where not seen.
 
-    frames: float (T, 130, 3) with NaN, any T >= 0; known: its `statistics`, when they are at hand. Returns float32
-    (T, 130, 3) without NaN. A constant coordinate becomes 0, as a single point has no deviation (the published solution
-    gets there by way of 0 / 0).
+    frames: float (T, 130, 3) with NaN, any T >= 0; known: its `statistics`, when they are at hand; out: float32, where to put the
+    result, `frames` itself perhaps. Returns float32 (T, 130, 3) without NaN. A constant coordinate becomes 0, as a single
+    point has no deviation (the published solution gets there by way of 0 / 0).
     """
     mean, deviation = statistics(frames) if known is None else known
     inverse = np.divide(1, deviation, out=np.zeros(3, np.float32), where=deviation > 0)
-    standardised = np.subtract(frames, mean, dtype=np.float32)
+    standardised = np.subtract(frames, mean, out=out, dtype=np.float32)
     standardised *= inverse
     np.copyto(standardised, 0, where=np.isnan(standardised))
     return standardised
