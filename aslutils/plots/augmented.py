@@ -1,0 +1,101 @@
+"""One sequence under each augmentation."""
+
+import numpy as np
+from matplotlib.collections import LineCollection
+
+from aslutils.landmarks import BONES, PARTS
+from aslutils.plots.style import FAINT, GRID, PART_COLOURS, bare, picture, styled
+
+COLUMNS = 4
+_ORDER = np.concatenate(list(PARTS.values()))     # the rows of the map: left hand, right hand, face, pose
+_ENDS = np.cumsum([0, *(len(part) for part in PARTS.values())])
+
+
+@styled
+def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: int = 1):
+    """One sequence as it is, and after each augmentation has acted on it.
+
+    frames, partner: (T, 130, 3) standardised, the sequence and the one that CutMix joins to it; augmentations: what
+    `aslutils.augment.build` gives. Above: the signer at the moment that changed most, the original in grey; below: x of all
+    landmarks over time, grey where missing.
+    """
+    shown = [("as recorded", frames), *_augmented(frames, partner, augmentations, np.random.default_rng(seed))]
+    rows = -(-len(shown) // COLUMNS)
+    figure = picture(2.1 * rows + 0.5, "One sequence under each augmentation")
+    grid = figure.add_gridspec(rows, COLUMNS)
+    window = _window(frames)
+    for index, (name, sequence) in enumerate(shown):
+        cell = grid[index // COLUMNS, index % COLUMNS].subgridspec(2, 1, height_ratios=[1.2, 1], hspace=0.02)
+        upper, lower = cell.subplots()
+        _signer(bare(upper), frames, sequence, window)
+        upper.set_title(name)
+        _map(lower, sequence, float(np.abs(frames[..., 0]).max()))
+        if index % COLUMNS == 0:
+            lower.set_yticks((_ENDS[:-1] + _ENDS[1:]) / 2, [part.replace("_", " ") for part in PARTS])
+        if index + COLUMNS >= len(shown):
+            lower.set_xlabel("frame")
+    return figure
+
+
+def _augmented(frames, partner, augmentations, rng):
+    """(class name, sequence) of each augmentation that can act."""
+    if augmentations.mirror is not None:
+        yield "Mirror", augmentations.mirror.apply(frames)
+    if augmentations.cutmix is not None:
+        yield "CutMix", augmentations.cutmix.apply(frames, partner, *augmentations.cutmix.draw(rng))
+    for augmentation in augmentations.rest:
+        if augmentation.p > 0:
+            yield type(augmentation).__name__, _acted(augmentation, frames, rng)
+
+
+def _acted(augmentation, frames, rng, draws: int = 20):
+    """`frames` after the first of some draws that changes them."""
+    for _ in range(draws):
+        changed = augmentation.apply(frames, *augmentation.draw(rng))
+        if not np.array_equal(changed, frames):
+            break
+    return changed
+
+
+def _window(frames):
+    """x and y limits in which the whole sequence can be seen."""
+    points = frames[(frames != 0).any(2)][:, :2]
+    low, high = (np.quantile(points, (0.005, 0.995), axis=0) if len(points) else np.array([[-1, -1], [1, 1]]))
+    margin = 0.25 * (high - low)
+    return low - margin, high + margin
+
+
+def _signer(axes, original, sequence, window):
+    """The skeleton in the frame that changed most, over the original one where both are as long."""
+    if len(sequence) == len(original):
+        changed = (sequence != original).any(2).sum(1)
+        seen = (original[:, PARTS["left_hand"]] != 0).any((1, 2)) | (original[:, PARTS["right_hand"]] != 0).any((1, 2))
+        moment = int((changed * 1000 + seen * 100 - np.abs(np.arange(len(seen)) - len(seen) / 2) / max(1, len(seen))).argmax())
+        _skeleton(axes, original[moment], lambda part: "#C9C9C5", 0.8)
+    else:
+        moment = len(sequence) // 2
+    _skeleton(axes, sequence[moment], PART_COLOURS.get, 1.1)
+    (left, top), (right, bottom) = window
+    axes.set(xlim=(left, right), ylim=(bottom, top))
+
+
+def _skeleton(axes, points, colour, width):
+    """The bones of one standardised frame whose two ends are seen (not 0)."""
+    seen = (points != 0).any(1)
+    for part, bones in BONES.items():
+        axes.add_collection(LineCollection(points[bones[seen[bones].all(1)], :2], colors=[colour(part)], linewidths=width),
+                            autolim=False)
+
+
+def _map(axes, sequence, limit):
+    """x of all landmarks over time: violet left, orange right of the middle, grey where missing."""
+    missing = (sequence == 0).all(2)
+    values = np.ma.masked_array(sequence[..., 0], missing).T[_ORDER]
+    axes.set_facecolor("#B4B4B0")
+    axes.imshow(values, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit, interpolation="nearest",
+                extent=(0, len(sequence), len(_ORDER), 0))
+    for end in _ENDS[1:-1]:
+        axes.axhline(end, color=FAINT, linewidth=0.5)
+    axes.grid(False)
+    axes.set_yticks([])
+    axes.tick_params(axis="y", length=0, color=GRID)

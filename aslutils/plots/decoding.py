@@ -1,0 +1,72 @@
+"""What the decoder looks at: its attention over the frames, beside the hand in them."""
+
+import numpy as np
+
+from aslutils.plots.hands import close_ups, draw_hand, in_picture, signing_hand, spread_indices
+from aslutils.plots.style import INK, picture, readable, styled
+from aslutils.preprocess import fit_length
+from aslutils.text import CHARACTERS, EOS
+
+
+@styled
+def attention(network, store, row: int):
+    """The decoder's attention over the frames of recording `row`, a line a character, the hand above.
+
+    network: aslutils.model.network.Network. The weights are those of the last layer's cross-attention, the mean of its heads,
+    while the network reads the recording by itself; the point on each line is where it looks most.
+    """
+    frames = fit_length(store.raw(row))
+    tokens, weights = attention_weights(network, fit_length(store.standardised(row)))
+    names = [readable(CHARACTERS[token]) if token < len(CHARACTERS) else "end" if token == EOS else "none" for token in tokens]
+    figure = picture(1.9 + 0.19 * len(names), f"Where the decoder looks while it reads “{store.table['phrase'].iloc[row]}”")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1.0, 0.4 + 0.19 * len(names)])
+    lower.imshow(weights, aspect="auto", cmap="cividis_r", interpolation="nearest", vmin=0,
+                 extent=(-0.5, len(frames) - 0.5, len(names) - 0.5, -0.5))
+    lower.scatter(weights.argmax(1), range(len(names)), s=14, color="white", edgecolor=INK, linewidth=0.8, zorder=3)
+    lower.set_yticks(range(len(names)), names)
+    lower.set(xlabel="frame", ylabel="character read")
+    lower.grid(False)
+    _hands(upper, frames)
+    return figure
+
+
+def _hands(axes, frames, count: int = 12):
+    """The signing hand at `count` frames, each above its own place in time."""
+    hand, seen = signing_hand(frames)
+    chosen = spread_indices(seen, count)
+    width = max(len(frames), 1) / count
+    axes.set_axis_off()
+    axes.set_ylim(0.6, -0.6)
+    for frame, close in zip(chosen, close_ups(in_picture(frames[np.ix_(chosen, hand)]))):
+        draw_hand(axes, close * (width, 1), (frame, 0), width=1.5)
+
+
+def attention_weights(network, frames: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Tokens that the network reads from standardised frames (T, 130, 3), and the attention of each over the frames, (S, T)."""
+    import torch
+
+    from aslutils.text import SOS
+
+    training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    inputs = torch.from_numpy(np.ascontiguousarray(frames))[None].to(device)
+    lengths = torch.tensor([len(frames)])
+    module, seen = network.decoder.layers[-1].cross_attention, {}
+
+    def keep(attention, arguments):
+        x, key = arguments[:2]
+        query = attention.split(attention.query(x))                              # (1, H, S, D/H)
+        seen["weights"] = (query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5).softmax(-1)
+
+    with torch.no_grad():
+        tokens = network.greedy(inputs, lengths)[0]
+        hook = module.register_forward_pre_hook(keep)
+        try:
+            encoded, mask = network.encode(inputs, lengths)
+            start = torch.full((1, 1), SOS, device=device)
+            network.decoder(torch.cat([start, tokens[:, :-1]], dim=1), network.decoder.start(encoded, mask))
+        finally:
+            hook.remove()
+    network.train(training)
+    return tokens[0].tolist(), seen["weights"][0].mean(0).cpu().numpy()

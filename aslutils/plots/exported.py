@@ -1,0 +1,104 @@
+"""Pictures of an exported model: its latency, its variants, and how near each layer stays to PyTorch."""
+
+import numpy as np
+import pandas as pd
+
+from aslutils.plots.style import BLUE, FAINT, INK, ORANGE, SERIES, VERMILLION, mark, picture, say_empty, styled
+
+LIMIT_MB = 40                     # of the competition's model file
+LIMIT_MS = 265                    # 5 hours over 68,000 sequences
+TOLERANCE = 1e-4                  # what float32 allows between frameworks
+
+
+@styled
+def latency(per_sequence: pd.DataFrame, limit_ms: float = LIMIT_MS):
+    """Time to read a sequence against its length: a point a sequence, mean and 95 % quantile, and the limit.
+
+    per_sequence: the scorer's table with frames and milliseconds; limit_ms: what 5 hours leave for one of 68,000 sequences.
+    """
+    figure = picture(3.0, "Latency of the exported model")
+    axes = figure.subplots()
+    axes.set(xlabel="length of the sequence, frames", ylabel="milliseconds a sequence")
+    if not len(per_sequence):
+        say_empty(axes, "no sequence was timed")
+        return figure
+    times = per_sequence["milliseconds"].to_numpy(float)
+    axes.scatter(per_sequence["frames"], times, s=12, color=BLUE, alpha=0.5, linewidths=0, label=f"{len(times):,} sequences")
+    mark(axes, times.mean(), f"mean {times.mean():.1f} ms", INK, vertical=False)
+    mark(axes, np.quantile(times, 0.95), f"95 % are under {np.quantile(times, 0.95):.1f} ms", INK, vertical=False, linestyle=":")
+    mark(axes, limit_ms, f"limit {limit_ms:.0f} ms (5 h for 68,000)", VERMILLION, vertical=False, linestyle="-")
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+@styled
+def variants(table: pd.DataFrame):
+    """Size against latency of the export's variants, numbered; beside it each one's agreement and score.
+
+    table: variant, seeds, megabytes, milliseconds, agreement (share of texts equal to PyTorch's) and score.
+    """
+    figure = picture(3.4, "Variants of the export")
+    axes, sheet = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    sheet.set_axis_off()
+    axes.set(xlabel="size of the file, MB", ylabel="mean latency, ms a sequence")
+    if not len(table):
+        say_empty(axes, "no variant was measured")
+        return figure
+    table = table.reset_index(drop=True)
+    colours = {seeds: SERIES[index % len(SERIES)] for index, seeds in enumerate(sorted(table["seeds"].unique()))}
+    for number, row in table.iterrows():
+        place = row["megabytes"], row["milliseconds"]
+        axes.scatter(*place, s=170, color=colours[row["seeds"]], zorder=3)
+        axes.text(*place, str(number + 1), color="white", fontweight="bold", ha="center", va="center", fontsize=8, zorder=4)
+    mark(axes, LIMIT_MB, f"limit {LIMIT_MB} MB", VERMILLION, linestyle="-")
+    mark(axes, LIMIT_MS, f"limit {LIMIT_MS} ms", VERMILLION, vertical=False, linestyle="--")
+    axes.set(xlim=(0, max(LIMIT_MB, table["megabytes"].max()) * 1.08), ylim=(0, max(LIMIT_MS, table["milliseconds"].max()) * 1.1))
+    axes.legend(loc="center")
+    _legend_table(sheet, table, colours)
+    return figure
+
+
+def _legend_table(sheet, table, colours):
+    heads = ("", "variant", "seeds", "MB", "ms", "agreement", "score")
+    places = (0.02, 0.08, 0.48, 0.58, 0.69, 0.86, 1.0)
+    lines = [(str(number + 1), str(row["variant"]), f"{row['seeds']}", f"{row['megabytes']:.1f}", f"{row['milliseconds']:.0f}",
+              _number(row["agreement"]), _number(row["score"])) for number, row in table.iterrows()]
+    step = min(0.12, 0.9 / (len(lines) + 1))
+    for depth, line in enumerate((heads, *lines)):
+        for column, (place, text) in enumerate(zip(places, line)):
+            colour = FAINT if depth == 0 else colours[table.loc[depth - 1, "seeds"]] if column == 0 else INK
+            sheet.text(place, 0.97 - depth * step, text, transform=sheet.transAxes, ha="left" if column < 2 else "right",
+                       va="top", fontsize=8, color=colour, fontweight="bold" if column == 0 else "normal")
+
+
+def _number(value) -> str:
+    return "-" if value is None or pd.isna(value) else f"{value:.3f}"
+
+
+@styled
+def layers(table: pd.DataFrame):
+    """The largest difference to PyTorch after each layer, TensorFlow and TFLite, on a logarithmic scale.
+
+    table: layer, tensorflow, tflite (absolute differences; NaN where a layer is not visible there), in the network's order.
+    """
+    figure = picture(max(2.2, 0.21 * len(table) + 1.2), "The same network three times: largest difference to PyTorch")
+    axes = figure.subplots()
+    axes.set(xlabel="largest absolute difference")
+    if not len(table):
+        say_empty(axes, "no layer was compared")
+        return figure
+    places = np.arange(len(table))
+    both = table[["tensorflow", "tflite"]].to_numpy(float)
+    floor = 10.0 ** np.floor(np.log10(np.nanmin(np.where(both > 0, both, np.nan), initial=1e-7)) - 1)
+    for column, colour, shape, shift in (("tensorflow", BLUE, "o", -0.12), ("tflite", ORANGE, "s", 0.12)):
+        values = table[column].to_numpy(float)
+        name = {"tensorflow": "TensorFlow", "tflite": "TFLite"}[column]
+        axes.scatter(np.maximum(values, floor), places + shift, color=colour, marker=shape, s=26, label=name, zorder=3)
+    axes.set_xscale("log")
+    mark(axes, TOLERANCE, f"{TOLERANCE:g}: what float32 allows")
+    axes.set_yticks(places, table["layer"].astype(str))
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_xlim(left=floor / 2)
+    figure.legend(loc="outside right upper")
+    return figure

@@ -1,0 +1,104 @@
+"""The moving skeleton: a recording as a small animated picture inside an HTML page."""
+
+import base64
+import html
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from aslutils.landmarks import BONES, HAND_BONES
+from aslutils.plots.hands import BONE_COLOURS, close_ups, in_picture, signing_hand
+from aslutils.plots.style import FAINT, GRID, PAPER, PART_COLOURS
+
+BODY, HAND, HEIGHT = 270, 330, 330               # pixels: widths of the two views, and their height
+OVERSAMPLING = 2                                 # drawn larger, then shrunk: smooth lines
+MOST_PICTURES = 90                               # of an animation; a longer recording skips more frames
+WIDTHS = {"pose": 2.2, "face": 1.2, "left_hand": 2.0, "right_hand": 2.0}
+
+
+def skeleton(frames: np.ndarray, phrase: str = "", fps: float = 15, every: int = 2):
+    """A recording as it moves: the signer, and beside it the signing hand close up.
+
+    frames: (T, 130, 3) as recorded, NaN where not seen; every: shows one frame of so many; fps: pictures a second (a phone
+    records about 30 frames a second, so every second frame at 15 is true speed). A long recording shows fewer pictures, at the
+    same speed. Returns IPython's HTML with the animation inside, without scripts.
+    """
+    from IPython.display import HTML
+
+    stride = max(every, -(-len(frames) // MOST_PICTURES))
+    pictures = draw_pictures(frames, range(0, len(frames), stride))
+    data = base64.b64encode(as_gif(pictures, 1000 / fps * stride / every)).decode()
+    caption = html.escape(phrase) if phrase else "a recording"
+    return HTML(f'<figure style="margin:0.5em 0;max-width:{BODY + HAND}px">'
+                f'<img src="data:image/gif;base64,{data}" alt="a person fingerspelling {caption}, as landmarks" '
+                'style="max-width:100%;border-radius:6px">'
+                f'<figcaption style="font-family:monospace;font-size:1.1em">{caption}</figcaption></figure>')
+
+
+def as_gif(pictures: list[Image.Image], milliseconds: float) -> bytes:
+    """Pictures as an animated GIF that repeats for ever."""
+    palette = pictures[0].quantize(48) if len(pictures) < 2 else _common_palette(pictures)
+    reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    buffer = io.BytesIO()
+    reduced[0].save(buffer, "GIF", save_all=True, append_images=reduced[1:], duration=max(20, round(milliseconds)), loop=0,
+                    optimize=True)
+    return buffer.getvalue()
+
+
+def _common_palette(pictures) -> Image.Image:
+    sample = pictures[::max(1, len(pictures) // 6)]
+    sheet = Image.new("RGB", (sample[0].width, sample[0].height * len(sample)))
+    for index, picture in enumerate(sample):
+        sheet.paste(picture, (0, index * picture.height))
+    return sheet.quantize(48)
+
+
+def draw_pictures(frames: np.ndarray, chosen) -> list[Image.Image]:
+    """One picture for each of the frames `chosen`, the signer left, the hand right; a blank one when there are none."""
+    points = in_picture(frames)
+    hand, seen = signing_hand(frames)
+    close = np.full((len(frames), 21, 2), np.nan)
+    close[seen] = close_ups(points[np.ix_(seen.nonzero()[0], hand)])
+    body = _fit(points)
+    return [_draw(points[index], close[index] if seen[index] else None, body, index / max(1, len(frames) - 1))
+            for index in chosen] or [_draw(np.full((130, 2), np.nan), None, body, 0)]
+
+
+def _fit(points: np.ndarray):
+    """What takes points to pixels of the body's view: all that is seen, but for strays, fits in."""
+    seen = points.reshape(-1, 2)
+    seen = seen[~np.isnan(seen).any(1)]
+    low, high = (np.quantile(seen, (0.01, 0.99), axis=0) if len(seen) else np.array([[0, 0], [1, 1]]))
+    size = max(*(high - low) / (BODY, HEIGHT), 1e-6) * 1.15
+    return lambda xy: (xy - (low + high) / 2) / size + (BODY / 2, HEIGHT / 2)
+
+
+def _draw(points, close, body, share: float) -> Image.Image:
+    scale = OVERSAMPLING
+    picture = Image.new("RGB", (scale * (BODY + HAND), scale * HEIGHT), PAPER)
+    draw = ImageDraw.Draw(picture)
+    pixels = body(points) * scale
+    for part in ("pose", "face", "left_hand", "right_hand"):
+        for a, b in BONES[part]:
+            _line(draw, pixels[a], pixels[b], PART_COLOURS[part], WIDTHS[part] * scale)
+    draw.rectangle([scale * BODY, 0, scale * (BODY + HAND), scale * HEIGHT], fill=PAPER)
+    draw.line([scale * BODY, 0, scale * BODY, scale * HEIGHT], fill=GRID, width=scale)
+    if close is None:
+        draw.text((scale * (BODY + HAND / 2), scale * HEIGHT / 2), "no hand seen", fill=FAINT, anchor="mm", font_size=15 * scale)
+    else:
+        pixels = (close * HAND * 0.98 + (BODY + HAND / 2, HEIGHT / 2)) * scale
+        for (a, b), colour in zip(HAND_BONES, BONE_COLOURS):
+            _line(draw, pixels[a], pixels[b], colour, 4.5 * scale)
+    draw.line([0, scale * HEIGHT - scale, share * scale * (BODY + HAND), scale * HEIGHT - scale], fill=FAINT, width=2 * scale)
+    return picture.resize((BODY + HAND, HEIGHT), Image.Resampling.BOX)
+
+
+def _line(draw, start, end, colour, width):
+    """A line with round ends; none where an end is not seen."""
+    if np.isnan(start).any() or np.isnan(end).any():
+        return
+    draw.line([*start, *end], fill=colour, width=round(width))
+    radius = width / 2
+    for x, y in (start, end):
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)

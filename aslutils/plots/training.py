@@ -1,0 +1,71 @@
+"""Pictures of training: learning curves, and the out-of-fold scores that round 2 learns from."""
+
+import numpy as np
+import pandas as pd
+
+from aslutils.plots.style import BLUE, ORANGE, SERIES, mark, panels, picture, say_empty, styled
+
+_PANELS = {                       # column of a history -> title, label
+    "loss": ("Loss", "weighted sum"), "forward": ("Forward decoder", "cross-entropy"),
+    "backward": ("Backward decoder", "cross-entropy"), "ctc": ("CTC", "CTC loss a character"),
+    "confidence": ("Confidence", "binary cross-entropy"), "learning_rate": ("Learning rate", "learning rate"),
+    "score": ("Score on validation", "score, (N - D) / N"),
+}
+
+
+@styled
+def learning_curves(histories: dict[str, pd.DataFrame]):
+    """Loss and its parts, learning rate and validation score over the epochs, a line a training.
+
+    histories: name -> history table with epoch, learning_rate, loss and, where the network has them, forward, backward,
+    confidence, ctc, score; a column that no history fills gets no panel.
+    """
+    names = [name for name in _PANELS if any(name in table and table[name].notna().any() for table in histories.values())]
+    if not names:
+        figure = picture(2.2, "Learning curves")
+        say_empty(figure.subplots(), "no epoch has ended yet")
+        return figure
+    figure, axes = panels(len(names), 4, 2.2, "Learning curves")
+    for panel, name in zip(axes, names):
+        title, label = _PANELS[name]
+        for (training, table), colour in zip(histories.items(), _cycle(len(histories))):
+            if name in table:
+                known = table[table[name].notna()]
+                panel.plot(known["epoch"], known[name], color=colour, label=training,
+                           marker="o" if len(known) < 12 else "", markersize=3.5)
+        panel.set(title=title, ylabel=label, xlabel="epoch")
+        panel.margins(x=0.02)
+        panel.set_ylim(bottom=0)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    axes[names.index("score") if "score" in names else 0].legend()
+    return figure
+
+
+def _cycle(count: int) -> list[str]:
+    return [SERIES[index % len(SERIES)] for index in range(count)]
+
+
+@styled
+def score_distribution(table: pd.DataFrame):
+    """The out-of-fold scores: how many training sequences have which, their mean, and the supplemental rows apart.
+
+    table: `score` (0..1; NaN, where held out, is left out) and, if it has any supplemental rows, `is_sup`.
+    """
+    supplemental = table["is_sup"].astype(bool) if "is_sup" in table else pd.Series(False, index=table.index)
+    scored = table[~supplemental & table["score"].notna()]["score"].to_numpy(float)
+    extra = table[supplemental]["score"].to_numpy(float)
+    figure = picture(2.9, "Out-of-fold scores: what the confidence head learns")
+    left, right = figure.subplots(1, 2, width_ratios=[3, 1]) if len(extra) else (figure.subplots(), None)
+    bins = np.linspace(0, 1, 21)
+    left.set(title=f"{len(scored):,} training sequences", xlabel="score of the sequence, (N - D) / N clipped to 0..1",
+             ylabel="sequences")
+    if len(scored):
+        left.hist(scored, bins, color=BLUE, edgecolor="white", linewidth=0.5)
+        mark(left, scored.mean(), f"mean {scored.mean():.3f}")
+        left.legend(loc="upper center")
+    else:
+        say_empty(left, "no training sequence has a score")
+    if right is not None:
+        right.hist(extra, bins, color=ORANGE, edgecolor="white", linewidth=0.5)
+        right.set(title=f"{len(extra):,} supplemental", xlabel="score (set, not measured)", xlim=(0, 1))
+    return figure
