@@ -39,6 +39,7 @@ class DemoConfig:
     characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase; the corpus has 1..31
     frames_per_character: float = 5.0         # at the median; the corpus has 8.9
     fastest: float = 3.0                      # fewest frames a character in a whole recording
+    shortest: int = 15                        # fewest frames of a whole recording; the model rejects shorter ones
     missing: float = 0.10                     # mean share of frames in which no hand is seen; the corpus has 0.44
     broken: float = 0.06                      # share of the training recordings that are spoilt (signer.BROKEN_KINDS)
     phrases: tuple[str, ...] = ()             # spell these, each as often as the next, in place of made-up ones
@@ -46,7 +47,7 @@ class DemoConfig:
     supplemental_repeats: int = 10            # recordings of each supplemental phrase
 
     def __post_init__(self):
-        for name in ("sequences", "participants", "file_sequences", "supplemental_repeats"):
+        for name in ("sequences", "participants", "shortest", "file_sequences", "supplemental_repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is needed")
         if self.supplemental < 0:
@@ -67,7 +68,7 @@ class DemoConfig:
 
     def recording(self) -> Recording:
         """The part of the configuration that every recording needs."""
-        return Recording(self.frames_per_character, self.fastest, self.missing)
+        return Recording(self.frames_per_character, self.fastest, self.shortest, self.missing)
 
 
 def plan(config: DemoConfig) -> pd.DataFrame:
@@ -217,7 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, meaning in (("sequences", "training recordings"), ("supplemental", "supplemental recordings"),
                           ("participants", "people"), ("seed", "what all chance is drawn from"),
                           ("frames_per_character", "median speed; the corpus has 8.9"),
-                          ("fastest", "fewest frames a character"),
+                          ("fastest", "fewest frames a character"), ("shortest", "fewest frames of a whole recording"),
                           ("missing", "share of frames without a hand; the corpus has 0.44"),
                           ("broken", "share of spoilt recordings")):
         value, option = getattr(default, name), "--" + name.replace("_", "-")

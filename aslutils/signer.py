@@ -32,6 +32,7 @@ class Recording:
 
     frames_per_character: float = 5.0     # at the median; the corpus has 8.9
     fastest: float = 3.0                  # fewest frames a character of a whole recording
+    shortest: int = 15                    # fewest frames of a whole recording: a shorter phrase is held longer
     missing: float = 0.10                 # mean share of frames in which no hand is seen; the corpus has 0.44
 
 
@@ -194,9 +195,10 @@ def _length(phrase: str, participant: Participant, how: Recording, rng: np.rando
     """How many frames this recording gets."""
     level = (1 + erf(0.6 * participant.pace + 0.8 * rng.normal(0, 0.5 ** 0.5))) / 2          # uniform over people and recordings
     rate = _quantile(_FRAMES_PER_CHARACTER, level) * how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER
-    if len(phrase) <= 2 and rng.random() < 0.5:                                            # shown, not spelled: held long
-        rate *= rng.uniform(1, 6) / len(phrase)
-    return int(np.ceil(len(phrase) * max(rate, how.fastest)))
+    frames = int(np.ceil(len(phrase) * max(rate, how.fastest)))
+    if frames < how.shortest:
+        frames = how.shortest + int(rng.integers(0, how.shortest + 1))
+    return frames
 
 
 def record(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, broken: str = "") -> np.ndarray:
