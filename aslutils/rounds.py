@@ -67,6 +67,33 @@ class TrainingRun:
 
 
 @dataclass(frozen=True)
+class ExportConfig(RunConfig):
+    """What notebook 04 makes of the checkpoints."""
+
+    checkpoints: list = ()           # checkpoints to average, ours or published ones; empty: every finished seed of the run
+    precision: str = "auto"          # float32, float16, mixed, int8; auto: the most faithful that fits max_mb and max_ms
+    max_mb: float = 40.0             # the competition's limit for the model file
+    max_ms: float = 265.0            # a recording's time on one core; 265 is 5 h for 68,000 recordings
+    compared: int = 400              # recordings that the variants are compared on, at most
+
+
+@dataclass(frozen=True)
+class SubmissionConfig(RunConfig):
+    """What notebook 05 does with the export."""
+
+    data: str = ""                   # competition folder to score on; "": the one that the run was made from
+    scored: int = 2000               # recordings that the scorer reads, at most
+    push: bool = False               # publish export/ as a Kaggle data set
+    title: str = "ASL fingerspelling recogniser"   # of the data set, 6..50 characters
+    slug: str = "asl-fingerspelling-recogniser"    # its address
+    user: str = ""                   # its owner's Kaggle name; "": whose credentials are here
+    license: str = "apache-2.0"      # one of Kaggle's names
+    description: str = "Fingerspelling to text: MediaPipe landmarks in, characters out."
+    public: bool = False             # whether a new data set is public
+    message: str = "New version"     # what a new version's notes say
+
+
+@dataclass(frozen=True)
 class Corpus:
     """A run's data, opened."""
 
@@ -180,6 +207,34 @@ def validation_words(job: Job) -> str:
     if len(job.validation):
         return "recordings of held-out participants"
     return "recordings that it was trained on (nobody is held out, so this says little)"
+
+
+def find_checkpoints(folder: Path, asked: list) -> list[Path]:
+    """The checkpoints to export: those `asked` for, else every finished seed of the run.
+
+    Raises FileNotFoundError naming what is missing.
+    """
+    paths = [Path(path).expanduser() for path in asked] or sorted(folder.glob(f"round2/seed*/{CHECKPOINT}"))
+    if not paths:
+        raise FileNotFoundError(f"{folder / 'round2'} holds no finished seed; run notebook 03_fullfit first, or name checkpoints")
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no checkpoint {path}")
+    return paths
+
+
+def scored_rows(folder: Path, most: int) -> tuple[Store | None, np.ndarray, str]:
+    """What an export is scored on: the store, up to `most` of its rows, drawn at random, and what they are, in words.
+
+    The held-out participants' recordings where there are any, else recordings that were trained on; without a store, none.
+    """
+    if not (folder / "store" / "store.json").is_file() or not (folder / FOLDS).is_file():
+        return None, np.zeros(0, int), "no recordings: this run has no data, so nothing is compared or scored"
+    store, table = Store(folder / "store"), folds.read_folds(folder / FOLDS)
+    held = table[table["holdout"]]
+    words = "recordings of held-out participants" if len(held) else "recordings that were trained on: nobody is held out"
+    rows = np.random.default_rng(1).permutation(store_rows(store, held if len(held) else table))[:most]
+    return store, np.sort(rows), f"{len(rows):,} {words}"
 
 
 def with_recordings(table: pd.DataFrame, store: Store) -> pd.DataFrame:

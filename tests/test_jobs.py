@@ -1,0 +1,59 @@
+"""Several trainings at once end like one after the other."""
+
+import pytest
+import torch
+from toy import toy_job, toy_store
+
+from aslutils.jobs import histories, train_all
+from aslutils.model.checkpoint import load_network
+from aslutils.train import CHECKPOINT, is_finished
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return toy_store(tmp_path_factory.mktemp("corpus"))
+
+
+def two_jobs(store, folder):
+    return [toy_job(store, folder / f"seed{seed}", name=f"seed {seed}", seed=seed) for seed in (1, 2)]
+
+
+def test_two_processes_train_the_same_networks_as_one(store, tmp_path, capfd):
+    apart, here = two_jobs(store, tmp_path / "apart"), two_jobs(store, tmp_path / "here")
+    assert train_all(apart, processes=2) and train_all(here, processes=1)
+    for one, other in zip(apart, here):
+        ours, theirs = (load_network(job.folder / CHECKPOINT).state_dict() for job in (one, other))
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert "training 2 networks" in capfd.readouterr().err
+    assert {name: len(history) for name, history in histories(apart).items()} == {"seed 1": 3, "seed 2": 3}
+
+
+def test_what_is_trained_is_not_trained_again_unless_asked(store, tmp_path, capsys):
+    jobs = two_jobs(store, tmp_path)[:1]
+    train_all(jobs)
+    before = (jobs[0].folder / CHECKPOINT).stat().st_mtime_ns
+    assert train_all(jobs)
+    assert "seed 1 is trained already" in capsys.readouterr().out
+    assert (jobs[0].folder / CHECKPOINT).stat().st_mtime_ns == before
+    assert train_all(jobs, fresh=True)
+    assert (jobs[0].folder / CHECKPOINT).stat().st_mtime_ns != before
+
+
+def test_a_time_limit_stops_all_and_a_second_call_goes_on(store, tmp_path):
+    jobs = two_jobs(store, tmp_path)
+    assert not train_all(jobs, max_minutes=1e-6)
+    assert not any(is_finished(job) for job in jobs)
+    assert train_all(jobs) and all(is_finished(job) for job in jobs)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_failing_training_is_told_with_its_own_words(store, tmp_path, processes):
+    jobs = [toy_job(store, tmp_path / "bad", name="bad", learning_rate=1e30, clip=1e30, warmup_epochs=0.0),
+            toy_job(store, tmp_path / "good", name="good")]
+    with pytest.raises(FloatingPointError, match="bad: the loss is"):
+        train_all(jobs, processes=processes)
+
+
+def test_no_process_at_all_is_an_error(store, tmp_path):
+    with pytest.raises(ValueError, match="processes is 0"):
+        train_all(two_jobs(store, tmp_path), processes=0)

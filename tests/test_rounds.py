@@ -1,0 +1,133 @@
+"""Which recordings each round trains on and reads, from a run's folder to its table."""
+
+import contextlib
+import io
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from toy import AUGMENTATIONS, MODEL, TRAIN
+
+from aslutils import rounds
+from aslutils.jobs import train_all
+from aslutils.model.loss import LossConfig
+from small_corpus import write_competition, write_npy
+
+LOSS = LossConfig()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place(tmp_path_factory):
+    """A made-up Kaggle machine, so that runs lie in a folder of the test."""
+    root = tmp_path_factory.mktemp("kaggle")
+    (root / "input").mkdir()
+    (root / "working").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASLUTILS_KAGGLE_ROOT", str(root))
+        yield root
+
+
+@pytest.fixture(scope="module")
+def corpus(place, tmp_path_factory):
+    data = tmp_path_factory.mktemp("data") / "competition"
+    write_competition(data)
+    config = rounds.DataConfig(run="toy", data=str(data), fold_count=2, holdout=0.3)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return rounds.open_corpus(config)
+
+
+def participants(corpus, rows):
+    return set(corpus.store.table["participant_id"].to_numpy()[rows])
+
+
+def test_a_fold_trains_on_other_people_than_it_reads_and_never_on_held_out_ones(corpus):
+    held = set(corpus.folds.loc[corpus.folds["holdout"], "participant_id"])
+    assert len(held) == 1
+    read = []
+    for fold in (0, 1):
+        job = rounds.fold_job(corpus, fold, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+        assert not participants(corpus, job.rows) & participants(corpus, job.validation)
+        assert not held & (participants(corpus, job.rows) | participants(corpus, job.validation))
+        assert not corpus.store.table["is_sup"].to_numpy()[job.rows].any()
+        read += job.validation.tolist()
+    assert sorted(read) == sorted(rounds.store_rows(corpus.store, corpus.folds[~corpus.folds["holdout"]]).tolist())
+
+
+def test_a_fold_that_does_not_exist_is_named(corpus):
+    with pytest.raises(ValueError, match=r"no fold 7; there are \[0, 1\]"):
+        rounds.fold_job(corpus, 7, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+
+
+def test_the_auxiliary_head_is_there_when_its_loss_is(corpus):
+    assert not rounds.fold_job(corpus, 0, MODEL, LOSS, TRAIN, AUGMENTATIONS).model.ctc
+    assert rounds.fold_job(corpus, 0, MODEL, LossConfig(ctc_weight=0.5), TRAIN, AUGMENTATIONS).model.ctc
+
+
+def test_without_the_out_of_fold_table_every_score_is_one_and_it_says_so(corpus, capsys):
+    table = rounds.training_table(corpus)
+    assert "every score is 1" in capsys.readouterr().out
+    assert (table["score"] == 1).all() and table["is_sup"].any()
+
+
+def test_the_table_says_which_folds_are_still_to_be_trained(corpus):
+    with pytest.raises(FileNotFoundError, match=r"lacks the finished folds \[0, 1\]; run notebook 01"):
+        rounds.build_table(corpus.folder)
+    with pytest.raises(FileNotFoundError, match="folds.csv; run notebook 01_round1_folds first"):
+        rounds.build_table(corpus.folder.parent / "nothing")
+    with pytest.raises(FileNotFoundError, match="no finished seed; run notebook 03_fullfit first"):
+        rounds.find_checkpoints(corpus.folder, [])
+
+
+def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
+    model = replace(MODEL, attention="relative", part_stems=False, backward_decoder=False, confidence=False)
+    jobs = [rounds.fold_job(corpus, fold, model, LOSS, TRAIN, AUGMENTATIONS) for fold in (0, 1)]
+    assert train_all(jobs)
+    table = rounds.build_table(corpus.folder)
+    train, sup = table[~table["is_sup"]], table[table["is_sup"]]
+    assert len(train) == len(corpus.folds) and train.loc[~train["holdout"], "score"].between(0, 1).all()
+    assert (sup["score"] == 0.5).all() and not set(sup["participant_id"]) & set(train.loc[train["holdout"], "participant_id"])
+
+    again = rounds.training_table(corpus)
+    assert "out-of-fold scores" in capsys.readouterr().out
+    pd.testing.assert_series_equal(again["score"], table["score"])
+    job = rounds.seed_job(corpus, again, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    assert participants(corpus, job.validation) == set(train.loc[train["holdout"], "participant_id"])
+    assert len(job.rows) == (~again["holdout"]).sum() and np.isfinite(job.scores).all()
+    assert train_all([job])
+    assert rounds.final_predictions(job, corpus)["row"].tolist() == job.validation.tolist()
+    assert "held-out" in rounds.validation_words(job)
+    assert rounds.find_checkpoints(corpus.folder, []) == [corpus.folder / "round2/seed1/checkpoint.pt"]
+
+
+def test_nobody_held_out_means_a_look_at_what_was_trained_on(corpus):
+    table = rounds.training_table(corpus).assign(holdout=False)
+    job = rounds.seed_job(corpus, table.fillna({"score": 1.0}), MODEL, LOSS, replace(TRAIN, seed=2), AUGMENTATIONS)
+    assert train_all([job])
+    assert len(job.validation) == 0 and "trained on" in rounds.validation_words(job)
+    assert len(rounds.final_predictions(job, corpus)) == len(job.rows)
+
+
+def test_the_published_arrays_are_read_like_the_competitions_files(corpus, tmp_path):
+    write_npy(tmp_path / "npy")
+    other = rounds.open_corpus(rounds.DataConfig(run="npy", data=str(tmp_path / "npy"), fold_count=2))
+    assert other.kind == "npy" and len(other.store) == len(corpus.store)
+    np.testing.assert_array_equal(other.store.raw(3), corpus.store.raw(3))
+
+
+def test_published_folds_are_taken_as_they_are(corpus, tmp_path):
+    published = corpus.folds.drop(columns="holdout").assign(fold=lambda table: table["participant_id"] % 2, extra=1)
+    published.to_csv(tmp_path / "train_folded.csv", index=False)
+    config = rounds.DataConfig(run="toy2", data=str(corpus.data), folds_file=str(tmp_path / "train_folded.csv"))
+    assert rounds.open_corpus(config).folds["fold"].tolist() == (corpus.folds["participant_id"] % 2).tolist()
+
+
+def test_a_recording_that_the_store_lacks_is_named(corpus):
+    with pytest.raises(ValueError, match="does not hold the recording 100/999999"):
+        rounds.store_rows(corpus.store, pd.DataFrame({"file_id": [100], "sequence_id": [999999]}))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_share_of_held_out_people_lies_in_0_to_1(share):
+    with pytest.raises(ValueError, match="holdout is"):
+        rounds.DataConfig(holdout=share)

@@ -1,0 +1,179 @@
+"""One training, toy-sized: it learns, stops, goes on, refuses what is not its own."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toy import toy_job, toy_store
+
+from aslutils.model.checkpoint import load_checkpoint
+from aslutils.train import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME, TrainConfig, Trainer, is_finished, learning_rate
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return toy_store(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(store, tmp_path_factory):
+    job = toy_job(store, tmp_path_factory.mktemp("uninterrupted"))
+    assert Trainer(job).fit()
+    return job
+
+
+def weights(job):
+    return load_checkpoint(job.folder / CHECKPOINT).network.state_dict()
+
+
+def assert_same_weights(job, other):
+    ours, theirs = weights(job), weights(other)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_learning_rate_rises_then_falls_to_zero_by_the_cosine():
+    config = TrainConfig(epochs=4, warmup_epochs=1, learning_rate=0.1)
+    rates = [learning_rate(config, 10, step) for step in range(40)]
+    assert rates[:10] == pytest.approx([0.01 * step for step in range(1, 11)])
+    assert rates[25] == pytest.approx(0.05) and rates[-1] < 3e-4
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_loss_falls_and_the_history_tells_of_every_epoch(store, tmp_path):
+    job = toy_job(store, tmp_path, epochs=12, evaluate_every=6)
+    assert Trainer(job).fit()
+    history = pd.read_csv(job.folder / HISTORY)
+    assert history["epoch"].tolist() == list(range(1, 13))
+    assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
+    assert history["score"].notna().tolist() == [False] * 5 + [True] + [False] * 5 + [True]
+    assert {"forward", "backward", "confidence", "learning_rate", "samples_per_second"} <= set(history.columns)
+
+
+def test_leaves_a_finished_checkpoint_and_a_prediction_for_every_validation_row(uninterrupted):
+    assert is_finished(uninterrupted)
+    checkpoint = load_checkpoint(uninterrupted.folder / CHECKPOINT)
+    assert checkpoint.training is None and checkpoint.facts["seed"] == 1 and checkpoint.facts["sequences"] == 18
+    predictions = pd.read_csv(uninterrupted.folder / PREDICTIONS, keep_default_na=False)
+    assert predictions["row"].tolist() == uninterrupted.validation.tolist()
+    assert predictions["confidence"].between(0, 1).all()
+    assert not (uninterrupted.folder / RESUME).exists() and not (uninterrupted.folder / PREVIOUS).exists()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(store, uninterrupted, tmp_path):
+    again, other = toy_job(store, tmp_path / "again"), toy_job(store, tmp_path / "other", seed=2)
+    assert Trainer(again).fit() and Trainer(other).fit()
+    assert_same_weights(again, uninterrupted)
+    assert not torch.equal(weights(other)["confidence.weight"], weights(again)["confidence.weight"])
+
+
+def test_stopping_at_every_checkpoint_and_going_on_changes_no_weight(store, uninterrupted, tmp_path):
+    job, sessions = toy_job(store, tmp_path), 1
+    while not Trainer(job).fit(deadline=0.0):     # a deadline long past: it stops at the first step at which it can
+        assert load_checkpoint(job.folder / RESUME).training["step"] == 2 * sessions
+        sessions += 1
+    assert sessions == 5                          # 9 steps, two by two
+    assert_same_weights(job, uninterrupted)
+    ours, theirs = (pd.read_csv(folder.folder / HISTORY).drop(columns="samples_per_second") for folder in (job, uninterrupted))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+KILLED = """
+import sys, pickle
+from pathlib import Path
+from aslutils.train import Trainer
+job = pickle.loads(Path(sys.argv[1]).read_bytes())
+print("ready", flush=True)
+print("finished", Trainer(job).fit(), flush=True)
+"""
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_weights(store, tmp_path):
+    import pickle
+
+    job = toy_job(store, tmp_path / "killed", epochs=40, checkpoint_minutes=0.0)
+    straight = replace(job, folder=tmp_path / "straight")
+    assert Trainer(straight).fit()
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps(job))
+    rng, kills, ended = np.random.default_rng(0), 0, False
+    while not ended:
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "job.pickle")], stdout=subprocess.PIPE, text=True,
+                                   env={"PYTHONPATH": ":".join(sys.path)})
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.2, 0.9) if kills < 3 else 0)
+        if kills < 3:
+            process.send_signal(signal.SIGKILL)
+        ended = "finished True" in process.communicate()[0]
+        kills += not ended
+    assert kills == 3
+    assert_same_weights(job, straight)
+
+
+def test_an_unreadable_checkpoint_falls_back_to_the_one_before_with_a_warning(store, uninterrupted, tmp_path):
+    job = toy_job(store, tmp_path)
+    for _ in range(2):
+        assert not Trainer(job).fit(deadline=0.0)
+    path = job.folder / RESUME
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="resume.pt is cut short.*going on from the checkpoint before"):
+        assert Trainer(job).fit()
+    assert_same_weights(job, uninterrupted)
+
+
+def test_a_checkpoint_of_other_parameters_is_refused_by_their_names(store, uninterrupted, tmp_path):
+    other = replace(toy_job(store, uninterrupted.folder), train=replace(uninterrupted.train, learning_rate=0.5, seed=3))
+    with pytest.raises(ValueError, match=r"seed \(1, now 3\), learning_rate \(0.01, now 0.5\)"):
+        is_finished(other)
+    unfinished = toy_job(store, tmp_path)
+    assert not Trainer(unfinished).fit(deadline=0.0)
+    with pytest.raises(ValueError, match="epochs"):
+        Trainer(toy_job(store, tmp_path, epochs=7)).fit()
+
+
+def test_parameters_that_change_no_number_may_change_on_the_way(store, uninterrupted, tmp_path):
+    assert not Trainer(toy_job(store, tmp_path)).fit(deadline=0.0)
+    job = toy_job(store, tmp_path, workers=1, checkpoint_minutes=0.0)
+    assert Trainer(job).fit()
+    assert_same_weights(job, uninterrupted)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(store, tmp_path, monkeypatch):
+    job = toy_job(store, tmp_path)
+    assert not Trainer(job).fit(deadline=0.0)
+    before = (job.folder / RESUME).read_bytes()
+
+    def full(content, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left while writing .*resume"):
+        patch.setattr(torch, "save", full)
+        Trainer(job).fit(deadline=0.0)
+    assert (job.folder / RESUME).read_bytes() == before
+    assert Trainer(job).fit()
+
+
+def test_a_loss_that_is_no_number_stops_the_training(store, tmp_path):
+    with pytest.raises(FloatingPointError, match="toy: the loss is nan in epoch .*lower learning_rate"):
+        Trainer(toy_job(store, tmp_path, learning_rate=1e30, clip=1e30, warmup_epochs=0.0)).fit()
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"epochs": 0}, "epochs is 0"), ({"precision": "fp8"}, "precision is 'fp8'"), ({"tracker": "neptune"}, "tracker is 'neptune'"),
+    ({"warmup_epochs": 5.0}, "fewer than epochs")])
+def test_a_wrong_training_parameter_is_named(store, tmp_path, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        toy_job(store, tmp_path, **wrong)
+
+
+def test_writes_tensorboard_events(store, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert Trainer(toy_job(store, tmp_path, tracker="tensorboard")).fit()
+    (events,) = tmp_path.rglob("events.out*.0")
+    accumulator = EventAccumulator(str(events)).Reload()
+    assert [event.step for event in accumulator.Scalars("loss")] == [1, 2, 3]
