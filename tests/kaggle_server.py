@@ -206,7 +206,8 @@ class Handler(BaseHTTPRequestHandler):
     def api_SaveKernel(self, request):
         kernel = self.server.kernels.setdefault(request["slug"], Kernel())
         kernel.pushes.append(request)
-        missing = [source for source in request.get("kernelDataSources", []) if source not in self.server.kernels]
+        ended = [reference for reference, known in self.server.kernels.items() if len(known.statuses) == 1]
+        missing = [source for source in request.get("kernelDataSources", []) if source not in ended]
         kernel.statuses = deque(self.server.on_push(self.server, request["slug"], request))
         return self._json({"ref": request["slug"], "url": f"https://www.kaggle.com/code/{request['slug']}", "error": "",
                            "versionNumber": len(kernel.pushes), "invalidKernelSources": missing})
@@ -218,18 +219,10 @@ class Handler(BaseHTTPRequestHandler):
         status = kernel.statuses.popleft() if len(kernel.statuses) > 1 else kernel.statuses[0]
         return self._json({"status": status, "failureMessage": kernel.failure if status == "ERROR" else ""})
 
-    def api_ListKernelFiles(self, request):
-        kernel = self.server.kernels[f"{request['userName']}/{request['kernelSlug']}"]
-        start, size = int(request.get("pageToken") or 0), int(request["pageSize"])
-        names = sorted(kernel.output)
-        page = [{"name": name, "size": len(kernel.output[name]), "creationDate": "2026-11-22T00:00:00Z"}
-                for name in names[start:start + size]]
-        return self._json({"files": page, "nextPageToken": str(start + size) if start + size < len(names) else ""})
-
     def api_ListKernelSessionOutput(self, request):
         reference = f"{request['userName']}/{request['kernelSlug']}"
         kernel = self.server.kernels[reference]
-        files = [{"url": f"http://storage.kaggle.invalid/output/{reference}/{name}", "fileName": name} for name in kernel.output]
+        files = [{"url": f"http://storage.kaggle.invalid/output/{reference}//{name}", "fileName": name} for name in kernel.output]
         return self._json({"files": files, "log": kernel.log})
 
     # ---- downloads
@@ -250,8 +243,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         kind, _, name = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
-        store = {"competition": self.server.files, "archive": self.server.archives}.get(kind)
-        data = None if store is None else store.get(name)
+        if kind == "output":
+            reference, _, name = name.partition("//")
+            store = self.server.kernels[reference].output
+        else:
+            store = {"competition": self.server.files, "archive": self.server.archives}[kind]
+        data = store.get(name)
         if data is None:
             return self._answer(404, b"")
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])

@@ -1,0 +1,197 @@
+"""Kaggle as the cluster: push the kernels of a plan, wait for them, go on with those that ran out of time.
+
+Everything that has happened is kept in `<out>/state.json`, so the command can be stopped and started again at any time: Kaggle's
+kernels run on by themselves, what is done stays done.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from aslutils.files import read_json, write_json, write_text
+from aslutils.kaggle.client import KaggleError, run_client
+from aslutils.kaggle.kernels import RESUMES, Kernel, write_kernel_metadata
+from aslutils.kaggle.publish import publish
+from aslutils.kaggle.runs import SESSION
+from aslutils.progress import progress
+
+RUNNING = ("QUEUED", "RUNNING", "NEW_SCRIPT", "CANCEL_REQUESTED")
+FULL = re.compile(r"maximum.*session|session count", re.IGNORECASE)          # Kaggle runs some GPU sessions at once, no more
+OUT_OF_TIME = re.compile(r"time limit|timed? ?out|exceeded.*(time|duration|hours)|maximum.*(time|duration)", re.IGNORECASE)
+
+
+class Cluster:
+    """The state of a plan's kernels at Kaggle; `Cluster(kernels, out, user).run()`.
+
+    out: the folder that `write_kernels` filled; poll: seconds between looks; sessions: at most so many for one kernel.
+    """
+
+    def __init__(self, kernels: list[Kernel], out, user: str, *, poll: float = 60, sessions: int = 50):
+        self.kernels, self.out, self.user = kernels, Path(out), user
+        self.poll, self.sessions = poll, sessions
+        self.unanswered = 0                                      # looks in a row that Kaggle did not answer
+        stored = self.out / "state.json"
+        self.state = read_json(stored) if stored.is_file() else {}
+        self._forget_changed()
+
+    def _forget_changed(self) -> None:
+        """Drop what is known of kernels whose code or parameters changed, and of all that read their output."""
+        dropped = set()
+        for kernel in self.kernels:
+            known = self.state.get(kernel.name)
+            if dropped.intersection(kernel.needs) or (known and known["digest"] != self._digest(kernel)):
+                self.state.pop(kernel.name, None)
+                dropped.add(kernel.name)
+
+    def _digest(self, kernel: Kernel) -> str:
+        return hashlib.sha256((self.out / kernel.name / kernel.code).read_bytes()).hexdigest()
+
+    def run(self) -> None:
+        """Push, wait, go on, until every kernel is done. Raises KaggleError naming the kernel that failed, with its log's end."""
+        self._publish_kit()
+        with progress(total=len(self.kernels), what="Kaggle", unit="kernels") as bar:
+            while True:
+                self._step_all()
+                done = sum(self._is(kernel.name, "done") for kernel in self.kernels)
+                bar.set_postfix_str(self._words(), refresh=False)
+                bar.update(done - bar.n)
+                if done == len(self.kernels):
+                    return
+                time.sleep(self.poll)
+
+    def _step_all(self) -> None:
+        """Move every kernel on; a Kaggle that does not answer is asked again at the next look, for some ten looks."""
+        try:
+            for kernel in self.kernels:
+                self._step(kernel)
+            self.unanswered = 0
+        except KaggleError as error:
+            self.unanswered += 1
+            if error.kind != "server" or self.unanswered > 10:
+                raise
+            print(f"{error}\nAsked again in {self.poll:g} s.", flush=True)
+
+    def _publish_kit(self) -> None:
+        folder = self.out / "dataset"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        content = b"".join(str(path.relative_to(folder)).encode() + path.read_bytes() for path in files)
+        digest = hashlib.sha256(content).hexdigest()
+        if self.state.get("dataset") != digest:
+            publish(folder, message="The kit's code", poll=min(self.poll, 10))
+            self._remember("dataset", digest)
+
+    def _is(self, name: str, what: str) -> bool:
+        return self.state.get(name, {}).get("state") == what
+
+    def _remember(self, name: str, value) -> None:
+        self.state[name] = value
+        write_json(self.out / "state.json", self.state)
+
+    def _words(self) -> str:
+        """The kernels that are not done, in words: "01_round1_folds_fold0 running 1:20:03, session 2"."""
+        words = []
+        for kernel in self.kernels:
+            known = self.state.get(kernel.name, {"state": "waits"})
+            if known["state"] == "pushed":
+                since = timedelta(seconds=int(time.time() - known["since"]))
+                session = f", session {known['session']}" if known["session"] > 1 else ""
+                words.append(f"{kernel.name} {known['status'].lower()} {since}{session}")
+        waiting = len(self.kernels) - len(words) - sum(self._is(kernel.name, "done") for kernel in self.kernels)
+        return "; ".join(words + ([f"{waiting} to come"] if waiting else []))
+
+    def _step(self, kernel: Kernel) -> None:
+        """Move one kernel on, as far as it goes without waiting."""
+        if self._is(kernel.name, "pushed"):
+            self._look(kernel)
+        elif not self._is(kernel.name, "done") and all(self._is(name, "done") for name in kernel.needs):
+            self._push(kernel)
+
+    def _push(self, kernel: Kernel) -> None:
+        """Push a kernel's next session; when Kaggle has no room for one more, leave it for a later look."""
+        known = self.state.get(kernel.name, {"session": 0, "progress": None})
+        session = known["session"] + 1
+        folder = self.out / (kernel.name if session == 1 else f"{kernel.name}_session{session}")
+        if session > 1:
+            folder.mkdir(exist_ok=True)
+            shutil.copyfile(self.out / kernel.name / kernel.code, folder / kernel.code)
+        sources = [self.state[name]["reference"] for name in kernel.needs] + ([known["reference"]] if session > 1 else [])
+        reference = kernel.reference(self.user, session)
+        write_kernel_metadata(folder, kernel, reference, self.user, sources)
+        try:
+            run_client("kernels", "push", "-p", folder)
+        except KaggleError as error:
+            if FULL.search(str(error)):
+                return
+            if re.search("quota", str(error), re.IGNORECASE):
+                raise KaggleError(f"{error}\nStart the same command again when the quota is back; what is done stays done.",
+                                  error.kind) from None
+            raise
+        self._remember(kernel.name, {"state": "pushed", "status": "queued", "session": session, "reference": reference,
+                                     "since": time.time(), "progress": known["progress"], "digest": self._digest(kernel)})
+
+    def _look(self, kernel: Kernel) -> None:
+        """See what became of a pushed kernel: running, done, out of time, or failed."""
+        known = self.state[kernel.name]
+        said = run_client("kernels", "status", known["reference"])
+        status = re.search(r'has status "(?:\w+\.)?(\w+)"', said)
+        status = status.group(1) if status else "unknown"
+        if status in RUNNING:
+            known["status"] = status
+            return
+        stopped = status != "COMPLETE"
+        if stopped and not (kernel.notebook in RESUMES and OUT_OF_TIME.search(said)):
+            self._fail(kernel, said)
+        note = self._note(kernel)
+        if note and note["finished"] and not stopped:
+            self._remember(kernel.name, {**known, "state": "done"})
+        elif kernel.notebook in RESUMES and (note or stopped):
+            self._go_on(kernel, note)
+        else:
+            self._fail(kernel, "it ended without its last cell")
+
+    def _note(self, kernel: Kernel) -> dict | None:
+        """What the kernel's last stage said of its end, from its output."""
+        folder = self.out / kernel.name / "output"
+        shutil.rmtree(folder, ignore_errors=True)
+        run_client("kernels", "output", self.state[kernel.name]["reference"], "-p", folder,
+                   "--file-pattern", rf"(^|/){re.escape(SESSION)}$")
+        notes = list(folder.rglob(SESSION))
+        return read_json(notes[0]) if notes else None
+
+    def _go_on(self, kernel: Kernel, note: dict | None) -> None:
+        """Push the next session of a training that ran out of time, unless the last one got nowhere."""
+        known = self.state[kernel.name]
+        came = note["progress"] if note else "unknown"
+        if came == known["progress"]:
+            self._fail(kernel, f"session {known['session']} came no further than the one before ({came}); a session is too short "
+                               "for one epoch, or it could not read the earlier output")
+        if known["session"] >= self.sessions:
+            self._fail(kernel, f"it is not done after {known['session']} sessions ({came})")
+        self._remember(kernel.name, {**known, "state": "out of time", "progress": came})
+        self._push(kernel)
+
+    def _fail(self, kernel: Kernel, why: str) -> None:
+        """Fetch a kernel's log, let the next start push its last session again, and raise."""
+        known = self.state[kernel.name]
+        reference = known["reference"]
+        log = _log_text(run_client("kernels", "logs", reference))
+        path = write_text(self.out / kernel.name / "log.txt", log)
+        before = known["session"] - 1
+        self._remember(kernel.name, {**known, "state": "failed", "session": before, "progress": None,
+                                     "reference": kernel.reference(self.user, before)})
+        end = "\n".join(log.splitlines()[-25:])
+        raise KaggleError(f"the kernel {reference} failed: {why}\nThe end of its log ({path}):\n{end}\n"
+                          f"Started again, the command pushes {reference} anew; what is done stays done.")
+
+
+def _log_text(said: str) -> str:
+    """A kernel's log as text: Kaggle keeps it as JSON, a list of pieces with their stream and time."""
+    try:
+        pieces = json.loads(said)
+    except json.JSONDecodeError:
+        return said
+    return "".join(piece.get("data", "") for piece in pieces) if isinstance(pieces, list) else said

@@ -1,0 +1,131 @@
+"""Getting the data: the competition's files, or the published preprocessed ones, with the real client.
+
+Files are fetched one by one where Kaggle allows it, so that a download cut off goes on, and nothing needs twice its space.
+"""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+from aslutils.files import read_json, write_json
+from aslutils.kaggle.client import KaggleError, listing, run_client
+from aslutils.kaggle.place import COMPETITION
+from aslutils.progress import progress
+from aslutils.sources import read_corpus
+
+PREPROCESSED = ("darraghdog/asl-fingerspelling-preprocessing-train-dataset",
+                "darraghdog/asl-fingerspelling-preprocessed-supp-dataset")
+TABLES = ("train.csv", "supplemental_metadata.csv", "character_to_prediction_index.json")
+
+
+def download(what: str, out) -> Path:
+    """Fetch "competition" (190 GB) or "preprocessed" into `out`, and check it; started again it goes on.
+
+    Raises KaggleError (kind "rules" until the competition's rules are accepted), OSError when the disk is too small, and
+    sources.DataError for files that cannot be read.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    if what == "competition":
+        download_competition(out)
+    elif what == "preprocessed":
+        download_competition(out, only=TABLES)
+        for reference in PREPROCESSED:
+            download_dataset(reference, out)
+    else:
+        raise ValueError(f"there is no {what!r} to download; there are \"competition\" and \"preprocessed\"")
+    verify(out)
+    return out
+
+
+def download_competition(out: Path, only=None) -> None:
+    """The competition's files, those in `only` or all; one that is here with the listed size is not fetched again."""
+    listed = [row for row in listing("competitions", "files", COMPETITION) if only is None or row["name"] in only]
+    missing = [row for row in listed if not _is_here(out / row["name"], row["size"])]
+    _check_space(out, sum(row["size"] for row in missing))
+    with progress(total=sum(row["size"] for row in listed), what="download", unit="B", unit_scale=True,
+                  initial=sum(row["size"] for row in listed if row not in missing)) as bar:
+        for row in missing:
+            bar.set_postfix_str(row["name"])
+            target = out / row["name"]
+            run_client("competitions", "download", COMPETITION, "-f", row["name"], "-p", target.parent)
+            _unpack_single(target)
+            if not _is_here(target, row["size"]):
+                size = target.stat().st_size if target.is_file() else 0
+                raise KaggleError(f"{target} has {size:,} bytes, Kaggle lists {row['size']:,}; remove it and start again")
+            bar.update(row["size"])
+
+
+def _is_here(path: Path, size: int) -> bool:
+    """Whether a file is whole; the client marks one that it has not finished."""
+    return path.is_file() and path.stat().st_size == size and not path.with_name(path.name + ".kaggle-partial").exists()
+
+
+def _unpack_single(target: Path) -> None:
+    """Some single files come compressed, as `<name>.zip`."""
+    packed = target.with_name(target.name + ".zip")
+    if packed.is_file():
+        with zipfile.ZipFile(packed) as archive:
+            archive.extract(target.name, target.parent)
+        packed.unlink()
+
+
+def download_dataset(reference: str, out: Path) -> None:
+    """A whole data set, `owner/slug`, unpacked into `out/<slug>`; a note beside it tells that it is all there."""
+    slug = reference.partition("/")[2]
+    packed, folder, note = out / f"{slug}.zip", out / slug, out / f"{slug}.json"
+    if note.is_file() and read_json(note)["files"] == sum(path.is_file() for path in folder.rglob("*")):
+        return
+    if not _is_whole(packed):
+        run_client("datasets", "download", reference, "-p", out, echo=True)
+    try:
+        count = _unpack(packed, folder)
+    except zipfile.BadZipFile as error:
+        packed.unlink()
+        raise KaggleError(f"{packed} was damaged ({error}) and is removed; start again to fetch it anew") from error
+    write_json(note, {"files": count})
+    packed.unlink()
+
+
+def _is_whole(packed: Path) -> bool:
+    return packed.is_file() and not packed.with_name(packed.name + ".kaggle-partial").exists() and zipfile.is_zipfile(packed)
+
+
+def _unpack(packed: Path, folder: Path) -> int:
+    """Unpack an archive, its checksums checked, over what an unpacking cut off has left; returns its number of files."""
+    with zipfile.ZipFile(packed) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        kept = [member for member in members if not _is_here(folder / member.filename, member.file_size)]
+        _check_space(folder.parent, sum(member.file_size for member in kept))
+        for member in progress(kept, what=f"unpack {packed.name}", unit="files"):
+            archive.extract(member, folder)
+    return len(members)
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(28, f"{folder}: {needed / 1e9:.1f} GB are to come, {free / 1e9:.1f} GB are free")
+
+
+def verify(out) -> None:
+    """Open what was fetched: every parquet file's end is readable, the tables agree with the files; says what there is.
+
+    Raises sources.DataError naming each file that cannot be read.
+    """
+    import pyarrow.parquet
+
+    from aslutils.sources import DataError
+
+    broken = []
+    for path in progress(sorted(Path(out).glob("*_landmarks/*.parquet")), what="check", unit="files"):
+        try:
+            pyarrow.parquet.read_metadata(path)
+        except (OSError, ValueError) as error:
+            broken.append(f"{path}: {error}")
+    if broken:
+        raise DataError("\n".join(["these files are damaged; remove them and start the download again:", *broken]))
+    table, sources, _ = read_corpus(out)
+    absent = table["reason"].ne("").sum()
+    print(f"{out}: {len(table):,} sequences in {len(sources):,} files, all files readable"
+          + (f"; {absent:,} sequences without a file" if absent else ""))
