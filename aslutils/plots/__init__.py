@@ -9,8 +9,9 @@ from aslutils.plots.decoding import attention
 from aslutils.plots.errors import confidence, confusions, scores_by
 from aslutils.plots.examples import predictions, worst
 from aslutils.plots.exported import latency, layers, variants
+from aslutils.plots.handsheet import handshapes
 from aslutils.plots.motion import skeleton
-from aslutils.plots.recordings import corpus, handshapes, strip
+from aslutils.plots.recordings import corpus, strip
 from aslutils.plots.training import learning_curves, score_distribution
 
 __all__ = ["attention", "augmentations", "confidence", "confusions", "corpus", "handshapes", "latency", "layers",

@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection
 from aslutils.landmarks import BONES, PARTS
 from aslutils.plots.style import FAINT, GRID, PART_COLOURS, bare, picture, styled
 
-COLUMNS = 4
+COLUMNS, RATIO = 4, 1.5            # panels in a row; width over height of the signer's window
 _ORDER = np.concatenate(list(PARTS.values()))     # the rows of the map: left hand, right hand, face, pose
 _ENDS = np.cumsum([0, *(len(part) for part in PARTS.values())])
 
@@ -21,11 +21,11 @@ def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: 
     """
     shown = [("as recorded", frames), *_augmented(frames, partner, augmentations, np.random.default_rng(seed))]
     rows = -(-len(shown) // COLUMNS)
-    figure = picture(2.1 * rows + 0.5, "One sequence under each augmentation")
+    figure = picture(2.4 * rows + 0.5, "One sequence under each augmentation")
     grid = figure.add_gridspec(rows, COLUMNS)
     window = _window(frames)
     for index, (name, sequence) in enumerate(shown):
-        cell = grid[index // COLUMNS, index % COLUMNS].subgridspec(2, 1, height_ratios=[1.2, 1], hspace=0.02)
+        cell = grid[index // COLUMNS, index % COLUMNS].subgridspec(2, 1, height_ratios=[1.5, 1], hspace=0.02)
         upper, lower = cell.subplots()
         _signer(bare(upper), frames, sequence, window)
         upper.set_title(name)
@@ -58,11 +58,12 @@ def _acted(augmentation, frames, rng, draws: int = 20):
 
 
 def _window(frames):
-    """x and y limits in which the whole sequence can be seen."""
+    """The corners, upper left and lower right, of a window of the panel's shape in which the whole sequence can be seen."""
     points = frames[(frames != 0).any(2)][:, :2]
     low, high = (np.quantile(points, (0.005, 0.995), axis=0) if len(points) else np.array([[-1, -1], [1, 1]]))
-    margin = 0.25 * (high - low)
-    return low - margin, high + margin
+    middle, half = (low + high) / 2, 0.54 * (high - low)
+    half = np.maximum(half, half[::-1] * (RATIO, 1 / RATIO))
+    return middle - half, middle + half
 
 
 def _signer(axes, original, sequence, window):

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from aslutils.plots.hands import close_ups, draw_hand, in_picture, signing_hand, spread_indices
-from aslutils.plots.style import INK, picture, readable, styled
+from aslutils.plots.hands import close_ups, draw_hand, in_picture, signing_hand
+from aslutils.plots.style import INK, ORANGE, picture, readable, styled
 from aslutils.preprocess import fit_length
 from aslutils.text import CHARACTERS, EOS
+
+HANDS, ROW, COUNT = 0.85, 0.17, 12  # inches: height of the hands and of a character's line; how many hands
 
 
 @styled
@@ -18,11 +20,12 @@ def attention(network, store, row: int):
     frames = fit_length(store.raw(row))
     tokens, weights = attention_weights(network, fit_length(store.standardised(row)))
     names = [readable(CHARACTERS[token]) if token < len(CHARACTERS) else "end" if token == EOS else "none" for token in tokens]
-    figure = picture(1.9 + 0.19 * len(names), f"Where the decoder looks while it reads “{store.table['phrase'].iloc[row]}”")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[1.0, 0.4 + 0.19 * len(names)])
-    lower.imshow(weights, aspect="auto", cmap="cividis_r", interpolation="nearest", vmin=0,
+    phrase = store.table["phrase"].iloc[row]
+    figure = picture(HANDS + ROW * len(names) + 0.95, f"Where the decoder looks while it reads “{phrase}”")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[HANDS, ROW * len(names) + 0.1])
+    lower.imshow(weights, aspect="auto", cmap="Blues", interpolation="nearest", vmin=0, vmax=max(weights.max(), 0.2),
                  extent=(-0.5, len(frames) - 0.5, len(names) - 0.5, -0.5))
-    lower.scatter(weights.argmax(1), range(len(names)), s=14, color="white", edgecolor=INK, linewidth=0.8, zorder=3)
+    lower.scatter(weights.argmax(1), range(len(names)), s=16, color=ORANGE, edgecolor=INK, linewidth=0.8, zorder=3)
     lower.set_yticks(range(len(names)), names)
     lower.set(xlabel="frame", ylabel="character read")
     lower.grid(False)
@@ -30,15 +33,18 @@ def attention(network, store, row: int):
     return figure
 
 
-def _hands(axes, frames, count: int = 12):
-    """The signing hand at `count` frames, each above its own place in time."""
+def _hands(axes, frames):
+    """The signing hand, cut into COUNT stretches of time: in each the frame nearest its middle in which the hand is seen."""
     hand, seen = signing_hand(frames)
-    chosen = spread_indices(seen, count)
-    width = max(len(frames), 1) / count
+    width = len(frames) / COUNT
+    middles = (np.arange(COUNT) + 0.5) * width - 0.5
+    near = np.abs(np.flatnonzero(seen) - middles[:, None]) if seen.any() else np.full((COUNT, 1), np.inf)
+    shown = near.min(1) <= width / 2 + 0.5
+    chosen = np.flatnonzero(seen)[near.argmin(1)[shown]]
     axes.set_axis_off()
     axes.set_ylim(0.6, -0.6)
-    for frame, close in zip(chosen, close_ups(in_picture(frames[np.ix_(chosen, hand)]))):
-        draw_hand(axes, close * (width, 1), (frame, 0), width=1.5)
+    for middle, close in zip(middles[shown], close_ups(in_picture(frames[np.ix_(chosen, hand)]))):
+        draw_hand(axes, close * (width, 1), (middle, 0), width=1.5)
 
 
 def attention_weights(network, frames: np.ndarray) -> tuple[list[int], np.ndarray]:

@@ -25,7 +25,7 @@ def scores_by(table: pd.DataFrame):
     length = table["phrase"].str.len()
     seen = 100 * table["hand_frames"] / table["frames"].clip(lower=1)
     by_person = sorted(_scored_groups(table, table["participant_id"]), key=lambda group: group[1])
-    _groups(axes[0], by_person, "Participant", "participants, from hardest to easiest", labels=len(by_person) <= 6)
+    _groups(axes[0], by_person, "Participant", "hardest to easiest", labels=len(by_person) <= 6)
     _groups(axes[1], _scored_groups(table, table["phrase"].map(phrase_kind)), "Kind of phrase", "")
     _groups(axes[2], _scored_groups(table, _quarters(length)), "Length of phrase", "characters")
     _groups(axes[3], _scored_groups(table, _quarters(seen)), "Hand seen", "% of frames")
@@ -87,20 +87,20 @@ def confusions(table: pd.DataFrame, count: int = 14):
         if counted is not insertions:
             shares = [f"{100 * times / occurrences[error[0]]:.0f} % of {readable(error[0])}" for error, times in most]
             panel.bar_label(bars, shares, padding=2, fontsize=7.5, color=FAINT)
-        panel.set_yticks(range(len(most)), [readable(error) for error, _ in most])
+        panel.set_yticks(range(len(most)), [" → ".join(map(readable, error)) for error, _ in most])
         panel.set_ylim(max(len(most), 6) - 0.4, -0.6)
-        panel.margins(x=0.14)
+        panel.margins(x=0.24)
         panel.grid(axis="y", visible=False)
     return figure
 
 
 def _errors(table):
-    """Counts: substitutions by "true → read", insertions and deletions by character."""
+    """Counts: substitutions by the true and the read character, insertions and deletions by the one character."""
     found = {"replace": Counter(), "insert": Counter(), "delete": Counter()}
     for phrase, prediction in zip(table["phrase"], table["prediction"]):
         for edit in Levenshtein.editops(phrase, prediction):
             true, read = phrase[edit.src_pos:edit.src_pos + 1], prediction[edit.dest_pos:edit.dest_pos + 1]
-            found[edit.tag][{"replace": f"{true}→{read}", "insert": read, "delete": true}[edit.tag]] += 1
+            found[edit.tag][{"replace": true + read, "insert": read, "delete": true}[edit.tag]] += 1
     return found["replace"], found["insert"], found["delete"]
 
 

@@ -7,10 +7,10 @@ from rapidfuzz.distance import Levenshtein
 
 from aslutils.metric import sequence_scores
 from aslutils.plots.hands import draw_cells, strip_cells
-from aslutils.plots.style import FAINT, INK, VERMILLION, WIDTH, Picture, bare, say_empty, styled
+from aslutils.plots.style import FAINT, INK, VERMILLION, bare, say_empty, sheet, styled
 
 CHARACTERS_SHOWN = 40             # of a text; what is longer is cut
-ROW, HEAD = 0.74, 0.45            # inches: height of a recording, of the title
+ROW, HEAD = 0.74, 0.36            # inches: height of a recording, of the title
 
 
 @styled
@@ -33,8 +33,8 @@ def worst(table: pd.DataFrame, store, count: int = 10):
 
 def _sheet(table, store, title):
     height = HEAD + ROW * max(1, len(table)) + 0.05
-    figure = Picture(figsize=(WIDTH, height))
-    figure.text(0.01, 1 - 0.09 / height, title, va="top", fontsize=11, fontweight="bold")
+    figure = sheet(height)
+    figure.suptitle(title, x=0.01, y=1 - 0.09 / height, ha="left", va="top")
     if not len(table):
         say_empty(figure.add_axes((0.01, 0.02, 0.98, 0.5)), "no predictions")
         return figure

@@ -54,14 +54,14 @@ def variants(table: pd.DataFrame):
     mark(axes, LIMIT_MB, f"limit {LIMIT_MB} MB", VERMILLION, linestyle="-")
     mark(axes, LIMIT_MS, f"limit {LIMIT_MS} ms", VERMILLION, vertical=False, linestyle="--")
     axes.set(xlim=(0, max(LIMIT_MB, table["megabytes"].max()) * 1.08), ylim=(0, max(LIMIT_MS, table["milliseconds"].max()) * 1.1))
-    axes.legend(loc="center")
+    axes.legend(loc="best")
     _legend_table(sheet, table, colours)
     return figure
 
 
 def _legend_table(sheet, table, colours):
     heads = ("", "variant", "seeds", "MB", "ms", "agreement", "score")
-    places = (0.02, 0.08, 0.48, 0.58, 0.69, 0.86, 1.0)
+    places = (0.02, 0.08, 0.47, 0.57, 0.66, 0.86, 1.0)
     lines = [(str(number + 1), str(row["variant"]), f"{row['seeds']}", f"{row['megabytes']:.1f}", f"{row['milliseconds']:.0f}",
               _number(row["agreement"]), _number(row["score"])) for number, row in table.iterrows()]
     step = min(0.12, 0.9 / (len(lines) + 1))
@@ -90,7 +90,7 @@ def layers(table: pd.DataFrame):
         return figure
     places = np.arange(len(table))
     both = table[["tensorflow", "tflite"]].to_numpy(float)
-    floor = 10.0 ** np.floor(np.log10(np.nanmin(np.where(both > 0, both, np.nan), initial=1e-7)) - 1)
+    floor = 10.0 ** (np.floor(np.log10(both[both > 0].min(initial=1e-7))) - 1)        # where a difference of 0 is shown
     for column, colour, shape, shift in (("tensorflow", BLUE, "o", -0.12), ("tflite", ORANGE, "s", 0.12)):
         values = table[column].to_numpy(float)
         name = {"tensorflow": "TensorFlow", "tflite": "TFLite"}[column]
@@ -100,5 +100,7 @@ def layers(table: pd.DataFrame):
     axes.set_yticks(places, table["layer"].astype(str))
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlim(left=floor / 2)
+    if (both == 0).any():
+        axes.axvline(floor, color=FAINT, linewidth=0.8, linestyle=":", label="no difference at all")
     figure.legend(loc="outside right upper")
     return figure

@@ -32,12 +32,15 @@ def spread_indices(seen: np.ndarray, count: int) -> np.ndarray:
 
 
 def close_ups(hands: np.ndarray) -> np.ndarray:
-    """Hands (N, 21, 2), each moved to the middle of a cell from -0.5 to 0.5; all are scaled alike, so that the largest fits."""
+    """Hands (N, 21, 2), each moved to the middle of a cell from -0.5 to 0.5; all are scaled alike, so that the largest fits.
+
+    A hand half as large again as the median one is taken for a slip of the tracker and may stand out of its cell.
+    """
     if not len(hands):
         return hands
     low, high = hands.min(1), hands.max(1)
-    size = max(np.quantile((high - low).max(1), 0.9), 1e-6)
-    return (hands - (low + high)[:, None] / 2) / size * 0.84
+    sizes = (high - low).max(1)
+    return (hands - (low + high)[:, None] / 2) / max(min(sizes.max(), 1.5 * np.median(sizes)), 1e-6) * 0.9
 
 
 def draw_hand(axes, hand: np.ndarray, at=(0.0, 0.0), scale: float = 1.0, width: float = 1.6, alpha: float = 1.0, clip=None):

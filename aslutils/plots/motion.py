@@ -8,12 +8,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from aslutils.landmarks import BONES, HAND_BONES
-from aslutils.plots.hands import BONE_COLOURS, close_ups, in_picture, signing_hand
+from aslutils.plots.hands import ASPECT, BONE_COLOURS, close_ups, in_picture, signing_hand
 from aslutils.plots.style import FAINT, GRID, PAPER, PART_COLOURS
 
-BODY, HAND, HEIGHT = 270, 330, 330               # pixels: widths of the two views, and their height
+BODY, HAND, HEIGHT = 230, 290, 290               # pixels: widths of the two views, and their height
 OVERSAMPLING = 2                                 # drawn larger, then shrunk: smooth lines
-MOST_PICTURES = 90                               # of an animation; a longer recording skips more frames
+MOST_PICTURES = 60                               # of an animation; a longer recording skips more frames
+COLOURS = 24                                     # of its palette
 WIDTHS = {"pose": 2.2, "face": 1.2, "left_hand": 2.0, "right_hand": 2.0}
 
 
@@ -38,7 +39,7 @@ def skeleton(frames: np.ndarray, phrase: str = "", fps: float = 15, every: int =
 
 def as_gif(pictures: list[Image.Image], milliseconds: float) -> bytes:
     """Pictures as an animated GIF that repeats for ever."""
-    palette = pictures[0].quantize(48) if len(pictures) < 2 else _common_palette(pictures)
+    palette = pictures[0].quantize(COLOURS) if len(pictures) < 2 else _common_palette(pictures)
     reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     buffer = io.BytesIO()
     reduced[0].save(buffer, "GIF", save_all=True, append_images=reduced[1:], duration=max(20, round(milliseconds)), loop=0,
@@ -51,7 +52,7 @@ def _common_palette(pictures) -> Image.Image:
     sheet = Image.new("RGB", (sample[0].width, sample[0].height * len(sample)))
     for index, picture in enumerate(sample):
         sheet.paste(picture, (0, index * picture.height))
-    return sheet.quantize(48)
+    return sheet.quantize(COLOURS)
 
 
 def draw_pictures(frames: np.ndarray, chosen) -> list[Image.Image]:
@@ -66,11 +67,10 @@ def draw_pictures(frames: np.ndarray, chosen) -> list[Image.Image]:
 
 
 def _fit(points: np.ndarray):
-    """What takes points to pixels of the body's view: all that is seen, but for strays, fits in."""
-    seen = points.reshape(-1, 2)
-    seen = seen[~np.isnan(seen).any(1)]
-    low, high = (np.quantile(seen, (0.01, 0.99), axis=0) if len(seen) else np.array([[0, 0], [1, 1]]))
-    size = max(*(high - low) / (BODY, HEIGHT), 1e-6) * 1.15
+    """What takes points to pixels of the body's view: all within the camera's picture fits in (the rest is MediaPipe's guess)."""
+    seen = points[((points >= 0) & (points <= (ASPECT, 1))).all(-1)]
+    low, high = (seen.min(0), seen.max(0)) if len(seen) else (np.zeros(2), np.ones(2))
+    size = max(*(high - low) / (BODY, HEIGHT), 1e-6) * 1.08
     return lambda xy: (xy - (low + high) / 2) / size + (BODY / 2, HEIGHT / 2)
 
 

@@ -5,6 +5,7 @@ import io
 import math
 
 import matplotlib
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -30,9 +31,13 @@ STYLE = {
 
 
 class Picture(Figure):
-    """A figure that a notebook shows as a small PNG, whichever backend matplotlib has, without pyplot's list of open figures."""
+    """A figure that a notebook shows once, as a small PNG, whether or not it is its cell's last value."""
+
+    number = None                                 # pyplot's, where pyplot knows it
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        if self.number is not None:
+            pyplot.close(self)                    # shown now, so not again at the cell's end
         return {"image/png": self.png(), "text/plain": self.name()}
 
     def name(self) -> str:
@@ -51,14 +56,26 @@ def styled(draw):
     """Let the function draw in the house's style, and leave matplotlib's settings as they were."""
     @functools.wraps(draw)
     def drawn(*arguments, **options):
-        with matplotlib.rc_context(STYLE):
+        # Not matplotlib.rc_context: it would also undo what a notebook's backend sets when the first figure loads it.
+        before = {name: matplotlib.rcParams[name] for name in STYLE}
+        matplotlib.rcParams.update(STYLE)
+        try:
             return draw(*arguments, **options)
+        finally:
+            matplotlib.rcParams.update(before)
     return drawn
 
 
-def picture(height: float, title: str = "", width: float = WIDTH) -> Picture:
+def sheet(height: float, **options) -> Picture:
+    """An empty picture, inches. In a notebook pyplot knows it and shows it at the cell's end; elsewhere it only exists."""
+    if "inline" in matplotlib.get_backend():
+        return pyplot.figure(figsize=(WIDTH, height), FigureClass=Picture, **options)
+    return Picture(figsize=(WIDTH, height), **options)
+
+
+def picture(height: float, title: str = "") -> Picture:
     """An empty picture, inches, that lays its axes out by itself."""
-    figure = Picture(figsize=(width, height), layout="constrained")
+    figure = sheet(height, layout="constrained")
     if title:
         figure.suptitle(title, x=0.01, ha="left")
     return figure
@@ -76,7 +93,7 @@ def panels(count: int, columns: int, height: float, title: str = "") -> tuple[Pi
 
 
 def bare(axes):
-    """Axes without frame, ticks and grid: a sheet to draw on."""
+    """Axes without frame, ticks and grid, whose units are as long across as down: a sheet to draw on."""
     axes.set_axis_off()
     axes.set_aspect("equal")
     return axes

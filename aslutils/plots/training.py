@@ -8,7 +8,7 @@ from aslutils.plots.style import BLUE, ORANGE, SERIES, mark, panels, picture, sa
 _PANELS = {                       # column of a history -> title, label
     "loss": ("Loss", "weighted sum"), "forward": ("Forward decoder", "cross-entropy"),
     "backward": ("Backward decoder", "cross-entropy"), "ctc": ("CTC", "CTC loss a character"),
-    "confidence": ("Confidence", "binary cross-entropy"), "learning_rate": ("Learning rate", "learning rate"),
+    "confidence": ("Confidence", "binary cross-entropy"), "learning_rate": ("Learning rate", "AdamW's learning rate"),
     "score": ("Score on validation", "score, (N - D) / N"),
 }
 
@@ -35,7 +35,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
                            marker="o" if len(known) < 12 else "", markersize=3.5)
         panel.set(title=title, ylabel=label, xlabel="epoch")
         panel.margins(x=0.02)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1 if name == "score" else None)
         panel.xaxis.get_major_locator().set_params(integer=True)
     axes[names.index("score") if "score" in names else 0].legend()
     return figure
