@@ -251,7 +251,7 @@ def _end_with_parent() -> None:
 
 def _merge(store: Path, tasks: list[Task], table: pd.DataFrame, plan: dict, kind: str) -> None:
     """Join the parts in corpus order. A part is removed once its frames are joined, so the disk holds them only once."""
-    parts = [pd.read_parquet(task.table) for task in tasks]
+    parts = [pd.read_parquet(task.table) for task in tasks] or [pd.DataFrame(columns=["row", "reason", *COUNTS, *STATISTICS])]
     start = 0
     with _space_for(store / FRAMES), open(store / FRAMES, "ab") as frames:
         for task, part in zip(tasks, parts):

@@ -10,6 +10,7 @@ Either comes as one folder:
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,10 @@ def _competition_sources(data: Path, table: pd.DataFrame) -> list[Source]:
 
 def _npy_sources(data: Path, table: pd.DataFrame) -> list[Source]:
     folders = _array_folders(data)
+    for arguments in (place / "inference_args.json" for folder in folders for place in (folder, folder.parent)):
+        if arguments.is_file() and json.loads(arguments.read_text()).get("selected_columns", COLUMNS) != COLUMNS:
+            raise DataError(f"{arguments} names other columns, or the same in another order, than this kit's; "
+                            "prepare from the competition's parquet files instead")
     found = {entry.name: entry for folder in reversed(folders) for entry in folder.iterdir() if entry.name.isdigit()}
     return _group(table, table["file_id"].astype(str), "npy", lambda name: found.get(name, data / name),
                   lambda path: sum(1 for _ in path.iterdir()))
@@ -142,15 +147,13 @@ def _group(table, names, kind, locate, size) -> list[Source]:
     """One source for each distinct name, in order of first appearance; the rows of absent ones get their reason."""
     sources = []
     for name, rows in table.groupby(np.asarray(names), sort=False).indices.items():
-        path = locate(name)
-        if not path.exists():
-            reason = table["reason"].to_numpy()
-            reason[rows] = np.where(reason[rows] == "", f"its file {name} is absent", reason[rows])
-            table["reason"] = reason
+        path, usable = locate(name), rows[table["reason"].to_numpy()[rows] == ""]
+        if path.exists():
+            ids = table["sequence_id"].to_numpy()[usable]
+            sources.append(Source(name, path, kind, size(path), usable.tolist(), ids.tolist()))
+        else:
+            table.loc[usable, "reason"] = f"its file {name} is absent"
             sources.append(Source(name, path, kind, None, [], []))
-            continue
-        wanted = rows[table["reason"].to_numpy()[rows] == ""]
-        sources.append(Source(name, path, kind, size(path), wanted.tolist(), table["sequence_id"].to_numpy()[wanted].tolist()))
     return sources
 
 
@@ -182,56 +185,65 @@ def _find_table(data: Path, name: str) -> Path | None:
 
 def _parquet_sequences(source: Source):
     """Sequences of a competition file: 390 of its 1,629 columns, some thousand frames at a time, whatever its row groups."""
-    wanted, finished = set(source.sequence_ids), set()
-    current, pieces = None, []
-    for ids, values in _parquet_batches(source):
-        edges = np.flatnonzero(np.diff(ids)) + 1
-        for start, stop in zip([0, *edges], [*edges, len(ids)]):
-            if ids[start] != current:
+    with _open_parquet(source) as file:
+        ids = file.read(["sequence_id"], use_threads=False)["sequence_id"].to_numpy()
+        starts = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1))           # of each run of frames of one sequence
+        stops, runs = np.append(starts[1:], len(ids)), ids[starts].tolist()
+        present, often = np.unique(runs, return_counts=True)
+        times = dict(zip(present.tolist(), often.tolist()))
+        wanted = {sequence_id for sequence_id in source.sequence_ids if times.get(sequence_id) == 1}
+        for sequence_id in source.sequence_ids:
+            if sequence_id not in wanted:
+                place = "its frames are scattered over" if sequence_id in times else "not in"
+                yield sequence_id, f"{place} {source.name}"
+        run, read, pieces = 0, 0, []
+        for values in _parquet_batches(file, source):
+            end = read + len(values)
+            while run < len(runs) and starts[run] < end:
+                if runs[run] in wanted:
+                    pieces.append(values[max(starts[run] - read, 0):stops[run] - read])
+                if stops[run] > end:                                         # it goes on in the next batch
+                    break
                 if pieces:
-                    yield current, np.concatenate(pieces)
-                finished.add(current)
-                current, pieces = int(ids[start]), []
-                if current in wanted and current in finished:
-                    yield current, f"its frames are scattered over {source.name}"
-            if current in wanted and current not in finished:
-                pieces.append(values[start:stop])
-    if pieces:
-        yield current, np.concatenate(pieces)
-    for sequence_id in source.sequence_ids:
-        if sequence_id not in finished and sequence_id != current:
-            yield sequence_id, f"not in {source.name}"
+                    yield runs[run], pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+                run, pieces = run + 1, []
+            read = end
 
 
-def _parquet_batches(source: Source):
-    """(sequence ids int64 (n,), values float32 (n, 390)) of successive stretches of frames."""
-    advice = "it is cut short or damaged: download it again, or leave its rows out of the CSV file"
+ADVICE = "it is cut short or damaged: download it again, or leave its rows out of the CSV file"
+
+
+def _open_parquet(source: Source) -> parquet.ParquetFile:
     try:
         file = parquet.ParquetFile(source.path, memory_map=True)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{source.name} is not readable as parquet ({error}); {advice}") from error
-    columns, present = ["sequence_id", *COLUMNS], set(file.schema_arrow.names)
-    lacking = [column for column in columns if column not in present]
+        raise DataError(f"{source.name} is not readable as parquet ({error}); {ADVICE}") from error
+    present = set(file.schema_arrow.names)
+    lacking = [column for column in ("sequence_id", *COLUMNS) if column not in present]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise DataError(f"{source.name} lacks the column {lacking[0]}{more}; is this the asl-fingerspelling data?")
-    with file:
-        batches = file.iter_batches(BATCH, columns=columns, use_threads=False)
-        while True:
-            try:
-                batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{source.name} could not be decoded ({error}); {advice}") from error
-            if batch is None:
-                return
-            yield _as_array(batch)
+    return file
 
 
-def _as_array(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+def _parquet_batches(file: parquet.ParquetFile, source: Source):
+    """The values of successive stretches of frames, float32 (n, 390)."""
+    batches = file.iter_batches(BATCH, columns=COLUMNS, use_threads=False)
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{source.name} could not be decoded ({error}); {ADVICE}") from error
+        if batch is None:
+            return
+        yield _as_array(batch)
+
+
+def _as_array(batch: pa.RecordBatch) -> np.ndarray:
     columns = np.empty((len(COLUMNS), len(batch)), np.float32)
     for position, name in enumerate(COLUMNS):
         columns[position] = batch.column(name).to_numpy(zero_copy_only=False)      # null becomes NaN
-    return batch.column("sequence_id").to_numpy().astype(np.int64), np.ascontiguousarray(columns.T)
+    return np.ascontiguousarray(columns.T)
 
 
 def _npy_sequences(source: Source):

@@ -1,0 +1,415 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as parquet
+import pytest
+from small_corpus import WHERE, corpus_rows, recording, write_competition, write_landmarks, write_npy, write_tables
+
+from aslutils import prepare as preparing
+from aslutils import sources
+from aslutils.prepare import find_kind, prepare
+from aslutils.sources import DataError
+from aslutils.store import Store, StoreError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("competition") / "data"
+    write_competition(folder)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path) -> tuple[Path, pd.DataFrame]:
+    """A competition folder that a test may spoil: 2 training files of 3 sequences, and their rows."""
+    rows = corpus_rows(files=2, sequences=3, supplemental=0)
+    write_competition(tmp_path / "data", rows)
+    return tmp_path / "data", rows
+
+
+def contents(store: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(store.iterdir()) if file.name != ".lock"}
+
+
+def skipped(store: Store) -> dict[int, str]:
+    table = pd.read_csv(store.path / "skipped.csv")
+    return dict(zip(table["sequence_id"], table["reason"]))
+
+
+# ---- both layouts
+
+def test_both_layouts_give_the_same_store(data, tmp_path):
+    write_npy(tmp_path / "npy")
+    assert find_kind(data) == "competition" and find_kind(tmp_path / "npy") == "npy"
+    first, second = prepare(data, tmp_path / "a"), prepare(tmp_path / "npy", tmp_path / "b")
+    assert contents(first.path)["frames.bin"] == contents(second.path)["frames.bin"]
+    pd.testing.assert_frame_equal(first.table, second.table)
+    assert sorted(contents(first.path)) == ["frames.bin", "skipped.csv", "store.json", "table.parquet"]
+
+
+def test_float16_rounds_as_numpy_does(data, tmp_path):
+    rows, store = corpus_rows(), prepare(data, tmp_path / "store")
+    for row in range(0, len(store), 5):
+        expected = recording(rows["frames"][row], rows["sequence_id"][row])[:, WHERE].astype(np.float16)
+        start = store.starts[row]
+        np.testing.assert_array_equal(store.array[start:start + store.lengths[row]], expected)
+
+
+@pytest.mark.parametrize("group, batch", [(9, 4096), (50, 5), (10**6, 4096), (10**6, 3)])
+def test_sequences_may_span_row_groups_and_batches(tmp_path, monkeypatch, group, batch):
+    monkeypatch.setattr(sources, "BATCH", batch)
+    rows = corpus_rows(files=1, sequences=4, supplemental=0)
+    write_competition(tmp_path / "data", rows, group)
+    store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
+    assert store.lengths.tolist() == rows["frames"].tolist()
+    for row, expected in enumerate(rows.itertuples()):
+        values = recording(expected.frames, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
+        np.testing.assert_array_equal(store.raw(row), values)
+
+
+@pytest.mark.parametrize("place", ["sub-folder", "neighbour", "two folders down"])
+def test_published_arrays_are_found_where_people_put_them(tmp_path, place):
+    rows = corpus_rows(files=1, sequences=3)
+    write_npy(tmp_path / "data", rows)
+    if place == "neighbour":                                                 # as two Kaggle data sets lie side by side
+        (tmp_path / "data" / "supplemental").rename(tmp_path / "preprocessed-supp-dataset")
+        (tmp_path / "data" / "supplemental_metadata.csv").rename(tmp_path / "supplemental_metadata.csv")
+    if place == "two folders down":
+        deep = tmp_path / "data" / "train-dataset" / "train_npy"
+        deep.mkdir(parents=True)
+        (tmp_path / "data" / "100").rename(deep / "100")
+    store = prepare(tmp_path / "data", tmp_path / "store")
+    assert store.table["is_sup"].tolist() == rows["is_sup"].tolist() and store.header["source"]["skipped"] == 0
+
+
+def test_arrays_in_another_column_order_are_refused(tmp_path):
+    write_npy(tmp_path / "data")
+    (tmp_path / "data" / "inference_args.json").write_text('{"selected_columns": ["x_face_0", "y_face_0"]}')
+    with pytest.raises(DataError, match="inference_args.json.*other columns"):
+        prepare(tmp_path / "data", tmp_path / "store")
+
+
+def test_without_supplemental_files_there_is_training_data_only(own, tmp_path):
+    (own[0] / "supplemental_metadata.csv").unlink()
+    assert not prepare(own[0], tmp_path / "store").table["is_sup"].any()
+
+
+def test_real_recordings_are_prepared_whole(shared, tmp_path):
+    store = prepare(shared / "realdata" / "competition", tmp_path / "store")
+    assert len(store) == 58 and store.header["frames"] == 3201 and store.table["is_sup"].sum() == 14
+    assert 0 < store.table["hand_frames"].sum() < 3201
+    for row in range(len(store)):
+        assert np.isfinite(store.standardised(row)).all() and store.standardised(row).any()
+
+
+# ---- once, in parts, by any number of processes
+
+def test_a_finished_store_is_just_opened(data, tmp_path, monkeypatch):
+    before = contents(prepare(data, tmp_path / "store").path)
+    monkeypatch.setattr(preparing, "convert", None)
+    assert contents(prepare(data, tmp_path / "store").path) == before
+
+
+def test_processes_write_the_same_bytes(data, tmp_path):
+    alone, together = prepare(data, tmp_path / "a", workers=1), prepare(data, tmp_path / "b", workers=2)
+    assert contents(alone.path) == contents(together.path)
+
+
+@pytest.mark.parametrize("stop", range(4))
+def test_a_preparation_stopped_after_any_file_goes_on_and_ends_with_the_same_bytes(data, tmp_path, monkeypatch, stop):
+    whole = contents(prepare(data, tmp_path / "whole").path)
+    convert, done = preparing.convert, []
+
+    def interrupted(task):
+        if len(done) == stop:
+            raise KeyboardInterrupt
+        done.append(task.source.name)
+        return convert(task)
+
+    monkeypatch.setattr(preparing, "convert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(data, tmp_path / "store")
+    with pytest.raises(StoreError, match="no finished landmark store"):
+        Store(tmp_path / "store")
+    again = []
+    monkeypatch.setattr(preparing, "convert", lambda task: again.append(task.source.name) or convert(task))
+    assert contents(prepare(data, tmp_path / "store").path) == whole
+    assert len(again) == 4 - stop and not set(again) & set(done)
+
+
+@pytest.mark.parametrize("step", ["_append", "write_table", "seal", "rmtree"])
+def test_a_preparation_stopped_while_joining_goes_on(data, tmp_path, monkeypatch, step):
+    whole = contents(prepare(data, tmp_path / "whole").path)
+    owner = preparing.shutil if step == "rmtree" else preparing
+    original, calls = getattr(owner, step), []
+
+    def interrupted(*arguments, **options):
+        calls.append(step)
+        if len(calls) == (3 if step == "_append" else 1):
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, step, interrupted)
+        prepare(data, tmp_path / "store")
+    prepare(data, tmp_path / "store")
+    assert {name: (tmp_path / "store" / name).read_bytes() for name in whole} == whole
+
+
+def test_a_killed_preparation_goes_on_with_the_same_bytes_and_leaves_no_process_behind(data, tmp_path):
+    whole = contents(prepare(data, tmp_path / "whole").path)
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import time\nfrom aslutils import prepare as preparing, sources\n"
+        "def slowly(batch, original=sources._as_array):\n    time.sleep(0.3)\n    return original(batch)\n"
+        "sources._as_array = slowly\n"
+        f"if __name__ == '__main__':\n    preparing.prepare({str(data)!r}, {str(tmp_path / 'store')!r}, workers=2)\n")
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    wait_for(lambda: list((tmp_path / "store" / "parts").glob("*.parquet")))
+    children = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert children
+    wait_for(lambda: not any(is_running(child) for child in children))
+    assert contents(prepare(data, tmp_path / "store").path) == whole
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_two_preparations_of_one_store_do_not_mix(data, tmp_path):
+    (tmp_path / "store").mkdir()
+    with preparing._locked(tmp_path / "store"), pytest.raises(StoreError, match=f"process {os.getpid()}.*is writing"):
+        prepare(data, tmp_path / "store")
+    assert len(prepare(data, tmp_path / "store")) == 24
+
+
+def test_a_store_of_other_data_or_another_dtype_is_not_overwritten_unless_asked(data, own, tmp_path):
+    prepare(data, tmp_path / "store")
+    with pytest.raises(StoreError, match="made from other data.*--rebuild"):
+        prepare(own[0], tmp_path / "store")
+    with pytest.raises(StoreError, match="holds float16, not float32.*--rebuild"):
+        prepare(data, tmp_path / "store", dtype="float32")
+    assert len(prepare(own[0], tmp_path / "store", rebuild=True)) == 6
+    with pytest.raises(ValueError, match="dtype is 'float64'"):
+        prepare(data, tmp_path / "store", dtype="float64")
+
+
+def test_a_broken_store_is_rebuilt_on_request(data, tmp_path):
+    whole = contents(prepare(data, tmp_path / "store").path)
+    (tmp_path / "store" / "frames.bin").write_bytes(b"")
+    with pytest.raises(StoreError, match="frames.bin.*cut short.*--rebuild"):
+        prepare(data, tmp_path / "store")
+    assert contents(prepare(data, tmp_path / "store", rebuild=True).path) == whole
+
+
+def test_parts_of_other_data_are_not_used(data, own, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(preparing, "_merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        prepare(data, tmp_path / "store")
+    assert contents(prepare(own[0], tmp_path / "store").path) == contents(prepare(own[0], tmp_path / "fresh").path)
+
+
+# ---- bad input: an error that says what to do, or a listed skip
+
+def test_a_file_cut_short_is_named_and_the_others_are_kept(own, tmp_path):
+    file = own[0] / "train_landmarks" / "101.parquet"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(DataError, match="1 of 2 files(.|\n)*train_landmarks/101.parquet.*download it again"):
+        prepare(own[0], tmp_path / "store")
+    assert (tmp_path / "store" / "parts" / "00000.parquet").exists()
+    file.write_bytes(whole)
+    assert len(prepare(own[0], tmp_path / "store")) == 6
+
+
+def test_a_file_damaged_inside_is_named(own, tmp_path):
+    file = own[0] / "train_landmarks" / "100.parquet"
+    spoilt = bytearray(file.read_bytes())
+    spoilt[1000:len(spoilt) // 3] = bytes(len(spoilt) // 3 - 1000)
+    file.write_bytes(spoilt)
+    with pytest.raises(DataError, match="train_landmarks/100.parquet could not be decoded"):
+        prepare(own[0], tmp_path / "store")
+
+
+def test_a_file_that_lacks_a_column_is_named(own, tmp_path):
+    file = own[0] / "train_landmarks" / "100.parquet"
+    parquet.write_table(parquet.read_table(file).drop_columns(["x_face_61", "z_pose_20"]), file)
+    with pytest.raises(DataError, match="train_landmarks/100.parquet lacks the column x_face_61 and 1 more; is this"):
+        prepare(own[0], tmp_path / "store")
+
+
+def test_in_several_processes_every_unreadable_file_is_named(own, tmp_path):
+    for name in ("100", "101"):
+        (own[0] / "train_landmarks" / f"{name}.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match="2 of 2 files(.|\n)*100.parquet(.|\n)*101.parquet"):
+        prepare(own[0], tmp_path / "store", workers=2)
+
+
+SPOILT = {
+    "empty": ("", "empty phrase"), "blank": ("  ", "empty phrase"), "unknown": ("Grüße", "'Gü"), "capital": ("Hello", "'H'"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_phrase_that_cannot_be_learnt_is_a_listed_skip(own, tmp_path, case):
+    folder, rows = own
+    phrase, reason = SPOILT[case]
+    rows.loc[1, "phrase"] = phrase
+    write_tables(folder, rows)
+    store = prepare(folder, tmp_path / "store")
+    assert len(store) == 5 and 1001 not in store.table["sequence_id"].tolist()
+    assert list(skipped(store)) == [1001] and reason in skipped(store)[1001]
+
+
+def test_a_nan_phrase_is_a_listed_skip_but_phrases_that_look_like_one_are_not(own, tmp_path):
+    folder, rows = own
+    rows["phrase"] = [np.nan, "null", "1234", "nan", "0012", "1e5"]
+    write_tables(folder, rows)
+    store = prepare(folder, tmp_path / "store")
+    assert store.table["phrase"].tolist() == ["null", "1234", "nan", "0012", "1e5"]
+    assert skipped(store) == {1000: "empty phrase"}
+
+
+def test_a_sequence_absent_from_its_file_is_a_listed_skip(own, tmp_path):
+    folder, rows = own
+    write_tables(folder, pd.concat([rows, rows.tail(1).assign(sequence_id=4242)], ignore_index=True))
+    store = prepare(folder, tmp_path / "store")
+    assert len(store) == 6 and skipped(store) == {4242: "not in train_landmarks/101.parquet"}
+
+
+def test_a_file_named_but_absent_is_a_listed_skip_of_its_sequences(own, tmp_path):
+    (own[0] / "train_landmarks" / "100.parquet").unlink()
+    store = prepare(own[0], tmp_path / "store")
+    assert len(store) == 3 and set(skipped(store).values()) == {"its file train_landmarks/100.parquet is absent"}
+
+
+def test_a_sequence_id_twice_keeps_the_first_and_lists_the_second(own, tmp_path):
+    folder, rows = own
+    write_tables(folder, pd.concat([rows, rows.head(1).assign(phrase="other")], ignore_index=True))
+    store = prepare(folder, tmp_path / "store")
+    assert len(store) == 6 and store.table["phrase"][0] == rows["phrase"][0]
+    assert skipped(store) == {1000: "its sequence_id stands twice in train.csv; the first row is kept"}
+
+
+def test_a_sequence_scattered_over_its_file_is_a_listed_skip(own, tmp_path):
+    folder, rows = own
+    write_landmarks(folder / rows["path"][0], rows.iloc[[0, 1, 2, 0]])
+    store = prepare(folder, tmp_path / "store")
+    assert len(store) == 5 and skipped(store) == {1000: "its frames are scattered over train_landmarks/100.parquet"}
+
+
+def test_sequences_that_no_csv_names_are_left_alone(own, tmp_path):
+    folder, rows = own
+    write_tables(folder, rows.drop(index=[0, 2, 5]))
+    store = prepare(folder, tmp_path / "store")
+    assert store.table["sequence_id"].tolist() == [1001, 1003, 1004] and skipped(store) == {}
+
+
+def test_infinite_coordinates_count_as_not_seen(tmp_path):
+    rows = corpus_rows(files=1, sequences=2, supplemental=0)
+    write_npy(tmp_path / "data", rows)
+    values = recording(5, 1)[:, WHERE]
+    values[2, 100:103] = np.inf, -np.inf, 1e30
+    np.save(tmp_path / "data" / "100" / "1000.npy", values)
+    store = prepare(tmp_path / "data", tmp_path / "store")
+    assert np.isnan(store.array[2, 100:103]).all() and np.isfinite(store.standardised(0)).all()
+
+
+@pytest.mark.parametrize("spoil, reason", [
+    (lambda path: path.unlink(), "100/1000.npy is absent"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-10]), "100/1000.npy is not readable"),
+    (lambda path: path.write_bytes(b""), "100/1000.npy is not readable"),
+    (lambda path: np.save(path, np.zeros((4, 100), np.float32)), "100/1000.npy holds float32 (4, 100), expected"),
+    (lambda path: np.save(path, np.zeros((0, 390), np.float32)), "100/1000.npy holds no frame"),
+])
+def test_a_bad_array_is_a_listed_skip(tmp_path, spoil, reason):
+    write_npy(tmp_path / "data", corpus_rows(files=1, sequences=2, supplemental=0))
+    spoil(tmp_path / "data" / "100" / "1000.npy")
+    store = prepare(tmp_path / "data", tmp_path / "store")
+    assert len(store) == 1 and list(skipped(store)) == [1000] and reason in skipped(store)[1000]
+
+
+def test_data_without_one_usable_sequence_is_an_error(own, tmp_path):
+    folder, rows = own
+    write_tables(folder, rows.assign(phrase=""))
+    with pytest.raises(DataError, match="no sequence of this data can be used.*skipped.csv.*empty phrase"):
+        prepare(folder, tmp_path / "store")
+
+
+@pytest.mark.parametrize("column, value, message", [
+    ("phrase", None, "train.csv lacks the column phrase"),
+    ("participant_id", "anna", r"train.csv, line 2: participant_id is 'anna', expected a whole number"),
+    ("sequence_id", "", r"train.csv, line 2: sequence_id is '', expected a whole number")])
+def test_a_wrong_csv_file_is_named(own, tmp_path, column, value, message):
+    folder, rows = own
+    rows = rows.drop(columns=["frames", "is_sup"])
+    rows = rows.drop(columns=column) if value is None else rows.astype({column: object}).assign(**{column: value})
+    rows.to_csv(folder / "train.csv", index=False)
+    with pytest.raises(DataError, match=message):
+        prepare(folder, tmp_path / "store")
+
+
+def test_a_folder_that_is_no_data_is_refused_with_what_was_looked_for(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="holds neither the competition's files.*nor the published.*holds holiday.jpg"):
+        prepare(tmp_path, tmp_path / "store")
+    with pytest.raises(DataError, match="there is no folder"):
+        prepare(tmp_path / "none", tmp_path / "store")
+
+
+def test_landmarks_without_a_csv_file_are_refused(own, tmp_path):
+    (own[0] / "train.csv").unlink()
+    with pytest.raises(DataError, match="train_landmarks but no train.csv"):
+        prepare(own[0], tmp_path / "store")
+
+
+@pytest.mark.parametrize("step", ["_stored", "_append"])
+def test_no_space_left_is_said_and_a_second_call_goes_on(own, tmp_path, monkeypatch, step):
+    original, calls = getattr(preparing, step), []
+
+    def full(*arguments):
+        calls.append(step)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*arguments)
+
+    said = "no space left while writing .*start again, nothing was lost"
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=said):
+        patch.setattr(preparing, step, full)
+        prepare(own[0], tmp_path / "store")
+    assert contents(prepare(own[0], tmp_path / "store").path) == contents(prepare(own[0], tmp_path / "fresh").path)
+
+
+# ---- the command
+
+def command(*arguments):
+    return subprocess.run([sys.executable, "-m", "aslutils.prepare", *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_the_command_prepares_shows_progress_and_ends_with_a_summary(data, tmp_path):
+    done = command(data, tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    assert "18 training and 6 supplemental sequences" in done.stdout and len(done.stdout.splitlines()) == 1
+    assert "prepare: 100%" in done.stderr and "sequences/s" in done.stderr
+    wrong = command(tmp_path, tmp_path / "other")
+    assert wrong.returncode == 1 and wrong.stderr.startswith("prepare: ") and "Traceback" not in wrong.stderr
