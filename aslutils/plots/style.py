@@ -33,11 +33,8 @@ STYLE = {
 class Picture(Figure):
     """A figure that a notebook shows once, as a small PNG, whether or not it is its cell's last value."""
 
-    number = None                                 # pyplot's, where pyplot knows it
-
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        if self.number is not None:
-            pyplot.close(self)                    # shown now, so not again at the cell's end
+        pyplot.close(self)                        # shown now, so not again at the cell's end
         return {"image/png": self.png(), "text/plain": self.name()}
 
     def name(self) -> str:
