@@ -5,8 +5,10 @@ It keeps data sets, kernels, uploads and files in memory, in the shapes that the
 """
 
 import base64
+import io
 import json
 import threading
+import zipfile
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +48,15 @@ class Kernel:
     log: str = ""
 
 
+def zipped(members: dict[str, bytes]) -> bytes:
+    """A zip archive of these files."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
+
+
 class KaggleServer(ThreadingHTTPServer):
     """The state of the made-up Kaggle, and what it shall do wrong."""
 
@@ -67,9 +78,10 @@ class KaggleServer(ThreadingHTTPServer):
         self.received: list[tuple[str, int]] = []      # (file, bytes) of every upload request
         self.sent: list[tuple[str, int]] = []          # (path, bytes) of every download
         self.cut_uploads: deque = deque()              # bytes after which an upload is cut with 503
-        self.cut_downloads: deque = deque()            # bytes after which a download's connection is dropped
-        self.hold = None                               # an Event: uploads stop halfway until it is set
-        self.held = threading.Event()                  # set when an upload stops there
+        self.listed: dict[str, int] = {}               # sizes that the list of files gets wrong
+        self.compressed: set[str] = set()              # competition files that are sent as <name>.zip
+        self.hold = None                               # an Event: uploads and downloads stop halfway until it is set
+        self.held = threading.Event()                  # set when one stops there
 
     def fail(self, method: str, *answers) -> None:
         """Answer the next calls of an API method with these: (HTTP status, message), or a dict as the answer's body."""
@@ -232,14 +244,16 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(403, b"")
         start, size = int(request.get("pageToken") or 0), int(request["pageSize"])
         names = sorted(self.server.files)
-        page = [{"name": name, "totalBytes": len(self.server.files[name]), "creationDate": "2026-11-22T00:00:00Z"}
+        sizes = {name: len(data) for name, data in self.server.files.items()} | self.server.listed
+        page = [{"name": name, "totalBytes": sizes[name], "creationDate": "2026-11-22T00:00:00Z"}
                 for name in names[start:start + size]]
         return self._json({"files": page, "nextPageToken": str(start + size) if start + size < len(names) else ""})
 
     def api_DownloadDataFile(self, request):
         if not self.server.rules_accepted:
             return self._answer(403, b"")
-        return self._redirect(f"http://storage.kaggle.invalid/competition/{request['fileName']}")
+        end = ".zip" if request["fileName"] in self.server.compressed else ""
+        return self._redirect(f"http://storage.kaggle.invalid/competition/{request['fileName']}{end}")
 
     def do_GET(self):
         kind, _, name = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
@@ -249,14 +263,18 @@ class Handler(BaseHTTPRequestHandler):
         else:
             store = {"competition": self.server.files, "archive": self.server.archives}[kind]
         data = store.get(name)
+        if name.removesuffix(".zip") in self.server.compressed:
+            data = zipped({name.removesuffix(".zip").rpartition("/")[2]: store[name.removesuffix(".zip")]})
         if data is None:
             return self._answer(404, b"")
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         body = data[start:]
         headers = {"Accept-Ranges": "bytes", "ETag": f'"{name}"', "Last-Modified": STAMP, "Content-Length": str(len(body))}
-        if self.server.cut_downloads and start == 0:
+        if self.server.hold is not None:
             self._head(200, headers)
-            self.wfile.write(body[:self.server.cut_downloads.popleft()])
+            self.wfile.write(body[:len(body) // 2])
+            self.server.held.set()
+            self.server.hold.wait(30)
             self.close_connection = True
             return None
         self.server.sent.append((name, len(body)))

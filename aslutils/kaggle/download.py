@@ -5,13 +5,16 @@ Files are fetched one by one where Kaggle allows it, so that a download cut off 
 
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
+
+import pyarrow.parquet
 
 from aslutils.files import read_json, write_json
 from aslutils.kaggle.client import KaggleError, listing, run_client
 from aslutils.kaggle.place import COMPETITION
 from aslutils.progress import progress
-from aslutils.sources import read_corpus
+from aslutils.sources import DataError, read_corpus
 
 PREPROCESSED = ("darraghdog/asl-fingerspelling-preprocessing-train-dataset",
                 "darraghdog/asl-fingerspelling-preprocessed-supp-dataset")
@@ -80,7 +83,7 @@ def download_dataset(reference: str, out: Path) -> None:
         run_client("datasets", "download", reference, "-p", out, echo=True)
     try:
         count = _unpack(packed, folder)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         packed.unlink()
         raise KaggleError(f"{packed} was damaged ({error}) and is removed; start again to fetch it anew") from error
     write_json(note, {"files": count})
@@ -113,10 +116,6 @@ def verify(out) -> None:
 
     Raises sources.DataError naming each file that cannot be read.
     """
-    import pyarrow.parquet
-
-    from aslutils.sources import DataError
-
     broken = []
     for path in progress(sorted(Path(out).glob("*_landmarks/*.parquet")), what="check", unit="files"):
         try:
@@ -126,6 +125,6 @@ def verify(out) -> None:
     if broken:
         raise DataError("\n".join(["these files are damaged; remove them and start the download again:", *broken]))
     table, sources, _ = read_corpus(out)
-    absent = table["reason"].ne("").sum()
+    unusable = table["reason"].ne("").sum()
     print(f"{out}: {len(table):,} sequences in {len(sources):,} files, all files readable"
-          + (f"; {absent:,} sequences without a file" if absent else ""))
+          + (f"; {unusable:,} sequences cannot be used (no file, or a phrase that is none)" if unusable else ""))
