@@ -1,7 +1,10 @@
-"""Checkpoint files: the network with its configuration, and whatever training adds to go on."""
+"""Checkpoint files: the network with its configuration, and whatever training adds to go on.
 
+`python -m aslutils.model.checkpoint OURS PUBLISHED` rewrites a checkpoint in the form of the published winning weights.
+"""
+
+import argparse
 import pickle
-import zipfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from aslutils.files import atomic
 from aslutils.landmarks import ORDER_DIGEST
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
-from aslutils.model.published import from_published
+from aslutils.model.published import from_published, to_published
 from aslutils.text import CHARACTERS
 
 FORMAT = 1                         # of our files
@@ -36,19 +39,47 @@ def save_checkpoint(path, network: Network, facts: dict | None = None, training:
     return Path(path)
 
 
-def load_checkpoint(path) -> Checkpoint:
+def save_published(path, network: Network) -> Path:
+    """Write a network's weights as the published ones are, atomically: what other code for the winning solution reads."""
+    weights = to_published(network)
+    with atomic(path) as temporary:
+        torch.save({"model": weights}, temporary)
+    return Path(path)
+
+
+def load_checkpoint(path, expected_round: int | None = None) -> Checkpoint:
     """Read our checkpoint or a published one; no code from the file is run.
 
+    expected_round: 1 or 2 where only a network of that round will do (see `ModelConfig.round`).
     Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
     """
     path = Path(path)
     content = _read(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise ValueError(f"{path} is no checkpoint: expected a dict with the key 'model'")
-    if "format" not in content:
-        return Checkpoint(from_published(content["model"], source=str(path)), facts={"checkpoint": path.name}, published=True)
+    if "format" in content:
+        checkpoint = _ours(path, content)
+    else:
+        checkpoint = Checkpoint(from_published(content["model"], str(path)), facts={"checkpoint": path.name}, published=True)
+    config = checkpoint.network.config
+    if expected_round not in (None, config.round):
+        has = "a" if config.confidence else "no"
+        raise ValueError(f"{path} holds a round-{config.round} network ({config.attention} attention, {has} confidence head); "
+                         f"a checkpoint of round {expected_round} is needed here")
+    return checkpoint
+
+
+def load_network(path, expected_round: int | None = None) -> Network:
+    """The network of a checkpoint, ready for inference; arguments and errors as `load_checkpoint`'s."""
+    return load_checkpoint(path, expected_round).network.eval()
+
+
+def _ours(path, content) -> Checkpoint:
     if content["format"] != FORMAT:
         raise ValueError(f"{path} has checkpoint format {content['format']}; this kit reads format {FORMAT}")
+    lacking = {"config", "landmarks", "characters", "facts", "training"} - set(content)
+    if lacking:
+        raise ValueError(f"{path} lacks {sorted(lacking)}, which every checkpoint of format {FORMAT} has")
     if content["landmarks"] != ORDER_DIGEST:
         raise ValueError(f"{path} was trained with another landmark order ({content['landmarks']}; ours is {ORDER_DIGEST})")
     if content["characters"] != CHARACTERS:
@@ -64,11 +95,6 @@ def load_checkpoint(path) -> Checkpoint:
     return Checkpoint(network, content["facts"], content["training"])
 
 
-def load_network(path) -> Network:
-    """The network of a checkpoint, ready for inference."""
-    return load_checkpoint(path).network.eval()
-
-
 def _read(path: Path):
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; run the stage that trains it first")
@@ -76,5 +102,17 @@ def _read(path: Path):
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} holds more than weights and plain values, or is no checkpoint; it was not read") from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{path} is cut short or no checkpoint: {error}") from error
+    except Exception as error:                      # a damaged file fails anywhere in torch's reader, with any error
+        raise ValueError(f"{path} is cut short, damaged or no checkpoint: {error}") from error
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Rewrite a checkpoint in the form of the published winning weights.")
+    parser.add_argument("checkpoint", help="a checkpoint, ours or published")
+    parser.add_argument("published", help="the file to write, such as checkpoint_last_seed1.pth")
+    options = parser.parse_args()
+    print(f"wrote {save_published(options.published, load_network(options.checkpoint))}")
+
+
+if __name__ == "__main__":
+    main()

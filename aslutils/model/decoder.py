@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
+from aslutils.model.dropout import Dropout
 from aslutils.text import PAD, VOCABULARY
 
 POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60
@@ -57,7 +58,7 @@ class DecoderLayer(nn.Module):
         self.linear1 = nn.Linear(dim, config.decoder_ffn)
         self.linear2 = nn.Linear(config.decoder_ffn, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def memory(self, encoded):
         """Keys and values (B, H, T, D/H) of the encoded frames, the same for every step."""
@@ -103,7 +104,7 @@ class Decoder(nn.Module):
         self.register_buffer("positions", position_table(config.dim), persistent=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.apply(_initialise)
         self.head = nn.Linear(config.dim, VOCABULARY, bias=False)
 

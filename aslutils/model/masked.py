@@ -21,6 +21,35 @@ def sum_over_processes(value: torch.Tensor) -> torch.Tensor:
     return value if processes() == 1 else distributed_functional.all_reduce(value)
 
 
+class _BatchStatistics(torch.autograd.Function):
+    """Normalise rows by the mean and variance of the rows that count, of all processes together; few passes over memory.
+
+    x float32 (N, C); real float32 (N, 1), 1 for rows that count, else 0. Returns the normalised rows times weight plus
+    bias (the other rows too), mean (C,) and unbiased variance (C,).
+    """
+
+    @staticmethod
+    def forward(ctx, x, real, weight, bias, eps):
+        count = sum_over_processes(real.sum())
+        mean = sum_over_processes((x * real).sum(0)) / count
+        centred = x - mean
+        variance = sum_over_processes((centred * real).square_().sum(0)) / count
+        deviation = torch.rsqrt(variance + eps)
+        ctx.save_for_backward(centred, real, deviation, weight, count)
+        ctx.mark_non_differentiable(mean, variance)
+        return torch.addcmul(bias, centred, deviation * weight), mean, variance * (count / (count - 1).clamp(min=1))
+
+    @staticmethod
+    def backward(ctx, gradient, _mean, _variance):
+        centred, real, deviation, weight, count = ctx.saved_tensors
+        scale = deviation * weight
+        product = gradient * centred
+        bias_gradient, weight_gradient = gradient.sum(0), product.sum(0) * deviation
+        total, slope = sum_over_processes(torch.stack([bias_gradient, weight_gradient])) / count
+        correction = torch.addcmul(-total * scale, centred, -slope * deviation * scale, out=product).mul_(real)
+        return correction.addcmul_(gradient, scale), None, weight_gradient, bias_gradient, None
+
+
 class MaskedBatchNorm(nn.Module):
     """Batch normalisation whose statistics are over real frames only, of all processes together.
 
@@ -38,20 +67,11 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, x, mask):
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-            return x * scale + (self.bias - self.running_mean * scale)
-        with torch.autocast(x.device.type, enabled=False):
-            return self._normalise(x.float(), mask)
-
-    def _normalise(self, x, mask):
-        real = mask.reshape(*mask.shape, *[1] * (x.ndim - 2)).to(x.dtype)       # (B, T, 1, ...)
-        others = tuple(range(x.ndim - 1))
-        per_frame = x[0, 0].numel() // x.shape[-1]
-        count = sum_over_processes(real.sum() * per_frame)
-        mean = sum_over_processes((x * real).sum(others)) / count               # (C,)
-        centred = x - mean
-        variance = sum_over_processes((centred * centred * real).sum(others)) / count
+            return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
+        real = mask.reshape(*mask.shape, *[1] * (x.ndim - 3)).expand(x.shape[:-1])   # (B, T, ...)
+        rows, mean, variance = _BatchStatistics.apply(x.float().flatten(0, -2), real.flatten()[:, None].float(),
+                                                      self.weight, self.bias, self.eps)
         with torch.no_grad():
-            unbiased = variance * (count / (count - 1).clamp(min=1))
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(unbiased, self.momentum)
-        return centred * (torch.rsqrt(variance + self.eps) * self.weight) + self.bias
+            self.running_var.lerp_(variance, self.momentum)
+        return rows.view(x.shape)

@@ -19,7 +19,8 @@ class Network(nn.Module):
     """Fingerspelling landmarks to text.
 
     frames: float (B, T, L, C), standardised, 0 where not seen, T at most 384; lengths: int (B,), real frames, 1..T.
-    What lies behind a sequence's length never changes its result.
+    What lies behind a sequence's length never changes its result. Other shapes and lengths raise ValueError; the values of
+    lengths on a GPU are not looked at in training.
     """
 
     def __init__(self, config: ModelConfig):
@@ -36,7 +37,7 @@ class Network(nn.Module):
         """Encoded frames (B, T, D), 0 at and after each sequence's length, and the mask of real frames bool (B, T)."""
         self._check(frames, lengths)
         mask = frame_mask(lengths, frames.shape[1])
-        frames = frames * mask[..., None, None]
+        frames = frames.masked_fill(~mask[..., None, None], 0.0)
         return self.encoder(self.stem(frames, mask), mask), mask
 
     def forward(self, frames, lengths, tokens, backward_tokens=None):
@@ -87,6 +88,9 @@ class Network(nn.Module):
         if frames.shape[1] > MAX_FRAMES:
             raise ValueError(f"{frames.shape[1]} frames; the network reads at most {MAX_FRAMES}: "
                              "resample longer sequences first (aslutils.preprocess.resample)")
-        if lengths.device.type == "cpu" and len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= frames.shape[1]:
+        if lengths.shape != frames.shape[:1]:
+            raise ValueError(f"lengths have the shape {tuple(lengths.shape)}; expected ({frames.shape[0]},), one a sequence")
+        unwatched = self.training and lengths.device.type != "cpu"              # looking would make a training GPU wait
+        if len(lengths) and not unwatched and not 1 <= int(lengths.min()) <= int(lengths.max()) <= frames.shape[1]:
             raise ValueError(f"lengths {lengths.tolist()} must lie in 1..{frames.shape[1]}; "
                              "a recording without frames has nothing to encode (it gets the dummy phrase)")

@@ -13,6 +13,7 @@ from aslutils.model.network import Network
 from aslutils.text import VOCABULARY
 
 PART_SUFFIX = {"left_hand": "_lhand", "right_hand": "_rhand", "face": "_face", "pose": "_pose"}
+DECODER_HEADS = 4                  # of every published network; no weight's shape tells
 DERIVED = re.compile(r"(^|\.)(cos|sin)$|embed_positions\.weights$|num_batches_tracked$|embed_positions\._float_tensor$")
 
 _STEM = {"conv.weight": "conv_stem.weight", "conv_norm": "bn_conv", "linear.weight": "stem_linear.weight", "norm": "stem_bn"}
@@ -92,29 +93,41 @@ def _decoder_names(decoder, layers):
 
 
 def infer_config(weights: dict[str, torch.Tensor], source="the checkpoint") -> ModelConfig:
-    """The configuration of published weights, from their names and shapes."""
+    """The configuration of published weights, from their names and shapes. Raises ValueError naming what does not fit."""
+    strange = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]
+    if strange:
+        raise ValueError(f"{source} is no published checkpoint: these are no weights: {_listed(strange)}")
     try:
-        relative = any(".mhsa.attention." in name for name in weights)
-        dim = weights["feature_extractor.stem_linear.weight"].shape[0]
-        if relative:
-            heads = weights["encoder.blocks.0.mhsa.attention.u_bias"].shape[0]
-        else:
-            heads = dim // weights["cos"].shape[-1]
-        vocabulary = weights["decoder.lm_head.weight"].shape[0]
-        config = ModelConfig(
-            dim=dim, heads=heads, attention="relative" if relative else "rotary",
-            blocks=_count(weights, r"encoder\.blocks\.(\d+)\."),
-            kernel=weights["encoder.blocks.0.conv.dw_conv.conv.weight"].shape[-1],
-            part_stems="feature_extractor_lhand.stem_linear.weight" in weights,
-            backward_decoder="decoder2.lm_head.weight" in weights, confidence="aux_fc.weight" in weights,
-            decoder_layers=_count(weights, r"decoder\.decoder\.layers\.(\d+)\."),
-            decoder_ffn=weights["decoder.decoder.layers.0.fc1.weight"].shape[0],
-            stem_channels=weights["feature_extractor.conv_stem.weight"].shape[0])
+        vocabulary, sizes = weights["decoder.lm_head.weight"].shape[0], _sizes(weights)
     except KeyError as error:
         raise ValueError(f"{source} is no published checkpoint: it lacks the weight {error.args[0]!r}") from error
+    except (IndexError, ZeroDivisionError) as error:
+        raise ValueError(f"{source} is no published checkpoint: its weights have impossible shapes") from error
     if vocabulary != VOCABULARY:
         raise ValueError(f"{source} was trained with a vocabulary of {vocabulary} tokens; this kit's has {VOCABULARY}")
-    return config
+    try:
+        return ModelConfig(**sizes)
+    except ValueError as error:
+        raise ValueError(f"{source} holds a network that the kit cannot build: {error}") from error
+
+
+def _sizes(weights) -> dict:
+    relative = any(".mhsa.attention." in name for name in weights)
+    dim = weights["feature_extractor.stem_linear.weight"].shape[0]
+    return {
+        "dim": dim,
+        "blocks": _count(weights, r"encoder\.blocks\.(\d+)\."),
+        "heads": weights["encoder.blocks.0.mhsa.attention.u_bias"].shape[0] if relative else dim // weights["cos"].shape[-1],
+        "kernel": weights["encoder.blocks.0.conv.dw_conv.conv.weight"].shape[-1],
+        "attention": "relative" if relative else "rotary",
+        "part_stems": "feature_extractor_lhand.stem_linear.weight" in weights,
+        "backward_decoder": "decoder2.lm_head.weight" in weights,
+        "confidence": "aux_fc.weight" in weights,
+        "decoder_layers": _count(weights, r"decoder\.decoder\.layers\.(\d+)\."),
+        "decoder_heads": DECODER_HEADS,
+        "decoder_ffn": weights["decoder.decoder.layers.0.fc1.weight"].shape[0],
+        "stem_channels": weights["feature_extractor.conv_stem.weight"].shape[0],
+    }
 
 
 def _count(weights, pattern):
@@ -134,17 +147,23 @@ def from_published(weights: dict[str, torch.Tensor], source="the checkpoint") ->
     ours = {}
     state = network.state_dict()
     for name, published in names.items():
-        value = weights[published]
-        if value.numel() != state[name].numel():
-            raise ValueError(f"{source}: {published} has the shape {tuple(value.shape)}, expected {tuple(state[name].shape)}")
+        value, expected = weights[published], _published_shape(published, state[name]).shape
+        if value.shape != expected:
+            raise ValueError(f"{source}: {published} has the shape {tuple(value.shape)}, expected {tuple(expected)}")
         ours[name] = value.float().reshape(state[name].shape)
     network.load_state_dict(ours)
     return network
 
 
 def to_published(network: Network) -> dict[str, torch.Tensor]:
-    """A network's weights under the published names and shapes, the derived tables included; the CTC head has no place there."""
+    """A network's weights under the published names and shapes, the derived tables included.
+
+    The CTC head and the training parameters have no place there. Raises ValueError for a network that this form cannot say.
+    """
     config, state = network.config, network.state_dict()
+    if config.decoder_heads != DECODER_HEADS:
+        raise ValueError(f"the published form means decoders of {DECODER_HEADS} heads, this network's have {config.decoder_heads}; "
+                         "keep it in our own form")
     weights = {theirs: _published_shape(theirs, state[ours]) for ours, theirs in published_names(config).items()}
     if config.attention == "rotary":
         attention = network.encoder.blocks[0].attention.unit

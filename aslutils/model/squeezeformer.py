@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
+from aslutils.model.dropout import Dropout
 from aslutils.model.masked import MaskedBatchNorm
 from aslutils.preprocess import MAX_FRAMES
 
@@ -19,10 +20,25 @@ def rotary_tables(frames: int, head_dim: int) -> tuple[torch.Tensor, torch.Tenso
     return angles.cos(), angles.sin()
 
 
-def rotate(x, cos, sin):
-    """Rotate x (B, H, T, head dim) by its frames' angles."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-second, first], dim=-1) * sin
+def rotate(x, turns):
+    """Rotate x (B, T, H, head dim) by each frame's angles; turns complex (T, head dim / 2).
+
+    Channels i and i + head dim / 2 make a pair; a pair comes out side by side, which no product of query and key notices.
+    """
+    pairs = torch.complex(*x.float().chunk(2, dim=-1))                          # (B, T, H, head dim / 2)
+    return torch.view_as_real(pairs * turns[:, None]).flatten(-2)
+
+
+def scaled_linear(linears, x, scale, bias):
+    """The outputs of linear layers that read x * scale + bias, side by side: (..., D) -> (..., sum of their widths).
+
+    Scale and bias go into the weights, which are far smaller than x.
+    """
+    weight = torch.cat([linear.weight for linear in linears])
+    shift = weight @ bias
+    if linears[0].bias is not None:
+        shift = shift + torch.cat([linear.bias for linear in linears])
+    return F.linear(x, weight * scale, shift)
 
 
 class RotaryAttention(nn.Module):
@@ -39,15 +55,14 @@ class RotaryAttention(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
-    def forward(self, x, mask):
-        B, T, D = x.shape
-        split = (B, T, self.heads, D // self.heads)
-        query, key, value = (linear(x).view(split).transpose(1, 2)              # (B, H, T, D/H)
-                             for linear in (self.query, self.key, self.value))
-        cos, sin = self.cos[:T].to(x.dtype), self.sin[:T].to(x.dtype)
-        query, key = rotate(query, cos, sin), rotate(key, cos, sin)
-        x = F.scaled_dot_product_attention(query, key, value.to(query.dtype), attn_mask=mask[:, None, None])
-        return self.output(x.transpose(1, 2).reshape(B, T, D))
+    def forward(self, x, mask, scale, bias):
+        T, half = x.shape[1], self.cos.shape[1] // 2
+        turns = torch.complex(self.cos[:T, :half], self.sin[:T, :half])
+        x = scaled_linear((self.query, self.key, self.value), x, scale, bias).unflatten(-1, (3 * self.heads, -1))
+        rotated, value = x.split((2 * self.heads, self.heads), dim=2)           # (B, T, 2 H, D/H), (B, T, H, D/H)
+        query, key = rotate(rotated, turns).transpose(1, 2).chunk(2, dim=1)     # (B, H, T, D/H)
+        x = F.scaled_dot_product_attention(query, key, value.transpose(1, 2).to(query.dtype), attn_mask=mask[:, None, None])
+        return self.output(x.transpose(1, 2).flatten(2))
 
 
 class RelativeAttention(nn.Module):
@@ -63,7 +78,7 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.empty(self.heads, self.head_dim))
         self.position_bias = nn.Parameter(torch.empty(self.heads, self.head_dim))
         self.output = nn.Linear(config.dim, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         nn.init.xavier_uniform_(self.content_bias)
         nn.init.xavier_uniform_(self.position_bias)
 
@@ -78,18 +93,17 @@ class RelativeAttention(nn.Module):
     def scores(self, query, key):
         """(B, H, T, T) scores of query and key (B, T, H, D/H), before masking."""
         T = query.shape[1]
-        position = self.position(self.encoding(T, query.device)).view(-1, self.heads, self.head_dim)
+        encoding = self.encoding(T + 1, query.device)[:-1]                      # (2T, D): row r encodes the distance T - r
+        position = self.position(encoding).unflatten(-1, (self.heads, self.head_dim))
         content = torch.einsum("bihd,bjhd->bhij", query + self.content_bias, key)
-        distance = torch.einsum("bihd,rhd->bhir", query + self.position_bias, position)   # (B, H, T, 2T-1)
-        row = torch.arange(T, device=query.device)
-        wanted = (T - 1) - (row[:, None] - row[None, :])                        # row of the distance i - j
-        distance = distance.gather(-1, wanted.expand(*distance.shape[:2], T, T))
+        distance = torch.einsum("bihd,rhd->bhir", query + self.position_bias, position)   # (B, H, T, 2T)
+        distance = distance.flatten(2)[..., T:].unflatten(-1, (T, 2 * T - 1))[..., :T]    # row i moved to its distances i - j
         return (content + distance) / math.sqrt(self.head_dim)
 
-    def forward(self, x, mask):
+    def forward(self, x, mask, scale, bias):
         B, T, D = x.shape
-        split = (B, T, self.heads, self.head_dim)
-        query, key, value = (linear(x).view(split) for linear in (self.query, self.key, self.value))
+        x = scaled_linear((self.query, self.key, self.value), x, scale, bias)
+        query, key, value = x.view(B, T, 3, self.heads, self.head_dim).unbind(dim=2)
         scores = self.scores(query, key).float().masked_fill(~mask[:, None, None], -1e9)
         weights = self.dropout(scores.softmax(dim=-1)).to(value.dtype)
         x = torch.einsum("bhij,bjhd->bihd", weights, value).reshape(B, T, D)
@@ -103,23 +117,25 @@ class FeedForward(nn.Module):
         super().__init__()
         self.linear1 = nn.Linear(config.dim, config.dim)
         self.linear2 = nn.Linear(config.dim, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x, mask):
-        x = self.dropout(F.silu(self.linear1(x)))
+    def forward(self, x, mask, scale, bias):
+        x = self.dropout(F.silu(scaled_linear((self.linear1,), x, scale, bias)))
         return self.dropout(self.linear2(x))
 
 
 def depthwise(x, weight):
     """Convolve each channel of x (B, T, C) over time with its own kernel: weight (C, 1, kernel), zeros outside.
 
-    Written as a channels-last Conv2d, three times faster on a CPU than Conv1d; shorter inputs than the kernel are padded
-    to it first, because they would take a slow path.
+    A channels-last Conv2d (kernel, 1) is several times faster on a CPU than Conv1d, but its backward pass takes a slow path
+    where there are fewer frames than the kernel has.
     """
     T, kernel = x.shape[1], weight.shape[-1]
-    x = F.pad(x, (0, 0, 0, max(0, 2 * kernel - T))).transpose(1, 2).unsqueeze(-1)   # (B, C, T, 1), channels last
+    if T < kernel:
+        x = F.pad(x, (0, 0, 0, kernel - T))
+    x = x.unsqueeze(2).permute(0, 3, 1, 2)                                      # (B, C, T, 1), channels last
     x = F.conv2d(x, weight.unsqueeze(-1), padding=(kernel // 2, 0), groups=x.shape[1])
-    return x.squeeze(-1).transpose(1, 2)[:, :T]
+    return x.permute(0, 2, 3, 1).squeeze(2)[:, :T]
 
 
 class Convolution(nn.Module):
@@ -131,17 +147,20 @@ class Convolution(nn.Module):
         self.depthwise = nn.Conv1d(config.dim, config.dim, config.kernel, groups=config.dim, bias=False)   # holds the weight
         self.norm = MaskedBatchNorm(config.dim)
         self.pointwise2 = nn.Linear(config.dim, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x, mask):
-        x = F.glu(self.pointwise1(x), dim=-1) * mask[..., None]
+    def forward(self, x, mask, scale, bias):
+        x = F.glu(scaled_linear((self.pointwise1,), x, scale, bias), dim=-1) * mask[..., None]
         x = depthwise(x, self.depthwise.weight)
         x = F.silu(self.norm(x, mask))
         return self.dropout(self.pointwise2(x))
 
 
 class Residual(nn.Module):
-    """A post-norm residual unit: LayerNorm(x + unit(x * scale + bias)), scale and bias learnt per channel."""
+    """A post-norm residual unit: LayerNorm(x + unit(x * scale + bias)), scale and bias learnt per channel.
+
+    The unit applies scale and bias itself, in its first linear layer.
+    """
 
     def __init__(self, unit: nn.Module, dim: int):
         super().__init__()
@@ -151,7 +170,7 @@ class Residual(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x, mask):
-        return self.norm(x + self.unit(x * self.scale + self.bias, mask))
+        return self.norm(x + self.unit(x, mask, self.scale, self.bias))
 
 
 class Block(nn.Module):
