@@ -44,8 +44,8 @@ def face_layout() -> np.ndarray:
     return face
 
 
-FACE = face_layout()
-LOWER_LIP = np.isin(np.arange(len(FACE)), _OUTER_LOWER[1:-1] + _INNER_LOWER[1:-1]).astype(float)   # moves as the mouth opens
+FACE = face_layout().astype(np.float32)
+LOWER_LIP = np.array(_OUTER_LOWER[1:-1] + _INNER_LOWER[1:-1])             # moves as the mouth opens
 
 # Pose points on the head: nose, eyes (inner, middle, outer), ears, mouth corners; MediaPipe's left is the picture's right.
 _HEAD_POINTS = np.array([(0, 0, 0), (1.8, -2.7, 4.3), (3.2, -2.9, 4.2), (4.7, -2.8, 4.9), (-1.8, -2.7, 4.3), (-3.2, -2.9, 4.2),

@@ -6,6 +6,7 @@ All lengths are in palms, the distance from the wrist to the middle finger's knu
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -94,16 +95,18 @@ def rotation(orientation: np.ndarray) -> np.ndarray:
     picture's right, where a right-handed signer's middle is.
     """
     turn, tilt, lean = np.moveaxis(np.deg2rad(orientation), -1, 0)
-    one, zero = np.ones_like(turn), np.zeros_like(turn)
+    return _about(2, lean) @ _about(0, tilt) @ _about(1, -turn) * (1, -1, -1)              # r, u, p -> x, -y, -z, then turned
 
-    def matrix(*rows):
-        return np.stack([np.stack(row, -1) for row in rows], -2)
 
-    facing = matrix((one, zero, zero), (zero, -one, zero), (zero, zero, -one))             # r, u, p -> x, y, z
-    about_y = matrix((np.cos(turn), zero, -np.sin(turn)), (zero, one, zero), (np.sin(turn), zero, np.cos(turn)))
-    about_x = matrix((one, zero, zero), (zero, np.cos(tilt), -np.sin(tilt)), (zero, np.sin(tilt), np.cos(tilt)))
-    about_z = matrix((np.cos(lean), -np.sin(lean), zero), (np.sin(lean), np.cos(lean), zero), (zero, zero, one))
-    return about_z @ about_x @ about_y @ facing
+def _about(axis: int, angle: np.ndarray) -> np.ndarray:
+    """Rotations (..., 3, 3) about x, y or z by (...) radians."""
+    second, third = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.zeros((*angle.shape, 3, 3))
+    matrix[..., axis, axis] = 1
+    matrix[..., second, second] = matrix[..., third, third] = np.cos(angle)
+    matrix[..., third, second] = np.sin(angle)
+    matrix[..., second, third] = -matrix[..., third, second]
+    return matrix
 
 
 def pose_hand(angles: np.ndarray, orientation: np.ndarray, hand: Hand) -> np.ndarray:
@@ -116,23 +119,33 @@ def pose_hand(angles: np.ndarray, orientation: np.ndarray, hand: Hand) -> np.nda
 
 @dataclass(frozen=True)
 class Camera:
-    """A phone's camera: where it stands and what it sees."""
+    """A phone's camera: where it stands before the scene's origin and what it sees. Lengths in the scene's unit."""
 
-    focal: float = 1.15                                   # focal length over the picture's width
+    distance: float                                       # from the scene's origin
+    yaw: float = 0.0                                      # degrees: how far it has walked round the scene, ...
+    pitch: float = 0.0                                    # ... over it, ...
+    roll: float = 0.0                                     # ... and is turned in the hand
+    focal: float = 1.1                                    # focal length over the picture's width
     aspect: float = 9 / 16                                # the picture's width over its height
     centre: tuple[float, float] = (0.5, 0.5)              # where its axis meets the picture, fractions of width and height
-    roll: float = 0.0                                     # degrees, the phone turned in the hand
 
-    def project(self, points: np.ndarray, origin: np.ndarray) -> np.ndarray:
-        """What MediaPipe gives for points (..., N, 3) in the camera's frame: (..., N, 3).
+    @cached_property
+    def view(self) -> np.ndarray:
+        """The rotation (3, 3) from the scene's axes to the camera's."""
+        yaw, pitch, roll = np.deg2rad([self.yaw, self.pitch, self.roll])
+        return _about(2, roll) @ _about(0, pitch) @ _about(1, yaw)
 
-        x and y are fractions of the picture's width and height, in perspective; z is the depth relative to `origin`
-        (..., 3), on x's scale at the origin's distance, negative towards the camera.
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """What the camera sees of points (..., N, 3): x and y, fractions of the picture's width and height, and the depth.
+
+        The depth is from the camera, in the scene's unit; MediaPipe gives another one, see `relative_depth`.
         """
-        cos, sin = np.cos(np.deg2rad(self.roll)), np.sin(np.deg2rad(self.roll))
-        to_picture = self.focal * np.array([[cos, sin * self.aspect], [-sin, cos * self.aspect]], points.dtype)
-        seen = np.empty_like(points)
-        seen[..., :2] = points[..., :2] @ to_picture / points[..., 2:] + np.asarray(self.centre, points.dtype)
-        depth = origin[..., None, 2]
-        seen[..., 2] = (points[..., 2] - depth) * (self.focal / depth)
+        seen = points @ self.view.T.astype(points.dtype)
+        seen[..., 2] += points.dtype.type(self.distance)
+        seen[..., :2] *= np.array([self.focal, self.focal * self.aspect], points.dtype) / seen[..., 2:]
+        seen[..., :2] += np.array(self.centre, points.dtype)
         return seen
+
+    def relative_depth(self, depth: np.ndarray, origin: np.ndarray) -> np.ndarray:
+        """MediaPipe's z of points at `depth`: counted from the depth `origin`, on x's scale there, negative if nearer."""
+        return (depth - origin) * (self.focal / origin)

@@ -10,7 +10,8 @@ import pytest
 from aslutils import demo
 from aslutils.demo import DemoConfig, participant, plan, recording, write_demo
 from aslutils.landmarks import ALL_COLUMNS
-from aslutils.signer import BROKEN_KINDS, Recording, key_frames, record
+from aslutils.signer import BROKEN_KINDS, Recording, record
+from aslutils.spelling import key_frames
 from aslutils.text import CHARACTERS, phrase_kind
 
 SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "broken": 0.2}

@@ -79,12 +79,14 @@ def test_turn_tilt_and_lean_do_what_their_names_say():
 
 
 def test_the_camera_shows_near_things_larger_and_gives_depth_on_the_scale_of_x():
-    camera = Camera(focal=1.0, aspect=0.5)
-    near = camera.project(np.array([[0.0, 0, 40], [10, 10, 40], [10, 10, 36]]), np.array([0.0, 0, 40]))
-    far = camera.project(np.array([[0.0, 0, 80], [10, 10, 80]]), np.array([0.0, 0, 80]))
-    assert np.allclose(near[0], (0.5, 0.5, 0))
+    points = np.array([[[0.0, 0, 0], [10, 10, 0], [10, 10, -4]]])
+    near, far = (Camera(distance, focal=1.0, aspect=0.5).project(points)[0] for distance in (40, 80))
+    assert np.allclose(near[0], (0.5, 0.5, 40))
     assert np.allclose(near[1] - near[0], (0.25, 0.125, 0)) and np.allclose(far[1] - far[0], (0.125, 0.0625, 0))
-    assert np.isclose(near[2, 2], -0.1)                                 # 4 cm nearer, where 40 cm fill the picture's width
+    rolled = Camera(40, roll=90.0, focal=1.0, aspect=1.0).project(points)[0]
+    assert np.allclose(rolled[1, :2] - 0.5, (-0.25, 0.25))
+    depth = Camera(40, focal=1.0).relative_depth(near[:, 2], near[:1, 2])
+    assert np.allclose(depth, (0, 0, -0.1))                             # 4 cm nearer, where 40 cm fill the picture's width
 
 
 def test_each_of_the_59_characters_has_a_sign_and_each_shape_keeps_within_joint_limits():
