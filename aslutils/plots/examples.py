@@ -17,7 +17,7 @@ ROW, HEAD = 0.74, 0.36            # inches: height of a recording, of the title
 def predictions(table: pd.DataFrame, store, count: int = 8, seed: int = 1):
     """Predictions beside the truth, `count` of them drawn at random: the hand, the phrase, what was read, the confidence.
 
-    table: row (of the store), phrase, prediction, confidence, as `evaluate.predict` gives; store: where the recordings are.
+    table: row (of the store), phrase, prediction and, if there, confidence, as `evaluate.predict` gives; store: the recordings.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(table))[:count])
     return _sheet(table.iloc[rows], store, "Predictions beside the truth")
@@ -27,7 +27,8 @@ def predictions(table: pd.DataFrame, store, count: int = 8, seed: int = 1):
 def worst(table: pd.DataFrame, store, count: int = 10):
     """The `count` worst predictions by their own score, of equally bad ones the surest first; arguments as for `predictions`."""
     scores = sequence_scores(table["phrase"], table["prediction"])
-    order = np.lexsort((-table["confidence"].to_numpy(float), scores))[:count]
+    sure = table["confidence"].to_numpy(float) if "confidence" in table else np.zeros(len(table))
+    order = np.lexsort((-sure, scores))[:count]
     return _sheet(table.iloc[order], store, "The worst predictions")
 
 
@@ -66,8 +67,9 @@ def _texts(axes, record, score):
                       fontweight="bold" if wrong else "normal")
         if len(text) > CHARACTERS_SHOWN:
             axes.text(CHARACTERS_SHOWN - 0.2, y, "…", fontsize=9, va="center", ha="right")
+    confidence = f", confidence {record['confidence']:.2f}" if "confidence" in record else ""
     frames = f", {record['frames']} frames" if "frames" in record else ""
-    facts = f"score {score:.2f}, confidence {record['confidence']:.2f}{frames}"
+    facts = f"score {score:.2f}{confidence}{frames}"
     axes.text(-6.4, 2.45, facts, fontsize=8, color=FAINT, va="center")
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from aslutils.landmarks import BONES, HAND_BONES
 from aslutils.plots.hands import ASPECT, BONE_COLOURS, close_ups, in_picture, signing_hand
-from aslutils.plots.style import FAINT, GRID, PAPER, PART_COLOURS
+from aslutils.plots.style import FAINT, GRID, GROUND, PART_COLOURS
 
 BODY, HAND, HEIGHT = 230, 290, 290               # pixels: widths of the two views, and their height
 OVERSAMPLING = 2                                 # drawn larger, then shrunk: smooth lines
@@ -76,13 +76,13 @@ def _fit(points: np.ndarray):
 
 def _draw(points, close, body, share: float) -> Image.Image:
     scale = OVERSAMPLING
-    picture = Image.new("RGB", (scale * (BODY + HAND), scale * HEIGHT), PAPER)
+    picture = Image.new("RGB", (scale * (BODY + HAND), scale * HEIGHT), GROUND)
     draw = ImageDraw.Draw(picture)
     pixels = body(points) * scale
     for part in ("pose", "face", "left_hand", "right_hand"):
         for a, b in BONES[part]:
             _line(draw, pixels[a], pixels[b], PART_COLOURS[part], WIDTHS[part] * scale)
-    draw.rectangle([scale * BODY, 0, scale * (BODY + HAND), scale * HEIGHT], fill=PAPER)
+    draw.rectangle([scale * BODY, 0, scale * (BODY + HAND), scale * HEIGHT], fill=GROUND)
     draw.line([scale * BODY, 0, scale * BODY, scale * HEIGHT], fill=GRID, width=scale)
     if close is None:
         draw.text((scale * (BODY + HAND / 2), scale * HEIGHT / 2), "no hand seen", fill=FAINT, anchor="mm", font_size=15 * scale)

@@ -33,9 +33,11 @@ STYLE = {
 class Picture(Figure):
     """A figure that a notebook shows once, as a small PNG, whether or not it is its cell's last value."""
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+    def _ipython_display_(self):
+        from IPython.display import display
+
         pyplot.close(self)                        # shown now, so not again at the cell's end
-        return {"image/png": self.png(), "text/plain": self.name()}
+        display({"image/png": self.png(), "text/plain": self.name()}, raw=True)
 
     def name(self) -> str:
         """What it shows, in words."""
