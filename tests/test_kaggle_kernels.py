@@ -239,7 +239,7 @@ def test_a_spent_gpu_quota_says_to_start_again_later(kaggle_server, one, run):
 def test_a_source_that_kaggle_does_not_know_is_an_error_although_the_client_ends_with_0(kaggle_server, one, run):
     kaggle_server.fail("SaveKernel", {"ref": "x", "url": "https://www.kaggle.com/code/x", "versionNumber": 1, "error": "",
                                       "invalidCompetitionSources": ["asl-fingerspelling"]})
-    with pytest.raises(KaggleError, match="not valid competition sources"):
+    with pytest.raises(KaggleError, match="(?s)accept the competition's rules.*not valid competition sources"):
         run(one)
 
 

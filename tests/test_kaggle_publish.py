@@ -33,6 +33,7 @@ def test_the_first_time_creates_and_afterwards_versions(kaggle_server, export):
     assert (dataset.title, dataset.license, dataset.private) == ("Fingerspelling model", "apache-2.0", True)
     assert dataset.versions[0] == {name: (export / name).read_bytes() for name in ("model.tflite", "inference_args.json")}
     (export / "model.tflite").write_bytes(b"better")
+    kaggle_server.pending = ["READY", "READY"]                    # for a while Kaggle still speaks of the version before
     fast(export, message="Trained longer")
     assert len(dataset.versions) == 2 and dataset.versions[1]["model.tflite"] == b"better"
     assert dict(kaggle_server.calls)["CreateDatasetVersion"]["body"]["versionNotes"] == "Trained longer"
@@ -146,6 +147,28 @@ def test_no_credential_reaches_output_or_error_even_when_the_client_prints_it(ka
     for text in (str(caught.value), shown.out, shown.err):
         assert kaggle_server.key not in text
         assert "c2lnbmVyOmtleS" not in text                       # the beginning of base64("signer:key-...")
+
+
+def test_a_kaggle_notebooks_secret_is_used_and_kept(kaggle_server, export, monkeypatch, tmp_path, capfd):
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
+        monkeypatch.delenv(name)
+    vault = tmp_path / "image" / "kaggle_secrets.py"
+    vault.parent.mkdir()
+    vault.write_text("class UserSecretsClient:\n    def get_secret(self, name):\n"
+                     f"        return {{'KAGGLE_API_TOKEN': {kaggle_server.token!r}}}[name]\n")
+    monkeypatch.syspath_prepend(vault.parent)
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    client._vault.cache_clear()
+    assert fast(export).endswith("signer/fingerspelling-model")
+    assert client.scrub(f"token {kaggle_server.token}") == "token ***"
+    client._vault.cache_clear()
+
+
+def test_nothing_can_leave_for_the_real_kaggle(kaggle_server, monkeypatch):
+    monkeypatch.delenv("KAGGLE_API_ENVIRONMENT")                 # the client now calls https://api.kaggle.com
+    with pytest.raises(KaggleError, match="Unable to connect to proxy") as caught:
+        client.run_client("datasets", "status", "signer/fingerspelling-model")
+    assert caught.value.kind == "server" and kaggle_server.calls == []
 
 
 def test_secrets_are_gathered_from_the_clients_files_too(kaggle_server, monkeypatch, tmp_path):

@@ -16,6 +16,11 @@ from pathlib import Path
 FAILURES = re.compile(r"(?:creation|push) error\b|^Upload unsuccessful|not valid (?:dataset|competition|kernel|model) sources",
                       re.MULTILINE)
 BAR = re.compile(r"^.*?\d+%\|.*$", re.MULTILINE)                 # the client's own progress bars
+REFUSED = re.compile(r"Authentication required|\b401\b|Unauthenticated|Unauthorized")
+RULES = re.compile(r"\brules\b|not valid competition sources")
+DENIED = re.compile(r"\b403\b|Forbidden|denied")
+SERVER = re.compile(r"\b(?:5\d\d|429)\b.* Error|Max retries exceeded|Connection (?:refused|aborted)|ConnectionError|Read timed out")
+RULES_PAGE = "https://www.kaggle.com/competitions/asl-fingerspelling/rules"
 TOKEN_PAGE = "https://www.kaggle.com/settings/api"
 
 
@@ -71,19 +76,16 @@ def listing(*arguments: str) -> list[dict]:
 
 def _error(arguments, said: str) -> KaggleError:
     """The KaggleError for a failed call: what happened, what to do, the client's own words."""
+    asked = f"kaggle {' '.join(map(str, arguments[:2]))}"
+    words = "\n".join(said.splitlines()[-15:]) or "(nothing)"
     if "No module named kaggle" in said:
         return KaggleError(f"the kaggle client is not installed: {sys.executable} -m pip install 'kaggle>=2.2.4,<2.3' six")
-    asked = f"kaggle {' '.join(map(str, arguments[:2]))}"
-    if "Authentication required" in said or re.search(r"\b401\b|Unauthenticated|Unauthorized", said):
+    if REFUSED.search(said):
         return KaggleError(_credentials_advice(asked), "credentials")
-    lines = said.splitlines() or ["(it said nothing)"]
-    words = "\n".join(lines[-15:])
-    if re.search(r"\brules\b", said) or (arguments[0] == "competitions" and re.search(r"\b403\b|Forbidden|denied", said)):
-        return KaggleError(f"{asked}: Kaggle refuses until you accept the competition's rules: open https://www.kaggle.com/"
-                           f"competitions/asl-fingerspelling/rules, log in, click \"I Understand and Accept\", then start this "
-                           f"again. Its client said:\n{words}", "rules")
-    if re.search(r"\b(?:5\d\d|429)\b.* Error|Max retries exceeded|Connection (?:refused|aborted)|ConnectionError|Read timed out",
-                 said):
+    if RULES.search(said) or (arguments[0] == "competitions" and DENIED.search(said)):
+        return KaggleError(f"{asked}: Kaggle refuses until you accept the competition's rules: open {RULES_PAGE}, log in, click "
+                           f"\"I Understand and Accept\", then start this again. Its client said:\n{words}", "rules")
+    if SERVER.search(said):
         return KaggleError(f"{asked}: Kaggle does not answer well just now; start this again later, what is done stays done. Its "
                            f"client said:\n{words}", "server")
     return KaggleError(f"{asked} failed; the client's own words:\n{words}")

@@ -39,7 +39,7 @@ class Cluster:
         self._forget_changed()
 
     def _forget_changed(self) -> None:
-        """Drop what is known of kernels whose code or parameters changed, and of all that read their output."""
+        """Drop what is known of kernels whose notebook or parameters changed, and of all that read their output."""
         dropped = set()
         for kernel in self.kernels:
             known = self.state.get(kernel.name)
