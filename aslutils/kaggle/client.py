@@ -19,7 +19,7 @@ BAR = re.compile(r"^.*?\d+%\|.*$", re.MULTILINE)                 # the client's 
 REFUSED = re.compile(r"Authentication required|\b401\b|Unauthenticated|Unauthorized")
 RULES = re.compile(r"\brules\b|not valid competition sources")
 DENIED = re.compile(r"\b403\b|Forbidden|denied")
-SERVER = re.compile(r"\b(?:5\d\d|429)\b.* Error|Max retries exceeded|Connection (?:refused|aborted)|ConnectionError|Read timed out")
+SERVER = re.compile(r"\b(?:5\d\d|429)\b.* Error|Max retries exceeded|Connection (?:refused|aborted)|ConnectionError|timed out")
 RULES_PAGE = "https://www.kaggle.com/competitions/asl-fingerspelling/rules"
 TOKEN_PAGE = "https://www.kaggle.com/settings/api"
 
