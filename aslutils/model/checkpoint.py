@@ -87,7 +87,10 @@ def _ours(path, content) -> Checkpoint:
     unknown = set(content["config"]) - {item.name for item in fields(ModelConfig)}
     if unknown:
         raise ValueError(f"{path} has the network parameters {sorted(unknown)}, which this kit does not know; is it newer?")
-    network = Network(ModelConfig(**content["config"]))
+    try:
+        network = Network(ModelConfig(**content["config"]))
+    except ValueError as error:
+        raise ValueError(f"{path} holds a network that the kit cannot build: {error}") from error
     try:
         network.load_state_dict(content["model"])
     except RuntimeError as error:

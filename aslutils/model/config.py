@@ -40,3 +40,8 @@ class ModelConfig:
                              f"and by decoder_heads ({self.decoder_heads})")
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel is {self.kernel}; it must be odd, to stay centred on its frame")
+        for name in ("dropout", "decoder_attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if not 0 < self.stem_momentum <= 1:
+            raise ValueError(f"stem_momentum is {self.stem_momentum}; it must lie above 0 and at most at 1")

@@ -162,8 +162,8 @@ def to_published(network: Network) -> dict[str, torch.Tensor]:
     """
     config, state = network.config, network.state_dict()
     if config.decoder_heads != DECODER_HEADS:
-        raise ValueError(f"the published form means decoders of {DECODER_HEADS} heads, this network's have {config.decoder_heads}; "
-                         "keep it in our own form")
+        raise ValueError(f"the published form means decoders of {DECODER_HEADS} heads, this network's have "
+                         f"{config.decoder_heads}; keep it in our own form")
     weights = {theirs: _published_shape(theirs, state[ours]) for ours, theirs in published_names(config).items()}
     if config.attention == "rotary":
         attention = network.encoder.blocks[0].attention.unit

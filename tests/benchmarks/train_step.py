@@ -8,6 +8,7 @@ batch 16); a 32nd of its time is counted for each batch. `--padded` pads every b
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -47,7 +48,7 @@ def main():
             parameter.grad = torch.zeros_like(parameter)
 
     made = corpus.batches(options.batches, BATCH, padded_to=384 if options.padded else None, device=device)
-    total = sum(corpus.seconds(lambda: accumulate(batch), options.repeats, device) for batch in made)
+    total = sum(corpus.seconds(partial(accumulate, batch), options.repeats, device) for batch in made)
     sample = total / (len(made) * BATCH) + corpus.seconds(update, 5, device) / SAMPLES_A_STEP
     unit = "CPU seconds" if device == "cpu" else "seconds"
     print(f"{unit} per sample: {sample:.4f} (round-2 training step, batch {BATCH}, {len(made)} batches, "

@@ -1,0 +1,105 @@
+"""Batch statistics over real frames, and dropout."""
+
+import pytest
+import torch
+from torch import nn
+
+from aslutils.model.dropout import Dropout
+from aslutils.model.masked import MaskedBatchNorm, frame_mask
+
+LENGTHS = torch.tensor([5, 1, 9])
+
+
+def norms(channels=6, momentum=0.3):
+    """Ours and torch's BatchNorm with the same made-up weights."""
+    ours, theirs = MaskedBatchNorm(channels, momentum), nn.BatchNorm1d(channels, momentum=momentum)
+    with torch.no_grad():
+        for value in theirs.parameters():
+            value.normal_()
+    theirs.running_mean.normal_()
+    theirs.running_var.uniform_(0.5, 2)
+    ours.load_state_dict({name: value for name, value in theirs.state_dict().items() if name != "num_batches_tracked"})
+    return ours, theirs
+
+
+def test_frame_mask_is_true_on_real_frames_only():
+    assert frame_mask(torch.tensor([0, 2, 3]), 3).tolist() == [[False] * 3, [True, True, False], [True] * 3]
+
+
+@pytest.mark.parametrize("extra", [(), (4,)])
+@pytest.mark.parametrize("training", [True, False])
+def test_masked_batch_norm_is_torchs_on_the_real_frames_alone(extra, training):
+    ours, theirs = (module.train(training) for module in norms())
+    mask = frame_mask(LENGTHS, 9)
+    x = torch.randn(3, 9, *extra, 6, requires_grad=True) * 3 + 20                   # a mean far from 0 is the hard case
+    x.retain_grad()
+    real = x[mask].detach().requires_grad_()                                        # (frames, ..., C)
+    expected = theirs(real.reshape(-1, 6)).view(real.shape)
+    found = ours(x, mask)[mask]
+    weights = torch.randn_like(expected)
+    (expected * weights).sum().backward()
+    (found * weights).sum().backward()
+
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(x.grad[mask], real.grad, atol=1e-5, rtol=1e-4)
+    assert not x.grad[~mask].any()
+    for name, value in ours.named_parameters():
+        torch.testing.assert_close(value.grad, theirs.get_parameter(name).grad, atol=1e-5, rtol=1e-4)
+    for name, value in ours.named_buffers():
+        torch.testing.assert_close(value, theirs.get_buffer(name), atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_through_padded_frames_are_exact_too():
+    norm, mask = norms()[0].train(), frame_mask(LENGTHS, 9)
+
+    def by_hand(x):
+        rows = x[mask]
+        deviation = (rows.var(0, unbiased=False) + norm.eps).sqrt()
+        return (x - rows.mean(0)) / deviation * norm.weight + norm.bias
+
+    x = torch.randn(3, 9, 6, requires_grad=True)
+    weights = torch.randn(3, 9, 6)
+    expected = torch.autograd.grad((by_hand(x) * weights).sum(), [x, norm.weight, norm.bias])
+    found = torch.autograd.grad((norm(x, mask) * weights).sum(), [x, norm.weight, norm.bias])
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_one_single_frame_leaves_finite_statistics():
+    norm = MaskedBatchNorm(2).train()
+    assert torch.isfinite(norm(torch.randn(1, 1, 2), torch.ones(1, 1, dtype=torch.bool))).all()
+    assert all(torch.isfinite(value).all() for value in norm.buffers())
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    torch.manual_seed(1)
+    x = torch.ones(300_001)
+    dropped = Dropout(0.1)(x)
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.1, abs=0.003)
+    assert dropped.mean().item() == pytest.approx(1, abs=0.003)
+    assert dropped.unique().numel() == 2
+
+
+def test_dropouts_gradient_passes_where_it_kept():
+    x = torch.randn(7, 11, requires_grad=True)
+    dropped = Dropout(0.5)(x)
+    dropped.sum().backward()
+    assert torch.equal(x.grad == 0, dropped == 0)
+    torch.testing.assert_close(dropped, x.detach() * x.grad)
+
+
+def test_dropout_follows_the_seed_and_rests_outside_training():
+    dropout, x = Dropout(0.3), torch.randn(40)
+    torch.manual_seed(3)
+    first = dropout(x)
+    torch.manual_seed(3)
+    assert torch.equal(dropout(x), first)
+    assert not torch.equal(dropout(x), first)
+    assert dropout.eval()(x) is x
+    assert Dropout(0)(x) is x
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0])
+def test_an_impossible_dropout_probability_is_an_error(p):
+    with pytest.raises(ValueError, match="dropout probability"):
+        Dropout(p)

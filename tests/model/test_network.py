@@ -1,0 +1,153 @@
+"""The network as a whole: sizes, start, decoding, and what it refuses."""
+
+import golden_toy
+import pytest
+import torch
+from torch import nn
+
+from aslutils import text
+from aslutils.model.config import ModelConfig
+from aslutils.model.decoder import Decoder
+from aslutils.model.masked import MaskedBatchNorm
+from aslutils.model.network import Network
+
+ROUND1 = ModelConfig(dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False, confidence=False)
+
+
+def learnt(module):
+    return sum(value.numel() for value in module.parameters())
+
+
+def build(config):
+    with torch.device("meta"):
+        return Network(config)
+
+
+def test_the_winning_networks_have_the_published_number_of_weights():
+    assert learnt(build(ROUND1)) == 2_515_040
+    network = build(ModelConfig())
+    assert learnt(network) == 9_736_305
+    assert learnt(network.encoder) == 6_883_968
+    assert learnt(network.stem) == 547_936
+    assert learnt(network.decoder) == learnt(network.backward_decoder) == 1_152_096
+    assert learnt(network.confidence) == 209
+
+
+def test_the_winning_networks_drop_where_the_published_ones_do():
+    network = build(ModelConfig())
+    block = network.encoder.blocks[0]
+    assert {name: module.p for name, module in block.named_modules() if name.endswith("dropout")} == {
+        "feed_forward1.unit.dropout": 0.1, "convolution.unit.dropout": 0.1, "feed_forward2.unit.dropout": 0.1}
+    relative = build(ROUND1).encoder.blocks[0]
+    assert relative.attention.unit.dropout.p == 0.1
+    layer = network.decoder.layers[0]
+    assert network.decoder.dropout.p == layer.dropout.p == 0.1
+    assert layer.self_attention.dropout == layer.cross_attention.dropout == 0.2
+
+
+def test_every_normalisation_has_the_published_momentum_and_epsilon():
+    for name, module in build(ModelConfig()).named_modules():
+        if isinstance(module, MaskedBatchNorm):
+            assert module.momentum == (0.95 if name.startswith("stem") and name.endswith(".norm") else 0.1), name
+        if isinstance(module, MaskedBatchNorm | nn.LayerNorm):
+            assert module.eps == 1e-5, name
+
+
+def test_encoder_and_heads_start_as_torchs_linear_and_scales_at_one():
+    torch.manual_seed(1)
+    network = Network(ModelConfig(blocks=1))
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear) and "decoder." not in name:
+            bound = module.in_features ** -0.5
+            assert module.weight.abs().max().item() == pytest.approx(bound, rel=0.05), name
+            assert module.bias is None or 0 < module.bias.abs().max() <= bound, name
+    for name, value in network.encoder.named_parameters():
+        if name.count(".") == 3 and name.endswith(("scale", "bias")):
+            assert (value == (1 if name.endswith("scale") else 0)).all(), name
+
+
+def test_relative_attentions_biases_start_xavier_uniform():
+    torch.manual_seed(1)
+    attention = Network(ROUND1).encoder.blocks[0].attention.unit
+    for value in (attention.content_bias, attention.position_bias):
+        assert value.abs().max().item() == pytest.approx((6 / (4 + 36)) ** 0.5, rel=0.05)
+
+
+def recordings():
+    frames = torch.randn(3, 20, 130, 3, generator=torch.Generator().manual_seed(3))
+    return frames, torch.tensor([20, 1, 13])
+
+
+@pytest.mark.parametrize("round", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_greedy_decoding_is_recomputing_every_step(round, seed):
+    network, (frames, lengths) = golden_toy.network(round, seed), recordings()
+    found, confidence = network.greedy(frames, lengths)
+    tokens = torch.full((3, 1), text.SOS)
+    for _ in range(found.shape[1]):
+        tokens = torch.cat([tokens, network(frames, lengths, tokens)["forward"][:, -1:].argmax(-1)], dim=1)
+    for row, expected in zip(found.tolist(), tokens[:, 1:].tolist()):
+        length = expected.index(text.EOS) if text.EOS in expected else len(expected)
+        assert row[:length] == expected[:length]
+        assert all(token == text.EOS for token in row[length:])
+    assert (confidence is None) == (round == 1)
+
+
+def test_greedy_decoding_stops_when_all_have_ended():
+    network, (frames, lengths) = golden_toy.network(2), recordings()
+    with torch.no_grad():
+        network.decoder.head.weight[text.EOS] = 50 * network.decoder.norm.bias
+    assert network.greedy(frames, lengths)[0].tolist() == [[text.EOS]] * 3
+    assert golden_toy.network(2).greedy(frames, lengths, steps=5)[0].shape == (3, 5)
+
+
+def test_the_backward_decoder_is_asked_only_with_its_tokens():
+    network, (frames, lengths) = golden_toy.network(2), recordings()
+    assert set(network(frames, lengths, torch.full((3, 4), text.SOS))) == {"forward", "confidence"}
+
+
+def test_the_ctc_head_answers_each_frame():
+    network = Network(ModelConfig(**golden_toy.TOY, ctc=True))
+    frames, lengths = recordings()
+    assert network(frames, lengths, torch.full((3, 4), text.SOS))["ctc"].shape == (3, 20, 60)
+
+
+@pytest.mark.parametrize("round", [1, 2])
+def test_training_reaches_every_weight(round):
+    network, (frames, lengths) = golden_toy.network(round).train(), recordings()
+    tokens = torch.randint(0, 59, (3, 33))
+    outputs = network(frames, lengths, tokens, tokens)
+    sum(value.square().sum() for value in outputs.values()).backward()
+    assert [name for name, value in network.named_parameters() if value.grad is None or not value.grad.any()] == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("lengths, message", [
+    ([20, 0, 13], "must lie in 1..20; a recording without frames"), ([20, 21, 13], "must lie in 1..20"),
+    ([5, 5], "expected \\(3,\\)")])
+def test_impossible_lengths_are_an_error(lengths, message, training):
+    with pytest.raises(ValueError, match=message):
+        golden_toy.network(2).train(training).encode(recordings()[0], torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("shape, message", [
+    ((1, 385, 130, 3), "385 frames; the network reads at most 384: resample"), ((1, 20, 390), "frames have the shape"),
+    ((1, 20, 543, 3), "frames have the shape"), ((20, 130, 3), "frames have the shape"), ((1, 0, 130, 3), "without frames")])
+def test_frames_of_another_shape_are_an_error_that_says_what_was_expected(shape, message):
+    with pytest.raises(ValueError, match=message):
+        golden_toy.network(2).encode(torch.zeros(shape), torch.tensor([shape[1]]))
+
+
+@pytest.mark.parametrize("fields, message", [
+    (dict(blocks=0), "blocks is 0"), (dict(attention="linear"), "attention is 'linear'"),
+    (dict(dim=210), "dim 210 must be divisible"), (dict(kernel=50), "kernel is 50; it must be odd"),
+    (dict(dropout=1.5), "dropout is 1.5"), (dict(stem_momentum=-1), "stem_momentum is -1")])
+def test_impossible_configurations_are_errors_that_name_the_value(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**fields)
+
+
+def test_a_decoder_of_any_size_keeps_its_shapes():
+    decoder = Decoder(ModelConfig(dim=48, decoder_heads=6, decoder_layers=3, decoder_ffn=20))
+    assert decoder(torch.zeros(2, 5, dtype=torch.long), decoder.start(torch.randn(2, 7, 48), torch.ones(2, 7, dtype=torch.bool))
+                   ).shape == (2, 5, 63)
