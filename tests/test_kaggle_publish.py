@@ -9,7 +9,7 @@ import pytest
 
 from aslutils.kaggle import KaggleError, client, publish, publish_commands, username, write_dataset_metadata, write_model_card
 
-FACTS = {"score": 0.8123, "scored_on": "12 participants held out", "megabytes": 7.3, "latency_ms": 37.0, "latency_ms_95": 61.5,
+FACTS = {"score": 0.8123, "scored_on": "12 participants held out", "megabytes": 7.3, "mean_ms": 37.0, "p95_ms": 61.5,
          "parameters": {"dim": 96, "epochs": 40}}
 
 
@@ -222,12 +222,17 @@ def test_a_folder_without_metadata_says_what_writes_it(tmp_path):
 
 
 def test_the_model_card_states_what_was_measured(tmp_path):
-    text = write_model_card(tmp_path, {**FACTS, "agreement": "200 of 200"}).read_text()
+    text = write_model_card(tmp_path, {**FACTS, "agreement": "200 of 200", "per_sequence": [1, 2]}).read_text()
+    assert "per sequence" not in text
     for part in ("0.8123", "12 participants held out", "7.3", "37", "61.5", "| epochs | 40 |", "200 of 200", "serving_default"):
         assert part in text
 
 
+def test_the_model_card_says_when_the_score_was_not_measured(tmp_path):
+    assert "competition's rule | not measured |" in write_model_card(tmp_path, {**FACTS, "score": None}).read_text()
+
+
 def test_the_model_card_refuses_to_be_written_without_a_measure(tmp_path):
-    with pytest.raises(KeyError, match="lacks latency_ms: run the scorer"):
-        write_model_card(tmp_path, {name: value for name, value in FACTS.items() if name != "latency_ms"})
+    with pytest.raises(KeyError, match="lacks mean_ms: run the scorer"):
+        write_model_card(tmp_path, {name: value for name, value in FACTS.items() if name != "mean_ms"})
     assert not (tmp_path / "README.md").exists()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from aslutils.files import write_text
 
-MEASURES = {"score": "(N - D) / N by the competition's rule", "scored_on": "score measured on", "megabytes": "size, MB",
-            "latency_ms": "mean time a sequence, ms (CPU, one thread)", "latency_ms_95": "slowest 5 % take longer than, ms"}
+MEASURES = {"score": "score, (N - D) / N by the competition's rule", "scored_on": "score measured on", "megabytes": "size, MB",
+            "mean_ms": "mean time a sequence, ms (CPU, one thread)", "p95_ms": "time that 95 % of the sequences stay under, ms"}
 
 CARD = """\
 # {title}
@@ -56,13 +56,15 @@ print("".join(characters[step] for step in steps if step < len(characters)))"""
 def write_model_card(folder, facts: dict) -> Path:
     """Write `README.md` into `folder` from what was measured.
 
-    facts: `score` (0..1), `scored_on` (words), `megabytes`, `latency_ms`, `latency_ms_95`, `parameters` (dict), and if wanted
-    `title` and `license`; any further fact becomes a line of the table. Raises KeyError naming the facts that are missing.
+    facts: `score` (0..1, or None when nobody was held out), `scored_on` (words), `megabytes`, `mean_ms`, `p95_ms`, as the scorer
+    reports them; `parameters` (dict); if wanted `title` and `license`; any further number or words become a line of the
+    table. Raises KeyError naming the facts that are missing.
     """
     missing = [name for name in (*MEASURES, "parameters") if name not in facts]
     if missing:
         raise KeyError(f"the model card lacks {', '.join(missing)}: run the scorer first, its report holds them")
-    further = {name: name.replace("_", " ") for name in facts if name not in (*MEASURES, "parameters", "title", "license")}
+    further = {name: name.replace("_", " ") for name, value in facts.items()
+               if name not in (*MEASURES, "title", "license") and isinstance(value, (str, int, float))}
     text = CARD.format(title=facts.get("title", "ASL fingerspelling, TFLite"), license=facts.get("license", "apache-2.0"),
                        measures=_table({words: facts[name] for name, words in {**MEASURES, **further}.items()}),
                        usage=USAGE, parameters=_table(facts["parameters"]))
@@ -70,5 +72,10 @@ def write_model_card(folder, facts: dict) -> Path:
 
 
 def _table(values: dict) -> str:
-    rows = [f"| {name} | {f'{value:.4g}' if isinstance(value, float) else value} |" for name, value in values.items()]
-    return "\n".join(["| | |", "|---|---|", *rows])
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in values.items())])
+
+
+def _cell(value) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
