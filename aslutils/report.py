@@ -126,11 +126,11 @@ def _once(markdown: str, told: set[str]) -> str:
 
 def _outputs(cell, about: str) -> list[str]:
     """The cell's pictures, tables, printed lines and error as HTML."""
-    shown, printed = [], []         # what was printed comes first
+    shown, printed = [], ""         # what was printed comes first
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         if output.output_type == "stream" and output.name == "stdout":
-            printed += [line.rpartition("\r")[2] for line in output.text.splitlines()]
+            printed += output.text
         elif output.output_type == "error":
             shown.append(f'<pre class="error">{escape(f"{output.ename}: {output.evalue}")}</pre>')
         elif "image/png" in data:
@@ -141,9 +141,15 @@ def _outputs(cell, about: str) -> list[str]:
         elif "<table" in (html := str(data.get("text/html", ""))) or "<figure" in html:
             html = re.sub(r"<(style|script).*?</\1>", "", html, flags=re.DOTALL)
             shown.append(f'<div class="table">{html}</div>')
-    if len(printed) > LINES:
-        printed = [*printed[:LINES], f"... {len(printed) - LINES} more lines in the notebook"]
-    return ([f"<pre>{escape(chr(10).join(printed))}</pre>"] if any(printed) else []) + shown
+    return ([f"<pre>{escape(_lines(printed))}</pre>"] if printed.strip() else []) + shown
+
+
+def _lines(printed: str) -> str:
+    """Printed text as it stood on the screen in the end, no more than LINES lines."""
+    lines = [line.rpartition("\r")[2] for line in re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", printed).strip().split("\n")]
+    if len(lines) > LINES:
+        lines = [*lines[:LINES], f"... {len(lines) - LINES} more lines in the notebook"]
+    return "\n".join(lines)
 
 
 def _comments(notebook) -> dict[str, str]:

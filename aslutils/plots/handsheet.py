@@ -64,16 +64,16 @@ def _centred(view):
 
 def _spelled(figure, word, height, seed):
     """The film strip of a made-up participant who spells `word`."""
-    rng = np.random.default_rng(seed)
-    recording = record(Participant.random(rng), word, Recording(frames_per_character=9, missing=0.0), rng)
-    hands, chosen = strip_cells(recording[:, _kept()], 12)
+    hands, chosen = strip_cells(recorded(word, seed), 12)
     axes = bare(figure.add_axes((0.01, 0.28 / height, 0.98, 1.0 / height)))
     draw_cells(axes, hands, [f"frame {frame}" for frame in chosen])
     figure.text(0.012, 1.5 / height, f"“{word}”, spelled by a made-up participant", va="center", fontsize=9.5, fontweight="bold")
     finger_legend(figure)
 
 
-def _kept() -> list[int]:
-    """Where the 130 landmarks stand among Holistic's 543."""
+def recorded(phrase: str, seed: int = 1) -> np.ndarray:
+    """A made-up participant's recording of `phrase` at the corpus's pace, the hand always seen: (T, 130, 3)."""
+    rng = np.random.default_rng(seed)
     starts = dict(zip(HOLISTIC, np.cumsum([0, *HOLISTIC.values()])))
-    return [int(starts[part]) + index for part, index in LANDMARKS]
+    kept = [int(starts[part]) + index for part, index in LANDMARKS]               # of Holistic's 543
+    return record(Participant.random(rng), phrase, Recording(frames_per_character=9, missing=0.0), rng)[:, kept]

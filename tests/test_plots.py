@@ -1,0 +1,305 @@
+"""Every picture on small and on empty data: what it shows, that it stays within its edges, that it is small and light."""
+
+import base64
+import io
+import re
+import subprocess
+import sys
+
+import matplotlib
+import nbclient
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+
+from aslutils import augment, plots
+from aslutils.landmarks import HANDS
+from aslutils.metric import sequence_scores
+from aslutils.model.config import ModelConfig
+from aslutils.model.network import Network
+from aslutils.plots.decoding import attention_weights
+from aslutils.plots.examples import aligned
+from aslutils.plots.handsheet import recorded
+from aslutils.plots.motion import BODY, MOST_PICTURES
+from aslutils.preprocess import standardise
+
+matplotlib.use("Agg")
+AUGMENTATIONS = [{"name": "Mirror"}, {"name": "CutMix"}, {"name": "Resample", "low": 0.5, "high": 2.0, "p": 0.1},
+                 {"name": "PartDrop", "face": 0.3}, {"name": "TemporalMask"}, {"name": "SpatialMask", "p": 0}]
+
+
+class Recordings:
+    """What the pictures ask of a store."""
+
+    def __init__(self, recordings, phrases):
+        self.recordings = recordings
+        seen = [(~np.isnan(frames[:, HANDS, 0])).any(1).sum() for frames in recordings]
+        self.table = pd.DataFrame({"phrase": phrases, "participant_id": [index % 3 for index in range(len(phrases))],
+                                   "frames": [len(frames) for frames in recordings], "hand_frames": seen,
+                                   "is_sup": [index % 4 == 3 for index in range(len(phrases))]})
+
+    def raw(self, row):
+        return self.recordings[row]
+
+    def standardised(self, row):
+        return standardise(self.recordings[row])
+
+
+@pytest.fixture(scope="module")
+def store():
+    phrases = ["asl", "oak st 12", "www.x.org", "555-1234", "a", "unseen", "kim lopez", "42"]
+    recordings = [recorded(phrase, seed=index) for index, phrase in enumerate(phrases)]
+    recordings[5] = np.full((20, 130, 3), np.nan, np.float32)
+    return Recordings(recordings, phrases)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(1)
+    return Network(ModelConfig(dim=16, blocks=1, heads=2, kernel=5, decoder_heads=2, decoder_ffn=16, stem_channels=4))
+
+
+@pytest.fixture(scope="module")
+def predictions(store):
+    table = store.table.assign(row=range(len(store.table)), confidence=np.linspace(0.05, 0.95, len(store.table)))
+    table["prediction"] = ["asl", "oat st 12", "www.x.or", "555-1234", "", "2 a-e -aroe", "kimm lopez", "4"]
+    return table
+
+
+def history(epochs):
+    table = pd.DataFrame({"epoch": range(1, epochs + 1), "learning_rate": 1e-3, "samples_per_second": 80.0})
+    return table.assign(loss=2 / table["epoch"], forward=1.5 / table["epoch"], ctc=3 / table["epoch"],
+                        score=np.where(table["epoch"] % 2, np.nan, 0.5))
+
+
+def titles(figure):
+    return [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+
+
+def words(figure):
+    """All words in a figure."""
+    return " | ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
+
+
+VARIANTS = pd.DataFrame({"variant": ["float32", "int8"], "seeds": [2, 2], "megabytes": [29.0, 8.2], "milliseconds": [69.0, 41.0],
+                         "agreement": [1.0, 0.98], "score": [0.81, None]})
+LAYERS = pd.DataFrame({"layer": ["stem", "block 0", "logits"], "tensorflow": [0, 3e-7, 2e-6], "tflite": [1e-6, np.nan, 3e-6]})
+TIMES = pd.DataFrame({"frames": [3, 50, 300], "milliseconds": [10.0, 20.0, 60.0]})
+OUT_OF_FOLD = pd.DataFrame({"score": [1.0, 0.5, np.nan, 0.5], "is_sup": [False, False, False, True]})
+
+DRAWN = {
+    "strip": lambda s, p, n: plots.strip(s.raw(1), "oak st 12"),
+    "strip, no hand": lambda s, p, n: plots.strip(s.raw(5)),
+    "strip, no frames": lambda s, p, n: plots.strip(np.empty((0, 130, 3), np.float32)),
+    "handshapes": lambda s, p, n: plots.handshapes(),
+    "augmentations": lambda s, p, n: plots.augmentations(s.standardised(1), s.standardised(4), augment.build(AUGMENTATIONS)),
+    "augmentations, one frame": lambda s, p, n: plots.augmentations(s.standardised(1)[:1], s.standardised(4)[:1],
+                                                                    augment.build(AUGMENTATIONS)),
+    "augmentations, nothing seen": lambda s, p, n: plots.augmentations(s.standardised(5), s.standardised(4), augment.build([])),
+    "corpus": lambda s, p, n: plots.corpus(s.table),
+    "corpus, one sequence": lambda s, p, n: plots.corpus(s.table[:1]),
+    "corpus, empty": lambda s, p, n: plots.corpus(s.table[:0]),
+    "learning curves": lambda s, p, n: plots.learning_curves({"seed 1": history(6), "seed 2": history(3)}),
+    "learning curves, none": lambda s, p, n: plots.learning_curves({"seed 1": history(0)}),
+    "score distribution": lambda s, p, n: plots.score_distribution(OUT_OF_FOLD),
+    "score distribution, empty": lambda s, p, n: plots.score_distribution(OUT_OF_FOLD[2:3]),
+    "scores by": lambda s, p, n: plots.scores_by(p),
+    "scores by, one": lambda s, p, n: plots.scores_by(p[:1]),
+    "scores by, empty": lambda s, p, n: plots.scores_by(p[:0]),
+    "confusions": lambda s, p, n: plots.confusions(p),
+    "confusions, none": lambda s, p, n: plots.confusions(p[:1]),
+    "confidence": lambda s, p, n: plots.confidence(p),
+    "confidence, empty": lambda s, p, n: plots.confidence(p[:0]),
+    "predictions": lambda s, p, n: plots.predictions(p, s, count=3),
+    "worst": lambda s, p, n: plots.worst(p, s),
+    "worst, empty": lambda s, p, n: plots.worst(p[:0], s),
+    "attention": lambda s, p, n: plots.attention(n, s, 1),
+    "attention, no hand": lambda s, p, n: plots.attention(n, s, 5),
+    "latency": lambda s, p, n: plots.latency(TIMES),
+    "latency, empty": lambda s, p, n: plots.latency(TIMES[:0]),
+    "variants": lambda s, p, n: plots.variants(VARIANTS),
+    "variants, empty": lambda s, p, n: plots.variants(VARIANTS[:0]),
+    "layers": lambda s, p, n: plots.layers(LAYERS),
+    "layers, empty": lambda s, p, n: plots.layers(LAYERS[:0]),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_is_small_and_light_and_nothing_leaves_its_edges(name, store, predictions, network):
+    settings = dict(matplotlib.rcParams)
+    figure = DRAWN[name](store, predictions, network)
+    assert dict(matplotlib.rcParams) == settings
+    png = figure.png()
+    assert len(png) < 150_000
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+    assert min(picture[0].min(), picture[:, 0].min(), picture[:, -1].min()) > 240 and picture.min() < 90
+    inside = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert -0.02 <= inside.x0 and inside.x1 <= width + 0.02 and -0.02 <= inside.y0 and inside.y1 <= height + 0.02
+    assert figure.name() != "picture"
+
+
+def test_a_strip_shows_frames_in_which_the_hand_is_seen(store):
+    frames = store.raw(1).copy()
+    frames[:30, HANDS] = np.nan
+    seen = [int(number) for number in re.findall(r"frame (\d+)", words(plots.strip(frames, pictures=5)))]
+    assert len(seen) == 5 and seen == sorted(seen) and seen[0] >= 30
+    assert "no hand" in words(plots.strip(store.raw(5)))
+
+
+def test_a_corpus_is_shown_with_units_and_both_groups(store):
+    figure = plots.corpus(store.table)
+    assert titles(figure) == ["Length", "Pace", "Hand seen", "Kinds of phrases"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["frames", "frames a character", "% of frames", "% of sequences"]
+    assert figure.name() == "6 training, 2 supplemental sequences"
+
+
+def test_hand_shapes_name_every_character():
+    shown = words(plots.handshapes("kit"))
+    assert set("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'()*+,-./:;=?@[_~␣") <= set(shown.split(" | "))
+    assert "“kit”" in shown
+
+
+def test_augmentations_that_can_act_are_shown_in_their_order(store):
+    figure = plots.augmentations(store.standardised(1), store.standardised(4), augment.build(AUGMENTATIONS))
+    assert titles(figure) == ["as recorded", "Mirror", "CutMix", "Resample", "PartDrop", "TemporalMask"]
+    maps = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert maps[0].shape == (130, len(store.raw(1))) and maps[3].shape != maps[0].shape
+    assert all(shown.shape != maps[0].shape or np.ma.filled(shown != maps[0], True).any() for shown in maps[1:])
+
+
+def test_learning_curves_have_a_panel_for_each_known_part():
+    figure = plots.learning_curves({"seed 1": history(6), "seed 2": history(3)})
+    assert titles(figure) == ["Loss", "Forward decoder", "CTC", "Learning rate", "Score on validation"]
+    score = figure.axes[-1]
+    assert [line.get_label() for line in score.lines] == ["seed 1", "seed 2"]
+    assert score.lines[0].get_xdata().tolist() == [2, 4, 6]
+    assert "no epoch" in words(plots.learning_curves({}))
+
+
+def test_out_of_fold_scores_leave_out_held_out_rows_and_set_supplemental_ones_apart():
+    figure = plots.score_distribution(OUT_OF_FOLD)
+    assert titles(figure) == ["2 training sequences", "1 supplemental"] and "mean 0.750" in words(figure)
+
+
+def test_scores_by_group_lie_within_their_intervals(predictions):
+    figure = plots.scores_by(predictions)
+    assert titles(figure) == ["Participant", "Kind of phrase", "Length of phrase", "Hand seen"]
+    for axes in figure.axes:
+        points, _, (bars,) = axes.containers[0]
+        spans = [segment[:, 1] for segment in bars.get_segments()]
+        assert all(low - 1e-9 <= score <= high + 1e-9 for score, (low, high) in zip(points.get_ydata(), spans)) and spans
+
+
+def test_confusions_count_each_kind_of_error():
+    table = pd.DataFrame({"phrase": ["uv ", "uu", "ab"], "prediction": ["vv", "vu", "abc"]})
+    figure = plots.confusions(table)
+    assert titles(figure) == ["Read as another: 2", "Left out: 1", "Read where there is none: 1"]
+    assert [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes] == [["u → v"], ["␣"], ["c"]]
+    assert "67 % of u" in words(figure)
+
+
+def test_confidence_tells_what_its_threshold_rejects(predictions):
+    assert "under 0.15 is rejected: 12.5 %" in words(plots.confidence(predictions))
+
+
+def test_aligned_texts_show_each_difference_once():
+    assert aligned("oak st", "oat sst") == ([*"oak ", None, *"st"], [*"oat sst"])
+    assert aligned("ab", "") == (["a", "b"], [None, None]) and aligned("", "") == ([], [])
+
+
+def test_the_worst_predictions_come_worst_and_surest_first(predictions, store):
+    shown = [tuple(map(float, pair)) for pair in re.findall(r"score ([\d.]+), confidence ([\d.]+)",
+                                                            words(plots.worst(predictions, store, count=4)))]
+    scores = np.sort(sequence_scores(predictions["phrase"], predictions["prediction"]))[:4]
+    assert [score for score, _ in shown] == pytest.approx(scores, abs=0.006)
+    assert shown == sorted(shown, key=lambda pair: (pair[0], -pair[1]))
+
+
+def test_attention_is_a_distribution_over_frames_for_each_token_and_leaves_the_network_alone(network, store):
+    network.train()
+    tokens, weights = attention_weights(network, store.standardised(1))
+    assert network.training and weights.shape == (len(tokens), len(store.raw(1)))
+    assert weights.min() >= 0 and np.allclose(weights.sum(1), 1, atol=1e-5)
+    assert not network.decoder.layers[-1].cross_attention._forward_pre_hooks
+    assert len(plots.attention(network, store, 1).axes[1].get_yticklabels()) == len(tokens)
+
+
+def test_attention_is_what_the_decoder_really_uses(network, store):
+    """The weights, put to the layer's own values, give what the layer gives."""
+    network.eval()
+    layer = network.decoder.layers[-1]
+    caught = {}
+    hook = layer.cross_attention.register_forward_hook(lambda module, given, result: caught.update(given=given, result=result))
+    _, weights = attention_weights(network, store.standardised(1))
+    hook.remove()
+    x, key, value = caught["given"][:3]
+    logits = layer.cross_attention.split(layer.cross_attention.query(x)) @ key.transpose(-1, -2) / key.shape[-1] ** 0.5
+    mixed = layer.cross_attention.output((logits.softmax(-1) @ value).transpose(1, 2).flatten(2))
+    assert torch.allclose(mixed, caught["result"], atol=1e-5)
+    assert np.allclose(logits.softmax(-1).mean(1)[0].detach(), weights, atol=1e-6)
+
+
+def test_limits_and_measurements_of_the_export_are_named():
+    assert {"mean 30.0 ms", "limit 265 ms (5 h for 68,000)"} <= set(words(plots.latency(TIMES)).split(" | "))
+    assert {"limit 40 MB", "limit 265 ms", "int8", "0.980", "-"} <= set(words(plots.variants(VARIANTS)).split(" | "))
+    figure = plots.layers(LAYERS)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["stem", "block 0", "logits"]
+    assert figure.axes[0].get_xscale() == "log" and "no difference at all" in words(figure)
+
+
+def animation(page):
+    """The picture inside the page."""
+    return base64.b64decode(re.search(r"base64,([^\"]+)", page)[1])
+
+
+@pytest.mark.parametrize("frames", [0, 1, 40, 800])
+def test_a_skeleton_moves_and_stays_small(store, frames):
+    recording = np.resize(store.raw(1), (frames, 130, 3))
+    page = plots.skeleton(recording, "<b> & co").data
+    shown = Image.open(io.BytesIO(animation(page)))
+    assert len(page) < 400_000 and "&lt;b&gt; &amp; co" in page and "<script" not in page
+    pictures = getattr(shown, "n_frames", 1)
+    assert 1 <= pictures <= MOST_PICTURES and pictures >= min(frames // 2, MOST_PICTURES // 2, 5)
+
+
+def ink(picture):
+    """Where there is more than the light ground, but for the bottom line that tells the time: bool (height, width)."""
+    return (np.asarray(picture.convert("L")) < 200)[:-4]
+
+
+def test_a_skeleton_without_hands_says_so(store):
+    unseen, seen = (Image.open(io.BytesIO(animation(plots.skeleton(store.raw(row)).data))).convert("RGB") for row in (5, 1))
+    assert ink(unseen)[:, :BODY].sum() < 20 < ink(unseen)[:, BODY:].sum()         # a word, where the hand would be
+    assert ink(seen)[:, :BODY].sum() > 400
+
+
+def test_a_notebook_shows_each_picture_once():
+    cells = ["from aslutils import plots\nimport pandas as pd\ntimes = pd.DataFrame({'frames': [3, 4], 'milliseconds': [1, 2]})",
+             "plots.latency(times)", "plots.latency(times);", "if True:\n    plots.latency(times)\n    plots.latency(times)",
+             "from IPython.display import display\ndisplay(plots.latency(times))"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(ROOT)}}).execute()
+    shown = [sum("image/png" in output.get("data", {}) for output in cell.outputs) for cell in notebook.cells]
+    assert shown == [0, 1, 1, 2, 1]
+
+
+def test_importing_the_pictures_needs_neither_torch_nor_tensorflow():
+    code = "import sys; from aslutils import plots; sys.exit(any(name in sys.modules for name in ('torch', 'tensorflow')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_real_recordings_can_be_drawn(shared):
+    from aslutils.landmarks import COLUMNS
+    from aslutils.preprocess import as_frames
+
+    path = next((shared / "realdata" / "competition" / "train_landmarks").glob("*.parquet"))
+    table = pd.read_parquet(path, columns=COLUMNS)
+    for _, rows in list(table.groupby(level=0))[:2]:
+        frames = as_frames(rows.to_numpy(np.float32))
+        assert len(plots.strip(frames, "hello").png()) < 60_000 and len(plots.skeleton(frames).data) < 400_000
