@@ -1,0 +1,157 @@
+"""PyTorch against TensorFlow against TFLite: the texts that agree, and the largest difference of each layer.
+
+PyTorch, one recording at a time without padding, is the reference.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+import torch
+
+from aslutils.landmarks import COLUMNS
+from aslutils.port.decoding import forced
+from aslutils.port.export import Ensemble, to_tflite
+from aslutils.port.preprocess import standardise as standardise_in_graph
+from aslutils.preprocess import as_frames, fit_length, standardise
+from aslutils.progress import progress
+from aslutils.text import DUMMY_PHRASE, EOS, MIN_CONFIDENCE, MIN_FRAMES, SOS, STEPS, VOCABULARY, decode, encode
+from aslutils.tflite import SIGNATURE, Model, interpreter
+
+
+@dataclass
+class Reading:
+    """What an ensemble makes of one recording."""
+
+    text: str                        # after the rules that reject a recording
+    confidence: float                # NaN where no network has the head
+    logits: np.ndarray               # float32 (n, V), rows before EOS
+
+
+def network_frames(inputs) -> np.ndarray:
+    """A recording (T, 390) as the network takes it, float32 (n, 130, 3); infinite values count as not seen."""
+    inputs = np.asarray(inputs, np.float32)
+    return fit_length(standardise(as_frames(np.where(np.isfinite(inputs), inputs, np.nan))))
+
+
+@torch.no_grad()
+def read_pytorch(networks, inputs) -> Reading:
+    """Read one recording (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step."""
+    frames = network_frames(inputs)
+    if not len(frames) or not np.isfinite(inputs).any():
+        return _rejected(float("nan"))
+    frames, lengths = torch.from_numpy(frames)[None], torch.tensor([len(frames)])
+    encoded = [network.encode(frames, lengths) for network in networks]
+    heads = [network.confidence_logit(x)[0] for network, (x, _) in zip(networks, encoded) if network.confidence is not None]
+    confidence = float(torch.stack(heads).mean().sigmoid()) if heads else float("nan")
+    if len(inputs) < MIN_FRAMES or confidence < MIN_CONFIDENCE:
+        return _rejected(confidence)
+    caches = [network.decoder.start(x, mask) for network, (x, mask) in zip(networks, encoded)]
+    token, rows = torch.tensor([[SOS]]), []
+    while len(rows) < STEPS:
+        logits = torch.stack([network.decoder(token, cache)[0, -1] for network, cache in zip(networks, caches)]).mean(0)
+        token = logits.argmax().reshape(1, 1)
+        if token.item() == EOS:
+            break
+        rows.append(logits.numpy())
+    rows = np.array(rows, np.float32).reshape(-1, VOCABULARY)
+    return Reading(decode(rows.argmax(axis=1)), confidence, rows)
+
+
+def _rejected(confidence: float) -> Reading:
+    return Reading(DUMMY_PHRASE, confidence, np.eye(VOCABULARY, dtype=np.float32)[encode(DUMMY_PHRASE)[:len(DUMMY_PHRASE)]])
+
+
+def read_tflite(model: Model, inputs) -> Reading:
+    """Read one recording with an exported model."""
+    answer = model(inputs)
+    return Reading(decode(answer["outputs"].argmax(axis=1)), float(answer["confidence"]), answer["outputs"])
+
+
+def compare(networks, model, sequences, reference: list[Reading] | None = None) -> pd.DataFrame:
+    """One row a recording: frames, the text and confidence by PyTorch and by TFLite, whether the texts agree, and the
+    largest difference of logits over the rows that both have.
+
+    networks: PyTorch networks; model: path or bytes of their export; sequences: recordings (T, 390); reference: their
+    readings by `read_pytorch`, when they are at hand.
+    """
+    model = model if isinstance(model, Model) else Model(model)
+    reference = reference or [read_pytorch(networks, inputs) for inputs in progress(sequences, what="reading with PyTorch",
+                                                                                  unit="recordings", leave=False)]
+    rows = []
+    for inputs, expected in zip(sequences, reference, strict=True):
+        found = read_tflite(model, inputs)
+        common = min(len(expected.logits), len(found.logits))
+        difference = np.abs(expected.logits[:common] - found.logits[:common]).max() if common else 0.0
+        rows.append({"frames": len(inputs), "pytorch": expected.text, "tflite": found.text, "agrees": expected.text == found.text,
+                     "pytorch_confidence": expected.confidence, "tflite_confidence": found.confidence,
+                     "difference": float(difference)})
+    return pd.DataFrame(rows)
+
+
+class Trace(tf.Module):
+    """One network's layers, each an output: what `compare_layers` looks at. Same layers as the export's."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = Ensemble([network]).networks[0]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, len(COLUMNS)], tf.float32, name="inputs"),
+                                  tf.TensorSpec([STEPS + 1], tf.int32, name="tokens")], autograph=False)
+    def layers(self, inputs, tokens):
+        """Every layer's output for a recording and the decoder's input tokens, EOS behind them."""
+        frames, _ = standardise_in_graph(inputs)
+        outputs = {"standardised": frames}
+        stem = self.network.stem
+        outputs["stem.all"] = stem.all(frames)
+        outputs |= {f"stem.{part}": stem.part(part, frames) for part in stem.parts}
+        x = outputs["stem"] = stem(frames)
+        for index, block in enumerate(self.network.encoder.blocks):
+            x = outputs[f"encoder.blocks.{index}"] = block(x, tf.shape(x)[0])
+        if self.network.confidence:
+            outputs["confidence"] = self.network.confidence_logit(x)
+        outputs["decoder"] = forced([self.network.decoder], [x], tokens)
+        return outputs
+
+
+@torch.no_grad()
+def pytorch_layers(network, inputs, tokens) -> dict[str, np.ndarray]:
+    """The same outputs by PyTorch; tokens int (S,), from SOS on."""
+    frames = torch.from_numpy(network_frames(inputs))[None]
+    mask = torch.ones(frames.shape[:2], dtype=torch.bool)
+    stem = network.stem
+    outputs = {"standardised": frames, "stem.all": stem.all(frames, mask)}
+    outputs |= {f"stem.{part}": stem.part(part, frames, mask) for part in stem.parts}
+    x = outputs["stem"] = stem(frames, mask)
+    for index, block in enumerate(network.encoder.blocks):
+        x = outputs[f"encoder.blocks.{index}"] = block(x, mask)
+    if network.confidence is not None:
+        outputs["confidence"] = network.confidence_logit(x)
+    outputs["decoder"] = network.decoder(torch.as_tensor(tokens)[None].long(), network.decoder.start(x, mask))
+    return {name: values[0].numpy() for name, values in outputs.items()}
+
+
+def compare_layers(network, sequences) -> pd.DataFrame:
+    """The largest difference of each layer from PyTorch, over recordings (T, 390) with at least one frame.
+
+    Columns: layer, shape (of the last recording), largest (absolute value by PyTorch), tensorflow, tflite (largest
+    differences). The decoder is forced along the tokens that PyTorch spells.
+    """
+    trace = Trace(network)
+    function = trace.layers.get_concrete_function()
+    lite = interpreter(to_tflite(function, trace, ["inputs", "tokens"])).get_signature_runner(SIGNATURE)
+    table = {}
+    for inputs in progress(sequences, what="comparing layers", unit="recordings", leave=False):
+        spelled = read_pytorch([network], inputs).logits
+        tokens = np.array([SOS, *spelled.argmax(axis=1)], np.int32)[:STEPS]
+        padded = np.pad(tokens, (0, STEPS + 1 - len(tokens)), constant_values=EOS)
+        found = {"tensorflow": function(inputs=tf.constant(inputs), tokens=tf.constant(padded)),
+                 "tflite": lite(inputs=inputs, tokens=padded)}
+        for name, values in pytorch_layers(network, inputs, tokens).items():
+            row = table.setdefault(name, {"layer": name, "largest": 0.0, "tensorflow": 0.0, "tflite": 0.0})
+            row["shape"], row["largest"] = values.shape, max(row["largest"], float(np.abs(values).max()))
+            for framework, outputs in found.items():
+                output = np.asarray(outputs[name])[:len(tokens)] if name == "decoder" else np.asarray(outputs[name])
+                row[framework] = max(row[framework], float(np.abs(output - values).max()))
+    return pd.DataFrame(list(table.values()), columns=["layer", "shape", "largest", "tensorflow", "tflite"])

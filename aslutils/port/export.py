@@ -1,0 +1,110 @@
+"""Networks to one TFLite file that does everything: preprocessing, the networks, decoding, rejecting.
+
+    export([load_network("seed1.pt"), load_network("seed2.pt")], "export", precision="float16")
+
+writes `export/model.tflite` and `export/inference_args.json`, which is what the competition's scorer takes.
+"""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")        # before TensorFlow: its start-up notes are not the user's
+
+import tensorflow as tf  # noqa: E402
+
+from aslutils.files import atomic, write_json  # noqa: E402
+from aslutils.landmarks import COLUMNS, LANDMARKS  # noqa: E402
+from aslutils.port import precision as precisions  # noqa: E402
+from aslutils.port.decoding import greedy, mean  # noqa: E402
+from aslutils.port.network import Network  # noqa: E402
+from aslutils.port.preprocess import standardise  # noqa: E402
+from aslutils.text import DUMMY_PHRASE, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode  # noqa: E402
+from aslutils.tflite import INPUT, SIGNATURE  # noqa: E402
+
+PRECISIONS = {                     # the precision of a layer's weights by its name
+    "float32": lambda name: "float32",
+    "float16": lambda name: "float16",
+    "mixed": lambda name: "int8" if ".encoder." in name else "float16",
+    "int8": lambda name: "int8",
+}
+
+
+class Ensemble(tf.Module):
+    """Recorded columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, and `confidence` ().
+
+    `outputs` are the rows before the first EOS, n in 1..33. An empty phrase is one row that says EOS, which is no character:
+    LiteRT's Python interface cannot hand over an array without rows (tensorflow/tensorflow#57084). A rejected recording is
+    the dummy phrase's 11 one-hot rows. `confidence` is NaN where no network has that head.
+    """
+
+    def __init__(self, networks):
+        super().__init__()
+        self.networks = [Network(network, f"network{index}") for index, network in enumerate(networks)]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, len(COLUMNS)], tf.float32, name="inputs")], autograph=False)
+    def recognise(self, inputs):
+        """What the file's signature `serving_default` does."""
+        frames, seen = standardise(inputs)
+        encoded = [network.encode(frames) for network in self.networks]
+        logits = [network.confidence_logit(x) for network, x in zip(self.networks, encoded) if network.confidence]
+        confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(float("nan"))
+        rejected = (tf.shape(inputs)[0] < MIN_FRAMES) | ~seen | (confidence < MIN_CONFIDENCE)
+        rows, count = greedy([network.decoder for network in self.networks], encoded, rejected)
+        rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
+        count = tf.where(rejected, len(DUMMY_PHRASE), tf.maximum(count, 1))
+        return {"outputs": rows[:count], "confidence": confidence}
+
+
+def check(networks):
+    """Raise ValueError where the networks cannot be one ensemble: none at all, another vocabulary or other landmarks."""
+    if not networks:
+        raise ValueError("no networks to export; give at least one checkpoint")
+    for number, network in enumerate(networks, 1):
+        where = f"network {number} of {len(networks)}"
+        vocabulary = network.decoder.head.out_features
+        if vocabulary != VOCABULARY:
+            raise ValueError(f"{where} has a vocabulary of {vocabulary} tokens; this kit's is {VOCABULARY}")
+        features, channels = network.stem.all.linear.in_features, network.stem.all.conv.out_channels
+        if features != (len(LANDMARKS) + 1) // 2 * channels:
+            raise ValueError(f"{where} reads about {2 * features // channels} landmarks; "
+                             f"this kit's recordings have {len(LANDMARKS)}")
+
+
+def to_tflite(function, module, inputs: list[str]) -> bytes:
+    """A traced function of `module` as a float32 TFLite model of built-in operations, with its signature."""
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.experimental_lower_to_saved_model = False   # through a SavedModel it takes 3 times the memory and time
+    model = precisions.unpack(converter.convert())
+    precisions.sign(model, SIGNATURE, inputs, sorted(function.structured_outputs))
+    return precisions.pack(model)
+
+
+def convert(networks) -> bytes:
+    """The networks as a float32 TFLite model."""
+    check(networks)
+    ensemble = Ensemble(networks)
+    return to_tflite(ensemble.recognise.get_concrete_function(), ensemble, [INPUT])
+
+
+def with_precision(content: bytes, precision: str) -> bytes:
+    """A float32 model with its weights in another precision: one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r}; expected one of {', '.join(PRECISIONS)}")
+    model = precisions.unpack(content)
+    precisions.set_precisions(model, PRECISIONS[precision])
+    return precisions.pack(model)
+
+
+def export(networks, folder, precision: str = "float16") -> Path:
+    """Write `model.tflite` and `inference_args.json` for PyTorch networks of any sizes and either round.
+
+    The model averages the networks' confidence logits and, at each step, their logits. precision: one of `PRECISIONS`.
+    Returns the model's path. Raises ValueError as `check` does.
+    """
+    content = with_precision(convert(networks), precision)
+    folder = Path(folder)
+    write_json(folder / "inference_args.json", {"selected_columns": COLUMNS})
+    with atomic(folder / "model.tflite") as temporary:
+        temporary.write_bytes(content)
+    return folder / "model.tflite"

@@ -1,0 +1,27 @@
+"""The network and the ensemble of networks, for one recording. Mirrors `aslutils.model.network`."""
+
+import tensorflow as tf
+
+from aslutils.port.decoder import Decoder
+from aslutils.port.layers import Linear
+from aslutils.port.squeezeformer import Squeezeformer
+from aslutils.port.stem import LandmarkStem
+
+
+class Network(tf.Module):
+    """Standardised frames (T, 130, 3) to encoded frames, decoder steps and a confidence. `network`: the PyTorch one."""
+
+    def __init__(self, network, name: str = "network"):
+        super().__init__()
+        self.stem = LandmarkStem(network.stem, f"{name}.stem")
+        self.encoder = Squeezeformer(network.encoder, f"{name}.encoder")
+        self.decoder = Decoder(network.decoder, f"{name}.decoder")
+        self.confidence = None if network.confidence is None else Linear.of(network.confidence, name=f"{name}.confidence")
+
+    def encode(self, frames):
+        """Encoded frames (T, D)."""
+        return self.encoder(self.stem(frames))
+
+    def confidence_logit(self, encoded):
+        """Confidence logit () from the first encoded frame."""
+        return tf.reshape(self.confidence(encoded[:1]), [])

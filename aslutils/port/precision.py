@@ -1,0 +1,134 @@
+"""Precisions of a TFLite model, layer by layer: its weights rewritten as float16 or int8 in the finished file.
+
+The converter quantises a model as a whole; here each weight's name, which is its layer's name, decides.
+
+- float16: the weight is stored in half precision and widened when the model is loaded; computing stays float32.
+- int8 (of products only): one scale a row, symmetric; the runtime quantises each row of the activations as it comes
+  ("dynamic range"), so it is faster as well as smaller.
+"""
+
+import flatbuffers
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+SMALLEST = 256                     # elements; smaller constants stay float32, and so do vectors: biases, normalisations
+INT8_VERSION = 12                  # of FULLY_CONNECTED, with one scale a row
+DEQUANTIZE_VERSION = 3             # that takes float16
+
+
+def unpack(content: bytes) -> schema.ModelT:
+    """A TFLite file as objects."""
+    return schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+def pack(model: schema.ModelT) -> bytes:
+    """The TFLite file of `unpack`'s objects."""
+    builder = flatbuffers.Builder(sum(buffer.data.size for buffer in model.buffers if buffer.data is not None) + 2**20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def sign(model: schema.ModelT, name: str, inputs: list[str], outputs: list[str]):
+    """Give the model one signature: the names of the main graph's inputs and outputs, in their order."""
+    def named(names, tensors):
+        return [_filled(schema.TensorMapT(), name=name, tensorIndex=tensor) for name, tensor in zip(names, tensors, strict=True)]
+
+    main = model.subgraphs[0]
+    model.signatureDefs = [_filled(schema.SignatureDefT(), signatureKey=name, subgraphIndex=0,
+                                   inputs=named(inputs, main.inputs), outputs=named(outputs, main.outputs))]
+
+
+def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
+    """Rewrite the float32 constants of two axes or more and at least 256 elements.
+
+    precision_of(name) says float32, float16 or int8; int8 where it is not possible (anything but a product's weight)
+    becomes float16. Returns name -> precision, as chosen.
+    """
+    chosen = {}
+    for graph in model.subgraphs:
+        products = _products(model, graph)
+        for index, tensor in enumerate(list(graph.tensors)):
+            data = model.buffers[tensor.buffer].data
+            if tensor.type != schema.TensorType.FLOAT32 or data is None or len(tensor.shape) < 2 or len(data) < 4 * SMALLEST:
+                continue
+            name = tensor.name.decode()
+            precision = precision_of(name)
+            if precision == "int8" and index not in products:
+                precision = "float16"
+            if precision == "int8":
+                _to_int8(model, tensor, products[index])
+            elif precision == "float16":
+                _to_float16(model, graph, index)
+            elif precision != "float32":
+                raise ValueError(f"precision {precision!r} for {name}; expected float32, float16 or int8")
+            chosen[name] = precision
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in model.metadata or []}
+    for number, buffer in enumerate(model.buffers):
+        if number not in used:
+            buffer.data = None
+    return chosen
+
+
+def _products(model, graph) -> dict[int, list]:
+    """Weight tensor -> the FULLY_CONNECTED operators that read it, where nothing else does."""
+    products, others = {}, set(graph.outputs)
+    for operator in graph.operators:
+        reads = list(operator.inputs)
+        if model.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.FULLY_CONNECTED:
+            products.setdefault(reads.pop(1), []).append(operator)
+        others.update(reads)
+    return {tensor: operators for tensor, operators in products.items() if tensor not in others}
+
+
+def _to_int8(model, tensor, operators):
+    weight = model.buffers[tensor.buffer].data.view(np.float32).reshape(tensor.shape)      # (out, in)
+    scale = np.abs(weight).max(axis=1) / 127
+    scale = np.where(scale > 0, scale, 1).astype(np.float32)
+    tensor.buffer = _buffer(model, np.clip(np.rint(weight / scale[:, None]), -127, 127).astype(np.int8))
+    tensor.type = schema.TensorType.INT8
+    tensor.quantization = _filled(schema.QuantizationParametersT(), scale=scale, quantizedDimension=0,
+                                  zeroPoint=np.zeros(len(scale), np.int64))
+    for operator in operators:
+        operator.opcodeIndex = _operator_code(model, schema.BuiltinOperator.FULLY_CONNECTED, INT8_VERSION)
+        operator.builtinOptions.asymmetricQuantizeInputs = True
+
+
+def _to_float16(model, graph, index):
+    """Put a float16 twin before the tensor, and a DEQUANTIZE between the two."""
+    tensor = graph.tensors[index]
+    half = _filled(schema.TensorT(), name=tensor.name + b";float16", shape=tensor.shape, type=schema.TensorType.FLOAT16,
+                   buffer=_buffer(model, model.buffers[tensor.buffer].data.view(np.float32).astype(np.float16)))
+    tensor.buffer = 0                                                                      # by the format: no data
+    graph.tensors.append(half)
+    graph.operators.insert(0, _filled(
+        schema.OperatorT(), inputs=[len(graph.tensors) - 1], outputs=[index],
+        opcodeIndex=_operator_code(model, schema.BuiltinOperator.DEQUANTIZE, DEQUANTIZE_VERSION),
+        builtinOptionsType=schema.BuiltinOptions.DequantizeOptions, builtinOptions=schema.DequantizeOptionsT()))
+
+
+def _buffer(model, values: np.ndarray) -> int:
+    """The number of a buffer with these values; the one that holds them already, if any."""
+    data = np.frombuffer(values.tobytes(), np.uint8)
+    for number, buffer in enumerate(model.buffers):
+        if buffer.data is not None and len(buffer.data) == len(data) and np.array_equal(buffer.data, data):
+            return number
+    model.buffers.append(_filled(schema.BufferT(), data=data))
+    return len(model.buffers) - 1
+
+
+def _operator_code(model, operator: int, version: int) -> int:
+    """The number of an operator at a version among those that the model names."""
+    for number, code in enumerate(model.operatorCodes):
+        if code.builtinCode == operator and code.version == version:
+            return number
+    model.operatorCodes.append(_filled(schema.OperatorCodeT(), builtinCode=operator, version=version,
+                                       deprecatedBuiltinCode=min(operator, 127)))
+    return len(model.operatorCodes) - 1
+
+
+def _filled(value, **fields):
+    """A schema object with its fields set."""
+    for name, field in fields.items():
+        setattr(value, name, field)
+    return value

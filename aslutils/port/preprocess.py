@@ -1,0 +1,44 @@
+"""Preprocessing inside the graph: a recording as the competition hands it over, to what the network sees.
+
+Mirrors `aslutils.preprocess`, whose constants it uses.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from aslutils.landmarks import COORDINATES, LANDMARKS
+from aslutils.preprocess import CONSTANT, MAX_FRAMES
+
+
+def fit_length(frames):
+    """At most 384 and at least one of the frames (T, 390), by the nearest index; the one of an empty recording is 0."""
+    T = tf.shape(frames)[0]
+    length = tf.clip_by_value(T, 1, MAX_FRAMES)
+    ratio = tf.cast(T, tf.float32) / tf.cast(length, tf.float32)
+    indices = tf.cast(tf.floor(tf.cast(tf.range(length), tf.float32) * ratio), tf.int32)
+    indices = tf.maximum(tf.minimum(indices, T - 1), 0)
+    return tf.gather(tf.pad(frames, [[0, 1], [0, 0]]), indices)                   # padded: an empty one has a row to take
+
+
+def standardise(inputs):
+    """Recorded columns (T, 390) with NaN -> frames (n, 130, 3) without, n in 1..384, and whether anything was seen.
+
+    Each coordinate loses the mean and is divided by the population deviation of all its values seen in the whole recording.
+    What was not seen (NaN, infinite) becomes 0, and so does a constant coordinate.
+    """
+    values = tf.reshape(inputs, [-1, len(COORDINATES), len(LANDMARKS)])           # (T, 3, 130)
+    finite = tf.abs(values) <= np.finfo(np.float32).max                           # not for NaN either
+    values, seen = tf.where(finite, values, 0.0), tf.cast(finite, tf.float32)
+    count = tf.maximum(_total(seen), 1.0)                                         # (1, 3, 1)
+    mean = _total(values) / count
+    centred = (values - mean) * seen
+    deviation = tf.sqrt(_total(centred * centred) / count)
+    varied = deviation > CONSTANT * tf.abs(mean)
+    frames = centred * tf.where(varied, 1.0 / tf.where(varied, deviation, 1.0), 0.0)
+    frames = tf.reshape(fit_length(tf.reshape(frames, tf.shape(inputs))), [-1, len(COORDINATES), len(LANDMARKS)])
+    return tf.transpose(frames, [0, 2, 1]), tf.reduce_max(_total(seen)) > 0
+
+
+def _total(values):
+    """The sum over frames and landmarks, landmarks first: short sums lose less in single precision. (1, 3, 1)"""
+    return tf.reduce_sum(tf.reduce_sum(values, axis=2, keepdims=True), axis=0, keepdims=True)

@@ -1,0 +1,67 @@
+"""A TFLite model of ours, run by LiteRT: opened, checked, called with one recording. The only room that imports LiteRT."""
+
+from pathlib import Path
+
+import numpy as np
+
+SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the competition's scorer calls and reads
+
+
+def interpreter(path, threads: int = 1):
+    """A LiteRT interpreter of a `.tflite` file, the folder that holds `model.tflite`, or a model's bytes.
+
+    Raises FileNotFoundError, or ValueError when it is no TFLite model.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    content, source = _read(path)
+    try:
+        return Interpreter(model_content=content, num_threads=threads)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{source} is no TFLite model, or is cut short: {error}") from error
+
+
+class Model:
+    """A TFLite model with the competition's signature. An instance belongs to one thread; several may share a file.
+
+    path: as `interpreter` takes it; threads: of LiteRT. Raises as `interpreter` does, and ValueError that names the file
+    and what it lacks: the signature `serving_default`, the argument `inputs`, the output `outputs`.
+    """
+
+    def __init__(self, path, threads: int = 1):
+        self.source = "the model" if isinstance(path, bytes) else str(path)
+        self.interpreter = interpreter(path, threads)
+        self.outputs = self._check(self.interpreter.get_signature_list())
+        self.runner = self.interpreter.get_signature_runner(SIGNATURE)
+        shape = self.runner.get_input_details()[INPUT]["shape_signature"]
+        self.columns = int(shape[1]) if len(shape) == 2 else -1                   # -1: any number
+
+    def _check(self, signatures: dict) -> list[str]:
+        if SIGNATURE not in signatures:
+            raise ValueError(f"{self.source} has no signature {SIGNATURE!r} (it has {sorted(signatures) or 'none'}); "
+                             "export it with aslutils.port.export, or save it with signatures={'serving_default': ...}")
+        signature = signatures[SIGNATURE]
+        if list(signature["inputs"]) != [INPUT]:
+            raise ValueError(f"{self.source}: {SIGNATURE} takes {signature['inputs']}; expected the one argument {INPUT!r}")
+        if OUTPUT not in signature["outputs"]:
+            raise ValueError(f"{self.source}: {SIGNATURE} returns {signature['outputs']}; expected {OUTPUT!r} among them")
+        return list(signature["outputs"])
+
+    def __call__(self, inputs) -> dict[str, np.ndarray]:
+        """All outputs for one recording: `inputs` (frames, columns) with NaN where nothing was seen."""
+        inputs = np.ascontiguousarray(inputs, dtype=np.float32)
+        if inputs.ndim != 2 or self.columns not in (-1, inputs.shape[1]):
+            raise ValueError(f"{self.source} reads (frames, {self.columns}) values; it was given {inputs.shape}. "
+                             "Do the selected columns of inference_args.json belong to this model?")
+        return self.runner(**{INPUT: inputs})
+
+
+def _read(path) -> tuple[bytes, str]:
+    if isinstance(path, bytes):
+        return path, "the model"
+    path = Path(path)
+    if path.is_dir():
+        path = path / "model.tflite"
+    if not path.is_file():
+        raise FileNotFoundError(f"no TFLite model at {path}; notebook 04 writes one")
+    return path.read_bytes(), str(path)

@@ -1,0 +1,138 @@
+"""The exported file: the same texts as PyTorch, whatever it is given."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from toys import ROUND1, TOY, lively, recording
+
+from aslutils.landmarks import COLUMNS
+from aslutils.model.config import ModelConfig
+from aslutils.model.network import Network
+from aslutils.model.published import from_published
+from aslutils.port import export
+from aslutils.port.compare import compare, read_pytorch, read_tflite
+from aslutils.port.precision import schema, unpack
+from aslutils.text import DUMMY_PHRASE, EOS, decode, encode
+from aslutils.tflite import Model
+
+
+@pytest.fixture(scope="module")
+def table(ensemble, exported, recordings):
+    """PyTorch and TFLite side by side on all recordings."""
+    return compare(ensemble, exported, recordings)
+
+
+def test_pytorch_and_tflite_read_the_same_texts(table):
+    assert len(table) >= 200 and table["pytorch"].nunique() > 60
+    assert table["agrees"].all()
+    assert table["difference"].max() < 1e-4
+    seen = table["pytorch_confidence"].notna()
+    np.testing.assert_allclose(table["tflite_confidence"][seen], table["pytorch_confidence"][seen], atol=1e-5)
+
+
+def test_the_recordings_meet_every_rule(table):
+    rejected = table["tflite"] == DUMMY_PHRASE
+    assert rejected[table["frames"] < 15].all() and rejected.iloc[-1]              # the last is all NaN
+    unsure = table["pytorch_confidence"] < 0.15
+    assert rejected[unsure].all() and unsure.any() and not rejected.all()
+    assert (table["tflite"] == "").any() and (table["tflite"].str.len() == 33).any()
+
+
+def test_a_rejected_recording_answers_the_dummy_phrases_one_hot_rows(exported):
+    outputs = Model(exported)(recording(14, seed=0))["outputs"]
+    np.testing.assert_array_equal(outputs, np.eye(63)[encode(DUMMY_PHRASE)[:11]])
+
+
+def test_an_empty_phrase_is_one_row_without_a_character(table, exported, recordings):
+    inputs = recordings[np.flatnonzero(table["pytorch"] == "")[0]]
+    assert Model(exported)(inputs)["outputs"].argmax(axis=1).tolist() == [EOS]
+
+
+@pytest.mark.parametrize("inputs", [
+    np.zeros((0, len(COLUMNS))), np.zeros((1, len(COLUMNS))), np.zeros((60, len(COLUMNS))), np.full((60, len(COLUMNS)), np.nan),
+    np.full((60, len(COLUMNS)), np.inf), np.full((60, len(COLUMNS)), 1e30), recording(900, 1)],
+    ids=["no frames", "one frame", "zeros", "nan", "infinite", "huge", "900 frames"])
+def test_every_recording_gets_an_answer(exported, inputs):
+    answer = Model(exported)(inputs)
+    assert 1 <= len(answer["outputs"]) <= 33 and answer["outputs"].shape[1] == 63
+    assert np.isfinite(answer["outputs"]).all() and 0 <= answer["confidence"] <= 1
+
+
+def test_one_interpreter_answers_alike_through_300_lengths(exported):
+    model, rng = Model(exported), np.random.default_rng(3)
+    inputs = recording(40, seed=8)
+    before = model(inputs)["outputs"]
+    for length in [0, 900, 0, 1, 384, 385, 1, *rng.integers(0, 901, 293)]:
+        answer = model(recording(900, seed=9)[:length])
+        assert np.isfinite(answer["outputs"]).all()
+    np.testing.assert_array_equal(model(inputs)["outputs"], before)
+
+
+def test_threads_with_an_interpreter_each_agree(exported, recordings):
+    def read(_):
+        model = Model(exported)
+        return [read_tflite(model, inputs).text for inputs in recordings[8:40]]
+
+    with ThreadPoolExecutor(4) as threads:
+        texts = list(threads.map(read, range(4)))
+    assert texts[0] == texts[1] == texts[2] == texts[3]
+
+
+def test_round_1_networks_alone_export_without_a_confidence(round1):
+    model = Model(export.convert([round1]))
+    for frames in (15, 60, 400):
+        inputs = recording(frames, seed=frames)
+        expected, found = read_pytorch([round1], inputs), read_tflite(model, inputs)
+        assert found.text == expected.text and np.isnan(found.confidence)
+
+
+def test_only_built_in_operations_are_used(exported):
+    operators = unpack(exported).operatorCodes
+    assert all(code.builtinCode != schema.BuiltinOperator.CUSTOM and code.customCode is None for code in operators)
+
+
+def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble):
+    path = export.export(ensemble, tmp_path / "export", precision="mixed")
+    assert path == tmp_path / "export" / "model.tflite"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["inference_args.json", "model.tflite"]
+    assert json.loads((path.parent / "inference_args.json").read_text()) == {"selected_columns": COLUMNS}
+    assert Model(path.parent).outputs == ["confidence", "outputs"]
+
+
+def test_four_networks_fit_one_file(round2):
+    networks = [lively(Network(ModelConfig(**TOY | dict(blocks=1))), seed) for seed in range(4)]
+    model = Model(export.with_precision(export.convert(networks), "mixed"))
+    texts = [read_tflite(model, recording(frames, frames)).text for frames in (30, 150, 384)]
+    assert len(set(texts)) == 3
+
+
+def test_no_networks_is_an_error():
+    with pytest.raises(ValueError, match="at least one checkpoint"):
+        export.convert([])
+
+
+def test_another_vocabulary_is_named(round1):
+    other = Network(ModelConfig(**TOY, **ROUND1))
+    other.decoder.head = torch.nn.Linear(16, 60, bias=False)
+    with pytest.raises(ValueError, match="network 2 of 2 has a vocabulary of 60 tokens"):
+        export.convert([round1, other])
+
+
+def test_another_number_of_landmarks_is_named(round1):
+    other = Network(ModelConfig(**TOY, **ROUND1))
+    other.stem.all.linear = torch.nn.Linear(50 * 4, 16, bias=False)
+    with pytest.raises(ValueError, match="network 1 of 2 reads about 100 landmarks"):
+        export.convert([other, round1])
+
+
+@pytest.mark.parametrize("round", [1, 2])
+def test_golden_greedy_texts(shared, round):
+    golden = np.load(shared / "golden" / f"network_round{round}.npz")
+    network = from_published({name[2:]: torch.from_numpy(golden[name]) for name in golden.files if name.startswith("w/")})
+    model = Model(export.convert([network.eval()]))
+    for sequence in range(3):
+        expected = DUMMY_PHRASE if (round, sequence) == (2, 0) else decode(golden[f"{sequence}/greedy"][1:])
+        assert read_tflite(model, golden[f"{sequence}/raw"]).text == expected

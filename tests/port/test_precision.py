@@ -1,0 +1,60 @@
+"""Weights rewritten in a finished TFLite file."""
+
+import numpy as np
+import pytest
+from toys import recording
+
+from aslutils.port import export, precision
+from aslutils.tflite import Model
+
+
+def weights(content: bytes) -> dict[str, int]:
+    """Name -> type of the constants."""
+    model = precision.unpack(content)
+    return {tensor.name.decode(): tensor.type for graph in model.subgraphs for tensor in graph.tensors
+            if model.buffers[tensor.buffer].data is not None}
+
+
+def test_packing_what_was_unpacked_keeps_the_models_answers(exported):
+    again = precision.pack(precision.unpack(exported))
+    inputs = recording(50, seed=5)
+    np.testing.assert_array_equal(Model(again)(inputs)["outputs"], Model(exported)(inputs)["outputs"])
+
+
+@pytest.mark.parametrize(("name", "smaller"), [("float16", 0.75), ("mixed", 0.75), ("int8", 0.65)])
+def test_a_lower_precision_is_a_smaller_file_with_nearly_the_same_logits(exported, name, smaller):
+    content = export.with_precision(exported, name)
+    assert len(content) < smaller * len(exported)
+    inputs = recording(50, seed=6)
+    expected, found = Model(exported)(inputs)["outputs"][0], Model(content)(inputs)["outputs"][0]
+    np.testing.assert_allclose(found, expected, atol=0.01 if name == "float16" else 0.5)
+
+
+def test_each_layers_name_decides_its_precision(exported):
+    model = precision.unpack(exported)
+    rule = lambda name: "int8" if "linear1" in name else "float16" if "stem" in name else "float32"
+    chosen = precision.set_precisions(model, rule)
+    kinds = weights(precision.pack(model))
+    assert {"int8", "float16", "float32"} == set(chosen.values())
+    for name, kind in chosen.items():
+        stored = kinds[f"{name};float16"] if kind == "float16" else kinds[name]
+        assert stored == {"int8": 9, "float16": 1, "float32": 0}[kind]
+
+
+def test_an_int8_weight_is_within_half_a_step_of_its_row(exported):
+    before, after = precision.unpack(exported), precision.unpack(export.with_precision(exported, "int8"))
+    tensors = {tensor.name: tensor for graph in after.subgraphs for tensor in graph.tensors if tensor.type == 9}
+    assert tensors
+    for graph in before.subgraphs:
+        for tensor in graph.tensors:
+            if tensor.name in tensors:
+                small = tensors[tensor.name]
+                expected = before.buffers[tensor.buffer].data.view(np.float32).reshape(tensor.shape)
+                scale = np.asarray(small.quantization.scale)[:, None]
+                found = after.buffers[small.buffer].data.view(np.int8).reshape(tensor.shape) * scale
+                assert (np.abs(found - expected) <= scale / 2 + 1e-7).all()
+
+
+def test_an_unknown_precision_is_named(exported):
+    with pytest.raises(ValueError, match="bfloat16.*float32, float16"):
+        export.with_precision(exported, "bfloat16")

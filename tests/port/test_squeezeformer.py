@@ -1,0 +1,52 @@
+"""The encoder in TensorFlow against PyTorch, unit by unit."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import torch
+
+from aslutils.model.config import ModelConfig
+from aslutils.model.squeezeformer import Residual, RotaryAttention, depthwise
+from aslutils.port import squeezeformer as port
+
+LENGTHS = [1, 2, 51, 90, 384]
+
+
+def features(frames: int, dim: int) -> np.ndarray:
+    return np.random.default_rng(frames).standard_normal((frames, dim)).astype(np.float32)
+
+
+def pytorch(layer, x) -> np.ndarray:
+    return layer(torch.from_numpy(x)[None], torch.ones(1, len(x), dtype=torch.bool))[0].detach().numpy()
+
+
+@pytest.mark.parametrize("frames", LENGTHS)
+@pytest.mark.parametrize("unit", ["attention", "feed_forward1", "convolution"])
+@pytest.mark.parametrize("network", ["round1", "round2"])
+def test_each_unit_with_its_residual_gives_pytorchs_features(network, unit, frames, request):
+    network = request.getfixturevalue(network)
+    layer, x = getattr(network.encoder.blocks[0], unit), features(frames, network.config.dim)
+    found = port.Residual(layer, unit)(tf.constant(x), tf.constant(frames))
+    np.testing.assert_allclose(found, pytorch(layer, x), atol=2e-5)
+
+
+@pytest.mark.parametrize("network", ["round1", "round2"])
+def test_the_encoder_gives_pytorchs_features(network, request):
+    network = request.getfixturevalue(network)
+    x = features(60, network.config.dim)
+    np.testing.assert_allclose(port.Squeezeformer(network.encoder)(tf.constant(x)), pytorch(network.encoder, x), atol=5e-5)
+
+
+@pytest.mark.parametrize("taps", [1, 3, 25, 27, 51, 75])
+def test_a_kernel_of_any_length_is_the_sum_of_short_ones(taps):
+    x, kernel, shift = features(40, 6), features(6, taps), features(1, 6)[0]
+    expected = depthwise(torch.from_numpy(x)[None], torch.from_numpy(kernel)[:, None])[0].numpy() + shift
+    layer = port.Depthwise(kernel, shift)
+    assert max(len(piece) for _, piece in layer.pieces) <= port.LARGEST_KERNEL
+    np.testing.assert_allclose(layer(tf.constant(x)), expected, atol=1e-4)
+
+
+def test_three_heads_rotate_as_in_pytorch():
+    torch.manual_seed(0)
+    layer, x = Residual(RotaryAttention(ModelConfig(dim=24, heads=3, decoder_heads=3)), 24), features(20, 24)
+    np.testing.assert_allclose(port.Residual(layer, "attention")(tf.constant(x), tf.constant(20)), pytorch(layer, x), atol=1e-5)
