@@ -85,11 +85,11 @@ def plan(config: DemoConfig) -> pd.DataFrame:
     participant = np.concatenate([rng.permutation(config.participants) for _ in range(total // config.participants + 1)])[:total]
     kinds = np.where(rng.random(total) < config.broken, rng.choice(BROKEN_KINDS, total), "")
     kinds[config.sequences:] = ""
-    order = np.arange(config.sequences) // config.file_sequences, np.arange(config.supplemental) // config.file_sequences
-    files = np.concatenate([order[0], order[1] + order[0].max() + 1])
+    train_files, supplemental_files = (np.arange(count) // config.file_sequences
+                                       for count in (config.sequences, config.supplemental))
+    files = np.concatenate([train_files, supplemental_files + train_files[-1] + 1])
     file_ids = np.sort(rng.choice(2**30, files.max() + 1, replace=False))[files]
-    people = np.sort(rng.choice(256, config.participants, replace=config.participants > 256)) \
-        if config.participants <= 256 else np.arange(config.participants)
+    people = np.sort(rng.choice(max(256, config.participants), config.participants, replace=False))
     supplemental = np.arange(total) >= config.sequences
     folders = np.where(supplemental, "supplemental_landmarks", "train_landmarks")
     return pd.DataFrame({

@@ -7,6 +7,11 @@ import numpy as np
 from aslutils.hand import Camera, Hand, limited
 from aslutils.handshapes import SHAPES, Shape
 
+# How far people's joints differ, in degrees (thumb; spread, mcp, pip, dip of a finger): in all their shapes alike, and in each
+# shape apart. Together they are the spread found in the digits of 218 people: thumb 10 to 15, spread 6, mcp 12, pip 9, dip 7.
+_HABIT = (5, 5, 7, 6, 7), (2, 6, 4, 3)
+_OWN = (7, 8, 10, 10, 11), (4, 8, 6, 5)
+
 
 @dataclass(frozen=True)
 class Participant:
@@ -27,9 +32,9 @@ class Participant:
     @classmethod
     def random(cls, rng: np.random.Generator) -> "Participant":
         """Somebody, drawn from the ranges that the real recordings show."""
-        habit = np.concatenate([rng.normal(0, 3, 21), rng.normal(0, (9, 8, 6))])          # what all their shapes share
-        focal, distance = rng.uniform(0.95, 1.25), 62 * np.exp(rng.normal(0, 0.15))
-        aside = min(abs(rng.normal(13, 3)), 0.36 * (distance - 9) / focal)                # they keep the hand in the picture
+        habit = np.concatenate([_joint_noise(rng, _HABIT), rng.normal(0, (8, 7, 6))])     # what all their shapes share
+        focal, distance = rng.uniform(0.95, 1.25), 62 * np.exp(rng.normal(0, 0.18))
+        aside = min(abs(rng.normal(12, 3)), 0.29 * (distance - 9) / focal)                # they keep the hand in the picture
         return cls(
             hand=Hand.random(rng),
             palm=float(rng.normal(8.3, 0.6)),
@@ -47,11 +52,17 @@ class Participant:
         )
 
 
+def _joint_noise(rng: np.random.Generator, scale: tuple) -> np.ndarray:
+    """Random joint angles (21,) of the standard deviations `scale` (thumb's five, a finger's four); neighbours go along."""
+    thumb, finger = scale
+    fingers = rng.normal(0, 1, (5, 4))
+    return np.concatenate([rng.normal(0, thumb), ((fingers[1:] + fingers[:-1]) / 2**0.5 * finger).ravel()])
+
+
 def _own_way(ways: tuple[Shape, ...], habit: np.ndarray, rng: np.random.Generator) -> Shape:
     """A person's own shape: between the known ways, plus their habit, plus a little for this shape alone."""
     weights = rng.dirichlet(np.full(len(ways), 0.5))
     angles = sum(weight * way.angles for weight, way in zip(weights, ways))
     orientation = sum(weight * way.orientation for weight, way in zip(weights, ways))
-    spread = np.concatenate([(4, 4, 8, 6, 6), np.tile((3, 6, 6, 5), 4)])
-    angles = limited(angles + habit[:21] + rng.normal(0, spread))
+    angles = limited(angles + habit[:21] + _joint_noise(rng, _OWN))
     return Shape(angles, orientation + habit[21:] + rng.normal(0, 5, 3), ways[0].note)

@@ -60,7 +60,7 @@ def random_phrase(rng: np.random.Generator, characters: tuple[int, int]) -> str:
     """One phrase of a random kind, of low..high characters.
 
     A phrase too long for `characters` is cut to a stretch of itself of any allowed length, one too short is drawn again (after
-    that it is padded with digits). A single character is a letter or digit, each as likely.
+    that it is padded with digits). A single character is a digit as often as a letter, as house numbers are.
     """
     low, high = characters
     maker = _MAKERS[str(rng.choice(list(KINDS), p=list(KINDS.values())))]
@@ -69,7 +69,7 @@ def random_phrase(rng: np.random.Generator, characters: tuple[int, int]) -> str:
         if len(phrase) > high:
             length = int(rng.integers(low, high + 1))
             if length == 1:
-                return str(rng.choice(list(_LETTERS + "0123456789")))
+                return _digits(rng, 1) if rng.random() < 0.5 else str(rng.choice(list(_LETTERS)))
             start = int(rng.integers(len(phrase) - length + 1))
             phrase = phrase[start:start + length].strip()
         if low <= len(phrase) <= high:

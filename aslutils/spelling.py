@@ -15,10 +15,10 @@ def spell(phrase: str, participant: Participant, frames: int, rng: np.random.Gen
     Sometimes the hand comes up from below first, or goes down at the end.
     """
     keys, characters, held = key_frames(phrase, participant, rng)
-    lead = rng.uniform(0, 0.10, 2) * frames * (rng.random(2) < (0.25 if len(phrase) <= 2 else 0.4))
+    lead = rng.uniform(0, max(0.1 * frames, min(6, 0.3 * frames)), 2) * (rng.random(2) < 0.4)
     times, numbers = _timing(phrase, characters, held, lead[0], frames - lead[1], rng)
     if lead.any():
-        keys, times, numbers = _with_rest(keys, times, numbers, lead, frames, participant)
+        keys, times, numbers = _with_rest(keys, times, numbers, lead, frames, participant, rng)
     return _move(keys, times, numbers, frames, rng)
 
 
@@ -78,10 +78,12 @@ def _timing(phrase: str, characters: np.ndarray, held: np.ndarray, begin: float,
     return np.array(times), np.array(numbers, float)
 
 
-def _with_rest(keys, times, numbers, lead, frames, participant):
+def _with_rest(keys, times, numbers, lead, frames, participant, rng):
     """The keys with the hand coming up from below before the first and going down after the last."""
-    rest = np.concatenate([participant.ways["rest"].angles, participant.ways["rest"].orientation, (0.3, 2.5, 0.0)])
-    ends = [key * (1 - near) + rest * near for key, near in ((keys[0], min(1, lead[0] / 2)), (keys[-1], min(1, lead[1] / 2)))]
+    rest = np.concatenate([participant.ways["rest"].angles, participant.ways["rest"].orientation, (0.3, rng.uniform(1, 3.5), 0)])
+    away = np.repeat(rng.random((2, 3)), (21, 3, 3), axis=1)                               # how far they loosen, turn and sink
+    away = away * np.minimum(1, lead / 2)[:, None]
+    ends = keys[[0, -1]] * (1 - away) + rest * away
     keys = np.concatenate([ends[:1], keys, ends[1:]])
     return keys, np.concatenate([[0], np.maximum(times, 0.01), [max(frames - 1, times[-1] + 0.01)]]), \
         np.concatenate([[0], numbers + 1, [len(keys) - 1]])

@@ -14,7 +14,7 @@ import pytest
 from aslutils.demo import DemoConfig, participant, plan, recording
 
 CORPUS = DemoConfig(sequences=300, supplemental=0, characters=(1, 31), frames_per_character=8.9, fastest=1.2, shortest=1,
-                    missing=0.38)
+                    missing=0.43)
 LEFT, RIGHT = slice(468, 489), slice(522, 543)
 
 
