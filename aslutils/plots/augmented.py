@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.collections import LineCollection
 
+from aslutils.augment import OneOf
 from aslutils.landmarks import BONES, PARTS
 from aslutils.plots.style import FAINT, GRID, PART_COLOURS, bare, picture, styled
 
@@ -45,7 +46,14 @@ def _augmented(frames, partner, augmentations, rng):
         yield "CutMix", augmentations.cutmix.apply(frames, partner, *augmentations.cutmix.draw(rng))
     for augmentation in augmentations.rest:
         if augmentation.p > 0:
-            yield type(augmentation).__name__, _acted(augmentation, frames, rng)
+            yield _name(augmentation), _acted(augmentation, frames, rng)
+
+
+def _name(augmentation) -> str:
+    """The class's name; of a choice the names of what it chooses from."""
+    if not isinstance(augmentation, OneOf):
+        return type(augmentation).__name__
+    return "one of: " + ", ".join(dict.fromkeys(map(_name, augmentation.choices)))
 
 
 def _acted(augmentation, frames, rng, draws: int = 20):
@@ -58,9 +66,10 @@ def _acted(augmentation, frames, rng, draws: int = 20):
 
 
 def _window(frames):
-    """The corners, upper left and lower right, of a window of the panel's shape in which the whole sequence can be seen."""
+    """The corners, upper left and lower right, of a window of the panel's shape that shows all of the sequence and its mirror."""
     points = frames[(frames != 0).any(2)][:, :2]
-    low, high = (np.quantile(points, (0.005, 0.995), axis=0) if len(points) else np.array([[-1, -1], [1, 1]]))
+    low, high = (np.quantile(points, (0.005, 0.995), axis=0) if len(points) else np.array([[-1.0, -1.0], [1.0, 1.0]]))
+    low[0], high[0] = min(low[0], -high[0]), max(high[0], -low[0])
     middle, half = (low + high) / 2, 0.54 * (high - low)
     half = np.maximum(half, half[::-1] * (RATIO, 1 / RATIO))
     return middle - half, middle + half

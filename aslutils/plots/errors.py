@@ -43,7 +43,8 @@ def _quarters(values: pd.Series) -> pd.Series:
     edges = np.unique(np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).round())
     if len(edges) < 3:
         return values.map(lambda value: f"{value:.0f}")
-    labels = [f"{low + (place > 0):.0f}-{high:.0f}" for place, (low, high) in enumerate(zip(edges, edges[1:]))]
+    lows = [edges[0], *(edges[1:-1] + 1)]
+    labels = [f"{low:.0f}-{high:.0f}" if low < high else f"{high:.0f}" for low, high in zip(lows, edges[1:])]
     return pd.cut(values.round(), edges, include_lowest=True, labels=labels)
 
 

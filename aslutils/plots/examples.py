@@ -7,10 +7,11 @@ from rapidfuzz.distance import Levenshtein
 
 from aslutils.metric import sequence_scores
 from aslutils.plots.hands import draw_cells, strip_cells
-from aslutils.plots.style import FAINT, INK, VERMILLION, bare, say_empty, sheet, styled
+from aslutils.plots.style import FAINT, INK, VERMILLION, WIDTH, bare, say_empty, sheet, styled
 
 CHARACTERS_SHOWN = 40             # of a text; what is longer is cut
 ROW, HEAD = 0.74, 0.36            # inches: height of a recording, of the title
+PITCH, CHARACTER, NAMES = 0.70, 0.104, 6.5   # inches: width of a picture, of a character; characters: room for the line's name
 
 
 @styled
@@ -33,44 +34,50 @@ def worst(table: pd.DataFrame, store, count: int = 10):
 
 
 def _sheet(table, store, title):
+    """One row a recording; the shorter the texts, the more pictures beside them."""
     height = HEAD + ROW * max(1, len(table)) + 0.05
     figure = sheet(height)
     figure.suptitle(title, x=0.01, y=1 - 0.09 / height, ha="left", va="top")
     if not len(table):
         say_empty(figure.add_axes((0.01, 0.02, 0.98, 0.5)), "no predictions")
         return figure
+    texts = [aligned(*pair) for pair in zip(table["phrase"], table["prediction"])]
+    shown = min(max(24, *(len(signed) for signed, _ in texts)), CHARACTERS_SHOWN)
+    pictures = int((WIDTH - 0.2 - (NAMES + shown) * CHARACTER) / PITCH)
     scores = sequence_scores(table["phrase"], table["prediction"])
-    for index, (record, score) in enumerate(zip(table.to_dict("records"), scores)):
-        bottom = 1 - (HEAD + ROW * (index + 1)) / height
-        hands, _ = strip_cells(store.raw(int(record["row"])), 6)
-        axes = bare(figure.add_axes((0.008, bottom, 0.43, ROW * 0.92 / height)))
-        draw_cells(axes, hands, columns=6, width=1.2)
-        axes.set_anchor("W")
+    for index, (record, pair, score) in enumerate(zip(table.to_dict("records"), texts, scores)):
+        bottom, tall = 1 - (HEAD + ROW * (index + 1)) / height, 0.92 * ROW / height
+        hands, _ = strip_cells(store.raw(int(record["row"])), pictures)
+        axes = bare(figure.add_axes((0.07 / WIDTH, bottom, pictures * PITCH / WIDTH, tall)))
+        draw_cells(axes, hands, columns=pictures, width=1.2)
         if not len(hands):
-            axes.text(0, 0, "no hand is seen", color=FAINT, va="center")
-        _texts(figure.add_axes((0.45, bottom, 0.545, ROW * 0.92 / height)), record, score)
+            axes.text(-0.4, 0, "no hand is seen", color=FAINT, va="center")
+        axes = figure.add_axes((0.14 / WIDTH + pictures * PITCH / WIDTH, bottom, (NAMES + shown) * CHARACTER / WIDTH, tall))
+        _texts(axes, pair, shown, _facts(record, score))
     return figure
 
 
-def _texts(axes, record, score):
+def _facts(record: dict, score: float) -> str:
+    confidence = f", confidence {record['confidence']:.2f}" if "confidence" in record else ""
+    frames = f", {record['frames']} frames" if "frames" in record else ""
+    return f"score {score:.2f}{confidence}{frames}"
+
+
+def _texts(axes, pair, shown: int, facts: str):
     """Truth above prediction, character under character; what differs stands on a coloured ground."""
-    axes.set(xlim=(-6.5, CHARACTERS_SHOWN), ylim=(3.0, 0))
+    axes.set(xlim=(-NAMES, shown), ylim=(3.0, 0))
     axes.set_axis_off()
-    truth, read = aligned(record["phrase"], record["prediction"])
-    for y, name, text, other in ((0.75, "signed", truth, read), (1.6, "read", read, truth)):
-        axes.text(-6.4, y, name, fontsize=8, color=FAINT, va="center")
-        for x, (character, beside) in enumerate(zip(text[:CHARACTERS_SHOWN], other)):
+    for y, name, text, other in ((0.75, "signed", *pair), (1.6, "read", *pair[::-1])):
+        axes.text(-NAMES, y, name, fontsize=8, color=FAINT, va="center")
+        for x, (character, beside) in enumerate(zip(text[:shown], other)):
             wrong = character != beside
             if wrong:
                 axes.add_patch(Rectangle((x, y - 0.38), 1, 0.78, facecolor=VERMILLION, alpha=0.22, linewidth=0))
             axes.text(x + 0.5, y, character or "", family="DejaVu Sans Mono", fontsize=9.5, ha="center", va="center", color=INK,
                       fontweight="bold" if wrong else "normal")
-        if len(text) > CHARACTERS_SHOWN:
-            axes.text(CHARACTERS_SHOWN - 0.2, y, "…", fontsize=9, va="center", ha="right")
-    confidence = f", confidence {record['confidence']:.2f}" if "confidence" in record else ""
-    frames = f", {record['frames']} frames" if "frames" in record else ""
-    facts = f"score {score:.2f}{confidence}{frames}"
-    axes.text(-6.4, 2.45, facts, fontsize=8, color=FAINT, va="center")
+        if len(text) > shown:
+            axes.text(shown, y, "…", fontsize=9, va="center", ha="left")
+    axes.text(-NAMES, 2.45, facts, fontsize=8, color=FAINT, va="center")
 
 
 def aligned(truth: str, read: str) -> tuple[list, list]:

@@ -45,7 +45,7 @@ def corpus(table: pd.DataFrame):
     groups = [("training", table[~extra], BLUE), ("supplemental", table[extra], ORANGE)]
     groups = [group for group in groups if len(group[1])]
     sizes = ", ".join(f"{len(rows):,} {name}" for name, rows, _ in groups) or "no"
-    figure, axes = panels(4, 4, 2.5, f"{sizes} sequences")
+    figure, axes = panels(4, 4, 2.65, f"{sizes} sequences")
     if not groups:
         for panel in axes:
             say_empty(panel, "no sequences")
@@ -55,7 +55,7 @@ def corpus(table: pd.DataFrame):
     _histograms(axes[2], "Hand seen", "% of frames", groups, lambda rows: 100 * rows["hand_frames"] / rows["frames"])
     if table["frames"].max() > MAX_FRAMES:
         mark(axes[0], MAX_FRAMES, f"{MAX_FRAMES}: resampled above")
-    axes[0].legend(loc="upper right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     axes[0].set_ylabel("% of sequences")
     _kinds(axes[3], groups)
     return figure

@@ -25,7 +25,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
         figure = picture(2.2, "Learning curves")
         say_empty(figure.subplots(), "no epoch has ended yet")
         return figure
-    figure, axes = panels(len(names), 4, 2.2, "Learning curves")
+    figure, axes = panels(len(names), 3 if len(names) in (3, 5, 6) else 4, 2.2, "Learning curves")
     for panel, name in zip(axes, names):
         title, label = _PANELS[name]
         for (training, table), colour in zip(histories.items(), _cycle(len(histories))):
@@ -35,7 +35,8 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
                            marker="o" if len(known) < 12 else "", markersize=3.5)
         panel.set(title=title, ylabel=label, xlabel="epoch")
         panel.margins(x=0.02)
-        panel.set_ylim(0, 1 if name == "score" else None)
+        highest = max((table[name].max() for table in histories.values() if name in table and len(table)), default=1)
+        panel.set_ylim(0, 1 if name == "score" else max(1.06 * highest, 1e-9))
         panel.xaxis.get_major_locator().set_params(integer=True)
     axes[names.index("score") if "score" in names else 0].legend()
     return figure
