@@ -225,9 +225,12 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(option, type=type(value), default=value, help=f"{meaning} (default %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default %(default)s)")
     options = vars(parser.parse_args(arguments))
-    options["phrases"] = read_phrases(options["phrases"]) if options["phrases"] else ()
-    options["characters"] = tuple(options["characters"])
-    out = write_demo(options.pop("out"), workers=options.pop("workers"), **options)
+    try:
+        options["phrases"] = read_phrases(options["phrases"]) if options["phrases"] else ()
+        options["characters"] = tuple(options["characters"])
+        out = write_demo(options.pop("out"), workers=options.pop("workers"), **options)
+    except (ValueError, OSError) as error:                              # what the user can put right needs no traceback
+        parser.error(str(error))
     print(f"{options['sequences']:,} training and {options['supplemental']:,} supplemental recordings in {out}")
 
 

@@ -1,6 +1,7 @@
 """The embedded demo data: the competition's layout, the same bytes, and recordings as the real ones are."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -119,9 +120,20 @@ def test_the_command_line_spells_the_phrases_of_a_file(tmp_path, capsys):
     table = pd.read_csv(tmp_path / "out/train.csv")
     assert sorted(table.phrase) == sorted(["3 creekhouse", "scales/kuhaylah", "+1-555-0100"] * 2)
     assert "6 training and 3 supplemental recordings" in capsys.readouterr().out
-    (tmp_path / "phrases.txt").write_text("\n")
-    with pytest.raises(ValueError, match="holds no phrase"):
-        demo.main([str(tmp_path / "new"), "--phrases", str(tmp_path / "phrases.txt")])
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--participants", "0"], "participants is 0"), (["--phrases", "empty.txt"], "holds no phrase"),
+    (["--phrases", "missing.txt"], "missing.txt"), (["--phrases", "odd.txt"], "'grün'.*'ü'"),
+])
+def test_the_command_line_says_what_is_wrong_without_a_traceback(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "odd.txt").write_text("gray\ngrün\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["out", *arguments])
+    assert ended.value.code == 2 and re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_default_plan_has_all_kinds_and_every_letter_and_digit_often():

@@ -28,7 +28,7 @@ def main() -> None:
         sequences = len(demo.plan(demo.DemoConfig(**demo.read_json(out / "demo.json")["config"])))
         frames, size = sum(pq.read_metadata(file).num_rows for file in files), sum(file.stat().st_size for file in files)
     print(f"{sequences:,} sequences of {frames / sequences:.1f} frames in {seconds:.1f} CPU s and {size / 1e6:,.0f} MB")
-    print(f"{sequences / seconds:.0f} sequences, {frames / seconds:,.0f} frames a CPU second; {size / sequences / 1e3:.0f} kB each")
+    print(f"{sequences / seconds:.0f} sequences, {frames / seconds:,.0f} frames a CPU s; {size / sequences / 1e3:.0f} kB each")
 
 
 if __name__ == "__main__":
