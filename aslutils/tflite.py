@@ -7,16 +7,17 @@ import numpy as np
 SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the competition's scorer calls and reads
 
 
-def interpreter(path, threads: int = 1):
+def interpreter(path, threads: int = 1, source: str = "the model"):
     """A LiteRT interpreter of a `.tflite` file, the folder that holds `model.tflite`, or a model's bytes.
 
-    Raises FileNotFoundError, or ValueError when it is no TFLite model.
+    source: what errors call bytes. Raises FileNotFoundError, or ValueError when it is no TFLite model.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    content, source = _read(path)
+    if not isinstance(path, bytes):
+        path, source = _file(path), str(path)
     try:
-        return Interpreter(model_content=content, num_threads=threads)
+        return Interpreter(model_content=path if isinstance(path, bytes) else path.read_bytes(), num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{source} is no TFLite model, or is cut short: {error}") from error
 
@@ -24,13 +25,13 @@ def interpreter(path, threads: int = 1):
 class Model:
     """A TFLite model with the competition's signature. An instance belongs to one thread; several may share a file.
 
-    path: as `interpreter` takes it; threads: of LiteRT. Raises as `interpreter` does, and ValueError that names the file
-    and what it lacks: the signature `serving_default`, the argument `inputs`, the output `outputs`.
+    Arguments as for `interpreter`. Raises as it does, and ValueError that names the file and what it lacks: the signature
+    `serving_default`, the argument `inputs`, the output `outputs`.
     """
 
-    def __init__(self, path, threads: int = 1):
-        self.source = "the model" if isinstance(path, bytes) else str(path)
-        self.interpreter = interpreter(path, threads)
+    def __init__(self, path, threads: int = 1, source: str = "the model"):
+        self.source = source if isinstance(path, bytes) else str(path)
+        self.interpreter = interpreter(path, threads, source)
         self.outputs = self._check(self.interpreter.get_signature_list())
         self.runner = self.interpreter.get_signature_runner(SIGNATURE)
         shape = self.runner.get_input_details()[INPUT]["shape_signature"]
@@ -56,12 +57,10 @@ class Model:
         return self.runner(**{INPUT: inputs})
 
 
-def _read(path) -> tuple[bytes, str]:
-    if isinstance(path, bytes):
-        return path, "the model"
+def _file(path) -> Path:
     path = Path(path)
     if path.is_dir():
         path = path / "model.tflite"
     if not path.is_file():
         raise FileNotFoundError(f"no TFLite model at {path}; notebook 04 writes one")
-    return path.read_bytes(), str(path)
+    return path

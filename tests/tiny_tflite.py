@@ -1,0 +1,39 @@
+"""TFLite models of a few operations with the competition's signature, for tests of what runs them."""
+
+import numpy as np
+import tensorflow as tf
+
+from aslutils.landmarks import COLUMNS
+from aslutils.port.precision import pack, sign, unpack
+from aslutils.text import INDEX, VOCABULARY
+
+
+def tokens_of(*parts) -> list[int]:
+    """Texts and lists of tokens, one after another."""
+    return [token for part in parts for token in ([INDEX[character] for character in part] if isinstance(part, str) else part)]
+
+
+def constant_model(*parts, confidence: float = 0.9, argument="inputs", output="outputs", signature="serving_default") -> bytes:
+    """Answers the same tokens to every recording, with a confidence."""
+    rows = np.eye(VOCABULARY, dtype=np.float32)[tokens_of(*parts)] * 8
+
+    def answer(inputs):
+        zero = tf.reduce_sum(tf.zeros_like(inputs))
+        return {"confidence": zero + confidence, output: rows + zero}
+
+    return _convert(answer, len(COLUMNS), argument, signature)
+
+
+def frame_count_model(columns: int) -> bytes:
+    """Answers one `a` a frame."""
+    return _convert(lambda inputs: {"outputs": tf.one_hot(tf.fill([tf.shape(inputs)[0]], INDEX["a"]), VOCABULARY)}, columns)
+
+
+def _convert(answer, columns: int, argument: str = "inputs", signature: str = "serving_default") -> bytes:
+    function = tf.function(answer, input_signature=[tf.TensorSpec([None, columns], tf.float32)], autograph=False)
+    concrete = function.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
+    converter.experimental_lower_to_saved_model = False
+    model = unpack(converter.convert())
+    sign(model, signature, [argument], sorted(concrete.structured_outputs))
+    return pack(model)
