@@ -14,7 +14,7 @@ from kaggle_server import zipped
 
 from aslutils.kaggle import KaggleError
 from aslutils.kaggle.__main__ import main
-from aslutils.kaggle.download import PREPROCESSED, download
+from aslutils.kaggle.download import PREPROCESSED, download, download_competition, download_dataset, verify
 from aslutils.sources import DataError
 
 TABLE = b"path,file_id,sequence_id,participant_id,phrase\ntrain_landmarks/5.parquet,5,11,1,hello\n"
@@ -83,13 +83,15 @@ def test_unaccepted_rules_say_where_to_accept_them(competition, tmp_path, capsys
 def test_a_file_of_another_size_than_listed_is_an_error_with_both_sizes(competition, tmp_path):
     competition.listed["train.csv"] = 1234
     with pytest.raises(KaggleError, match=f"train.csv has {len(TABLE)} bytes, Kaggle lists 1,234"):
-        download("competition", tmp_path / "data")
+        download_competition(tmp_path, only=["train.csv"])
 
 
 def test_a_parquet_file_that_cannot_be_read_is_named(competition, tmp_path):
-    competition.files["train_landmarks/5.parquet"] = b"PAR1 but not really"
+    for name, data in {**competition.files, "train_landmarks/5.parquet": b"PAR1 but not really"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=r"(?s)damaged; remove them.*5\.parquet"):
-        download("competition", tmp_path / "data")
+        verify(tmp_path)
 
 
 def test_a_disk_too_small_is_said_before_anything_is_fetched(competition, tmp_path, monkeypatch):
@@ -121,15 +123,13 @@ def test_the_preprocessed_sets_come_with_the_tables_that_name_their_phrases(prep
 
 
 def test_an_unpacking_cut_off_goes_on_without_fetching_again(preprocessed, tmp_path):
-    out = download("preprocessed", tmp_path / "data")
     slug = PREPROCESSED[0].partition("/")[2]
-    (out / f"{slug}.json").unlink()                               # as it is before the note is written
-    (out / f"{slug}.zip").write_bytes(preprocessed.archives[PREPROCESSED[0]])
-    (out / slug / "5/11.npy").write_bytes(b"half")
-    preprocessed.sent.clear()
-    download("preprocessed", out)
-    assert np.load(out / slug / "5/11.npy").shape == (7, 390) and preprocessed.sent == []
-    assert json.loads((out / f"{slug}.json").read_text()) == {"files": 2}
+    (tmp_path / f"{slug}.zip").write_bytes(preprocessed.archives[PREPROCESSED[0]])
+    (tmp_path / slug / "5").mkdir(parents=True)
+    (tmp_path / slug / "5/11.npy").write_bytes(b"half")
+    download_dataset(PREPROCESSED[0], tmp_path)
+    assert np.load(tmp_path / slug / "5/11.npy").shape == (7, 390) and preprocessed.sent == []
+    assert json.loads((tmp_path / f"{slug}.json").read_text()) == {"files": 2}
 
 
 def test_a_damaged_archive_is_removed_and_said(preprocessed, tmp_path):
@@ -137,8 +137,8 @@ def test_a_damaged_archive_is_removed_and_said(preprocessed, tmp_path):
     whole[60] ^= 0xFF                                             # inside the first member's data
     preprocessed.archives[PREPROCESSED[0]] = bytes(whole)
     with pytest.raises(KaggleError, match="was damaged .* start again"):
-        download("preprocessed", tmp_path / "data")
-    assert not list((tmp_path / "data").glob("*.zip"))
+        download_dataset(PREPROCESSED[0], tmp_path)
+    assert not list(tmp_path.glob("*.zip"))
 
 
 def test_an_unknown_thing_to_download_is_refused(tmp_path):

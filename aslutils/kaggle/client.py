@@ -86,8 +86,9 @@ def _error(arguments, said: str) -> KaggleError:
         return KaggleError(f"{asked}: Kaggle refuses until you accept the competition's rules: open {RULES_PAGE}, log in, click "
                            f"\"I Understand and Accept\", then start this again. Its client said:\n{words}", "rules")
     if SERVER.search(said):
-        return KaggleError(f"{asked}: Kaggle does not answer well just now; start this again later, what is done stays done. Its "
-                           f"client said:\n{words}", "server")
+        internet = " (in a Kaggle notebook: is internet on, in its settings?)" if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") else ""
+        return KaggleError(f"{asked}: Kaggle does not answer well just now{internet}; start this again later, what is done stays "
+                           f"done. Its client said:\n{words}", "server")
     return KaggleError(f"{asked} failed; the client's own words:\n{words}")
 
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 KIT = Path(__file__).resolve().parents[2]                        # holds aslutils/, params/, notebooks/
@@ -47,6 +48,7 @@ def where(root=None) -> Place:
     return Place("local", None, KIT / "datamount", _gpus())
 
 
+@lru_cache(maxsize=1)
 def _gpus() -> str:
     """The machine's GPUs in words, by nvidia-smi (torch takes seconds to import)."""
     if not shutil.which("nvidia-smi"):
