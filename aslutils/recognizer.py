@@ -1,0 +1,170 @@
+"""Read fingerspelling with an exported model: landmarks in, text out. Needs numpy and ai-edge-litert, nothing else.
+
+    from aslutils.recognizer import Recognizer
+
+    recognizer = Recognizer("datamount/demo/export")
+    reading = recognizer.read(landmarks)             # (frames, 543, 3) as MediaPipe Holistic gives them, NaN where not seen
+    print(reading.text or reading.reason)
+
+    python -m aslutils.recognizer datamount/demo/export recording.parquet other.npy
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aslutils.landmarks import ALL_COLUMNS, COLUMNS
+from aslutils.preprocess import MAX_FRAMES
+from aslutils.recordings import as_columns, recordings_in
+from aslutils.text import CHARACTERS, DUMMY_PHRASE, MIN_FRAMES
+from aslutils.tflite import OUTPUT, Model
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model made of a recording."""
+
+    text: str | None                 # None where the recording was rejected
+    reason: str | None               # why it was; None where it was read
+    confidence: float | None         # 0..1, how sure the model is of the recording; None where it does not say
+    probabilities: np.ndarray        # float32, one a character of the text: of that character at its step
+    frames: int                      # of the recording
+    milliseconds: float              # that reading took
+
+
+class Recognizer:
+    """An exported model, ready to read. An instance belongs to one thread.
+
+    path: the folder of an export, or its `.tflite` file; threads: of LiteRT. The columns are those of the
+    `inference_args.json` beside the model, the kit's 390 without it.
+    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    """
+
+    def __init__(self, path, threads: int = 1):
+        self.model = Model(path, threads)
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        self.columns = _selected(folder / "inference_args.json")
+        if self.model.columns not in (-1, len(self.columns)):
+            raise ValueError(f"{path} reads {self.model.columns} columns; {folder / 'inference_args.json'} or the kit name "
+                             f"{len(self.columns)}")
+        self._hands = np.array(["_hand_" in column for column in self.columns])
+
+    def read(self, landmarks, sequence_id: int | None = None) -> Reading:
+        """Read one recording, in any form that `aslutils.recordings.as_columns` takes: NaN stays NaN.
+
+        sequence_id: which recording of a DataFrame or parquet file, where it holds several. Raises ValueError saying what
+        was expected.
+        """
+        inputs = as_columns(landmarks, self.columns, sequence_id)
+        start = time.perf_counter()
+        reason = self._unreadable(inputs)
+        if reason is not None:
+            return Reading(None, reason, None, np.zeros(0, np.float32), len(inputs), 1000 * (time.perf_counter() - start))
+        answer = self.model(inputs)
+        milliseconds = 1000 * (time.perf_counter() - start)
+        confidence = float(answer["confidence"]) if "confidence" in answer else float("nan")
+        confidence = None if np.isnan(confidence) else confidence
+        text, probabilities = spelled(answer[OUTPUT])
+        if text == DUMMY_PHRASE:
+            reason = "not sure enough to read it" + ("" if confidence is None else f" (confidence {confidence:.2f})")
+            return Reading(None, reason, confidence, probabilities[:0], len(inputs), milliseconds)
+        return Reading(text, None, confidence, probabilities, len(inputs), milliseconds)
+
+    def stream(self, every: int = 15, window: int = MAX_FRAMES) -> "Stream":
+        """A stream of frames whose running text comes every so many frames, read from the last `window` frames."""
+        return Stream(self, every, window)
+
+    def _unreadable(self, inputs: np.ndarray) -> str | None:
+        """Why a recording need not be read at all, if so."""
+        if not np.isfinite(inputs[:, self._hands]).any():
+            return "no hands seen"
+        return f"only {len(inputs)} frames, at least {MIN_FRAMES} are needed" if len(inputs) < MIN_FRAMES else None
+
+
+class Stream:
+    """Frames as they come, text as it grows: `add` each frame, `finish` at the end.
+
+    milliseconds_per_frame: what reading has cost so far, divided by the frames added.
+    """
+
+    def __init__(self, recognizer: Recognizer, every: int, window: int):
+        if every < 1 or window < 1:
+            raise ValueError(f"every is {every} and window {window} frames; both must be at least 1")
+        self.recognizer, self.every, self.window = recognizer, every, window
+        self.start()
+
+    def start(self):
+        """Forget all frames: the next one begins a new phrase."""
+        self._frames, self._added, self._spent, self.reading = [], 0, 0.0, None
+
+    def add(self, frame) -> Reading | None:
+        """Take a frame, (390,), (543, 3) or a Holistic result; the new reading when one is due, otherwise None."""
+        frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
+        self._frames.append(as_columns(frames, self.recognizer.columns)[0])
+        del self._frames[:-self.window]
+        self._added += 1
+        return self.finish() if self._added % self.every == 0 else None
+
+    def finish(self) -> Reading:
+        """Read what has come so far."""
+        frames = np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns))
+        self.reading = self.recognizer.read(frames)
+        self._spent += self.reading.milliseconds
+        return self.reading
+
+    @property
+    def milliseconds_per_frame(self) -> float:
+        return self._spent / max(self._added, 1)
+
+
+def spelled(outputs: np.ndarray) -> tuple[str, np.ndarray]:
+    """The text of a model's output rows (n, 63), and each character's probability at its step, float32."""
+    tokens = outputs.argmax(axis=1)
+    exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    likeliest = exponentials.max(axis=1) / exponentials.sum(axis=1)
+    characters = tokens < len(CHARACTERS)
+    return "".join(CHARACTERS[token] for token in tokens[characters]), likeliest[characters].astype(np.float32)
+
+
+def _selected(path: Path) -> list[str]:
+    if not path.is_file():
+        return COLUMNS
+    try:
+        columns = json.loads(path.read_text(encoding="utf-8"))["selected_columns"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not {{"selected_columns": [...]}}: {error!r}') from error
+    unknown = set(columns) - set(ALL_COLUMNS)
+    if unknown:
+        raise ValueError(f"{path} selects {sorted(unknown)[0]}, which is no column of MediaPipe Holistic")
+    return columns
+
+
+def main(arguments=None) -> int:
+    """Print a table of what a model reads in files; 0, or 1 with one line about what is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m aslutils.recognizer", description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="folder of an export, or its .tflite file")
+    parser.add_argument("files", nargs="+", type=Path, metavar="file", help=".parquet in competition columns, or .npy")
+    options = parser.parse_args(arguments)
+    try:
+        recognizer = Recognizer(options.model)
+        print(f"{'file':<28} {'sequence':>12} {'frames':>6} {'ms':>6} {'sure':>5}  text")
+        for path in options.files:
+            for sequence_id in recordings_in(path):
+                reading = recognizer.read(path, sequence_id)
+                sequence = "" if sequence_id is None else sequence_id
+                sure = "" if reading.confidence is None else f"{reading.confidence:.2f}"
+                text = f"({reading.reason})" if reading.text is None else reading.text
+                print(f"{path.name:<28} {sequence:>12} {reading.frames:>6} {reading.milliseconds:>6.1f} {sure:>5}  {text}")
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
