@@ -1,6 +1,7 @@
 """Every picture on small and on empty data: what it shows, that it stays within its edges, that it is small and light."""
 
 import base64
+import copy
 import io
 import re
 import subprocess
@@ -222,28 +223,36 @@ def test_the_worst_predictions_come_worst_and_surest_first(predictions, store):
     assert shown == sorted(shown, key=lambda pair: (pair[0], -pair[1]))
 
 
+def test_a_network_without_confidence_shows_none(predictions, store):
+    assert "confidence" not in words(plots.predictions(predictions.assign(confidence=1.0), store))
+    assert "confidence" not in words(plots.worst(predictions.drop(columns="confidence"), store))
+
+
 def test_attention_is_a_distribution_over_frames_for_each_token_and_leaves_the_network_alone(network, store):
     network.train()
     tokens, weights = attention_weights(network, store.standardised(1))
     assert network.training and weights.shape == (len(tokens), len(store.raw(1)))
     assert weights.min() >= 0 and np.allclose(weights.sum(1), 1, atol=1e-5)
-    assert not network.decoder.layers[-1].cross_attention._forward_pre_hooks
+    assert not any(layer.cross_attention._forward_pre_hooks for layer in network.decoder.layers)
     assert len(plots.attention(network, store, 1).axes[1].get_yticklabels()) == len(tokens)
 
 
 def test_attention_is_what_the_decoder_really_uses(network, store):
-    """The weights, put to the layer's own values, give what the layer gives."""
+    """Given values that are the same for all heads, the layers mix them as the weights say."""
     network.eval()
-    layer = network.decoder.layers[-1]
-    caught = {}
-    hook = layer.cross_attention.register_forward_hook(lambda module, given, result: caught.update(given=given, result=result))
+    given = []
+    hooks = [layer.cross_attention.register_forward_pre_hook(lambda module, inputs, named: given.append((module, inputs, named)),
+                                                             with_kwargs=True) for layer in network.decoder.layers]
     _, weights = attention_weights(network, store.standardised(1))
-    hook.remove()
-    x, key, value = caught["given"][:3]
-    logits = layer.cross_attention.split(layer.cross_attention.query(x)) @ key.transpose(-1, -2) / key.shape[-1] ** 0.5
-    mixed = layer.cross_attention.output((logits.softmax(-1) @ value).transpose(1, 2).flatten(2))
-    assert torch.allclose(mixed, caught["result"], atol=1e-5)
-    assert np.allclose(logits.softmax(-1).mean(1)[0].detach(), weights, atol=1e-6)
+    for hook in hooks:
+        hook.remove()
+    value, mixed = torch.randn(weights.shape[1], 8), []
+    for module, (x, key, _), named in given[-len(hooks):]:
+        module = copy.copy(module)
+        module._modules = {**module._modules, "output": torch.nn.Identity()}
+        heads = module(x, key, value.expand(1, module.heads, -1, -1), **named).unflatten(-1, (module.heads, -1))
+        mixed.append(heads[0].mean(1))
+    assert np.allclose(torch.stack(mixed).mean(0).detach(), weights @ value.numpy(), atol=1e-5)
 
 
 def test_limits_and_measurements_of_the_export_are_named():

@@ -5,7 +5,7 @@ import numpy as np
 from aslutils.plots.hands import close_ups, draw_hand, in_picture, signing_hand
 from aslutils.plots.style import INK, ORANGE, picture, readable, styled
 from aslutils.preprocess import fit_length
-from aslutils.text import CHARACTERS, EOS
+from aslutils.text import CHARACTERS, EOS, decode
 
 HANDS, ROW, COUNT = 0.85, 0.17, 12  # inches: height of the hands and of a character's line; how many hands
 
@@ -14,14 +14,14 @@ HANDS, ROW, COUNT = 0.85, 0.17, 12  # inches: height of the hands and of a chara
 def attention(network, store, row: int):
     """The decoder's attention over the frames of recording `row`, a line a character, the hand above.
 
-    network: aslutils.model.network.Network. The weights are those of the last layer's cross-attention, the mean of its heads,
-    while the network reads the recording by itself; the point on each line is where it looks most.
+    network: aslutils.model.network.Network. The weights are those of the cross-attention, the mean of its layers and heads, while
+    the network reads the recording by itself; the point on each line is where it looks most.
     """
     frames = fit_length(store.raw(row))
     tokens, weights = attention_weights(network, fit_length(store.standardised(row)))
     names = [readable(CHARACTERS[token]) if token < len(CHARACTERS) else "end" if token == EOS else "none" for token in tokens]
-    phrase = store.table["phrase"].iloc[row]
-    figure = picture(HANDS + ROW * len(names) + 0.95, f"Where the decoder looks while it reads “{phrase}”")
+    title = f"Where the decoder looks: signed “{store.table['phrase'].iloc[row]}”, read “{decode(tokens)}”"
+    figure = picture(HANDS + ROW * len(names) + 0.95, title)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[HANDS, ROW * len(names) + 0.1])
     lower.imshow(weights, aspect="auto", cmap="Blues", interpolation="nearest", vmin=0, vmax=max(weights.max(), 0.2),
                  extent=(-0.5, len(frames) - 0.5, len(names) - 0.5, -0.5))
@@ -58,21 +58,22 @@ def attention_weights(network, frames: np.ndarray) -> tuple[list[int], np.ndarra
     device = next(network.parameters()).device
     inputs = torch.from_numpy(np.ascontiguousarray(frames))[None].to(device)
     lengths = torch.tensor([len(frames)])
-    module, seen = network.decoder.layers[-1].cross_attention, {}
+    weights = []
 
     def keep(attention, arguments):
         x, key = arguments[:2]
         query = attention.split(attention.query(x))                              # (1, H, S, D/H)
-        seen["weights"] = (query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5).softmax(-1)
+        weights.append((query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5).softmax(-1))
 
     with torch.no_grad():
         tokens = network.greedy(inputs, lengths)[0]
-        hook = module.register_forward_pre_hook(keep)
+        hooks = [layer.cross_attention.register_forward_pre_hook(keep) for layer in network.decoder.layers]
         try:
             encoded, mask = network.encode(inputs, lengths)
             start = torch.full((1, 1), SOS, device=device)
             network.decoder(torch.cat([start, tokens[:, :-1]], dim=1), network.decoder.start(encoded, mask))
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
     network.train(training)
-    return tokens[0].tolist(), seen["weights"][0].mean(0).cpu().numpy()
+    return tokens[0].tolist(), torch.cat(weights).mean((0, 1)).cpu().numpy()

@@ -41,6 +41,8 @@ def _sheet(table, store, title):
     if not len(table):
         say_empty(figure.add_axes((0.01, 0.02, 0.98, 0.5)), "no predictions")
         return figure
+    if "confidence" in table and (table["confidence"] == 1).all():           # what evaluate.predict says without such a head
+        table = table.drop(columns="confidence")
     texts = [aligned(*pair) for pair in zip(table["phrase"], table["prediction"])]
     shown = min(max(24, *(len(signed) for signed, _ in texts)), CHARACTERS_SHOWN)
     pictures = int((WIDTH - 0.2 - (NAMES + shown) * CHARACTER) / PITCH)
