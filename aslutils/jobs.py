@@ -30,19 +30,44 @@ def train_all(jobs: list[Job], *, processes: int = 1, max_minutes: float = 0.0, 
     """
     if processes < 1:
         raise ValueError(f"processes is {processes}; it must be at least 1")
-    for job in jobs:
-        if fresh:
-            shutil.rmtree(job.folder, ignore_errors=True)
+    if fresh:
+        forget(jobs)
     waiting = [job for job in jobs if not is_finished(job)]
-    for job in jobs:
-        if job not in waiting:
-            print(f"{job.name} is trained already: {job.folder}")
-    if not waiting:
-        return True
-    deadline = time.time() + 60 * max_minutes if max_minutes else math.inf
+    if processes == 1 or len(waiting) < 2:
+        return train_here(jobs, max_minutes=max_minutes)
+    _tell_finished(jobs)
     processes = min(processes, len(waiting))
-    waiting = [_with_threads(job, processes) for job in waiting]
-    return _train_here(waiting, deadline) if processes == 1 else _train_apart(waiting, processes, deadline)
+    return _train_apart([_with_threads(job, processes) for job in waiting], processes, _deadline(max_minutes))
+
+
+def forget(jobs: list[Job]) -> None:
+    """Remove what earlier trainings of these jobs left."""
+    for job in jobs:
+        if job.folder.exists():
+            shutil.rmtree(job.folder)
+
+
+def train_here(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:
+    """Train every job that is not finished in this process, one after the other; whether all have ended."""
+    deadline, ended = _deadline(max_minutes), True
+    if not quiet:
+        _tell_finished(jobs)
+    for index, job in enumerate([_with_threads(job, 1) for job in jobs if not is_finished(job)]):
+        if index and time.time() > deadline:
+            return False
+        with _Bar([job.name], job.train.batch_size, quiet) as bar:
+            ended = Trainer(job).fit(deadline, tell=_every(_TELL_SECONDS, lambda *state, bar=bar: bar.show(0, *state))) and ended
+    return ended
+
+
+def _deadline(max_minutes: float) -> float:
+    return time.time() + 60 * max_minutes if max_minutes else math.inf
+
+
+def _tell_finished(jobs):
+    for job in jobs:
+        if is_finished(job):
+            print(f"{job.name} is trained already: {job.folder}")
 
 
 def histories(jobs: list[Job]) -> dict[str, pd.DataFrame]:
@@ -54,17 +79,6 @@ def histories(jobs: list[Job]) -> dict[str, pd.DataFrame]:
 def _with_threads(job: Job, processes: int) -> Job:
     threads = job.train.threads or max(1, (os.cpu_count() or 1) // processes)
     return dataclasses.replace(job, train=dataclasses.replace(job.train, threads=threads))
-
-
-def _train_here(jobs, deadline) -> bool:
-    ended = True
-    for job in jobs:
-        if time.time() > deadline:
-            return False
-        trainer = Trainer(job)
-        with _Bar([job.name], trainer.config.batch_size) as bar:
-            ended = trainer.fit(deadline, tell=_every(_TELL_SECONDS, lambda *state: bar.show(0, *state))) and ended
-    return ended
 
 
 def _train_apart(jobs, processes, deadline) -> bool:
@@ -104,7 +118,8 @@ def _start(told, places):
     place = places.get()
     if torch.cuda.device_count() > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(place % torch.cuda.device_count())
-    os.environ.pop("ASLUTILS_PROGRESS", None)     # the parent tells
+    os.environ.pop("ASLUTILS_PROGRESS", None)
+    os.environ["ASLUTILS_QUIET"] = "1"            # the parent shows
 
 
 def _train_one(index, job, deadline) -> bool:
@@ -128,20 +143,24 @@ def _every(seconds, tell):
 class _Bar:
     """One bar over all trainings, in sequences, with each one's loss beside it."""
 
-    def __init__(self, names, batch_size):
-        self.names, self.batch_size = names, batch_size
-        self.steps, self.losses = [0] * len(names), {}
+    def __init__(self, names, batch_size, quiet=False):
+        self.names, self.batch_size, self.quiet = names, batch_size, quiet
+        self.steps, self.totals, self.losses = [0] * len(names), {}, {}
 
     def __enter__(self):
         what = f"training {self.names[0]}" if len(self.names) == 1 else f"training {len(self.names)} networks"
-        self.bar = progress(total=0, what=what, unit="sequences")
+        self.bar = progress(total=0, what=what, unit="sequences", quiet=self.quiet)
         return self
 
     def __exit__(self, *error):
         self.bar.close()
 
     def show(self, index, step, total, loss):
-        self.bar.total = total * self.batch_size * len(self.names)
+        if self.quiet:
+            return
+        self.totals[index] = total
+        unknown = len(self.names) - len(self.totals)
+        self.bar.total = (sum(self.totals.values()) + unknown * max(self.totals.values())) * self.batch_size
         self.losses[index] = loss
         self.bar.set_postfix_str(" ".join(f"{self.names[i]}: loss {loss:.3f}" for i, loss in sorted(self.losses.items())
                                           ), refresh=False)

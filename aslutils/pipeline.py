@@ -62,12 +62,12 @@ def _content(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def stages(profile: str, run: str, data: str, seeds: list[int]) -> list[list[Stage]]:
-    """The stages in order; those in one list do not wait for each other."""
+def stages(profile: Path, run: str, data: str, seeds: list[int]) -> list[list[Stage]]:
+    """The stages in order; those in one list do not wait for each other. profile: a folder of parameter files."""
     from aslutils.params import read_params  # needs YAML: --help works before anything is installed
 
     folder = kaggle.run_folder(run)
-    params = {notebook: read_params(KIT / "params" / profile / f"{notebook}.yaml") for notebook in NOTEBOOKS}
+    params = {notebook: read_params(profile / f"{notebook}.yaml") for notebook in NOTEBOOKS}
 
     def stage(notebook, inputs, outputs, label="", **own):
         known = {name: value for name, value in {"run": run, "data": data, **own}.items()
@@ -93,8 +93,8 @@ def stages(profile: str, run: str, data: str, seeds: list[int]) -> list[list[Sta
 class Pipeline:
     """Runs stages with papermill and tells a person about it."""
 
-    def __init__(self, profile: str, run: str, jobs: int, fresh: bool = False):
-        self.profile, self.jobs, self.fresh = profile, jobs, fresh
+    def __init__(self, run: str, jobs: int, fresh: bool = False):
+        self.jobs, self.fresh = jobs, fresh
         self.folder = kaggle.run_folder(run)
         self.teller = _Teller()
 
@@ -169,7 +169,9 @@ class _Run:
         self.status = executed.with_suffix(".progress")
         self.status.unlink(missing_ok=True)
         self.log = executed.with_suffix(".log")
-        own = {"run": pipeline.folder.name, "fresh": stage.fresh, **stage.parameters}
+        own = {**stage.parameters, "run": pipeline.folder.name}
+        if "fresh" in own:
+            own["fresh"] = own["fresh"] or stage.fresh
         if "threads" in own and pipeline.jobs > 1 and len(_gpus()) == 0 and stage.notebook == "03_fullfit":
             own["threads"] = own["threads"] or max(1, (os.cpu_count() or 1) // pipeline.jobs)
         parameters = executed.with_suffix(".yaml")
@@ -246,17 +248,20 @@ def _failure(stage: Stage, executed: Path, log: Path) -> str:
 def summary(folder: Path) -> str:
     """The run in a table: scores, size, latency, and where everything lies."""
     export, submission = read_json(folder / "export" / "report.json"), read_json(folder / "submission" / "report.json")
+    people = "held-out participants" if "held-out" in export["scored_on"] else "recordings that were trained on"
+    milliseconds = f"{_number(submission['mean_ms'], '.1f')} / {_number(submission['p95_ms'], '.1f')} ms a recording"
     rows = [
-        ("score on held-out participants (PyTorch, ensemble)", _number(export.get("score"), ".4f")),
+        (f"score on {people} (PyTorch, ensemble)", _number(export.get("score"), ".4f")),
         ("score by the competition's scorer (exported file)", _number(submission.get("score"), ".4f")),
-        ("sequences scored", f"{submission.get('sequences', 0):,}, {submission.get('scored_on', '')}"),
-        ("model size", f"{submission['megabytes']:.1f} MB of 40"),
-        ("latency, mean / 95 %", f"{submission['mean_ms']:.1f} / {submission['p95_ms']:.1f} ms"),
-        ("projected for 68,000 sequences", f"{submission['projected_hours']:.2f} h of 5"),
+        ("scored on", submission["scored_on"]),
+        ("model size", f"{submission['megabytes']:.1f} MB of 40 ({submission['precision']}, {submission['seeds']} networks)"),
+        ("latency, mean / 95 %", milliseconds),
+        ("projected for 68,000 recordings", f"{_number(submission['projected_hours'], '.2f')} h of 5"),
         ("model", folder / "export" / "model.tflite"),
         ("submission", folder / "submission" / "submission.zip"),
         ("networks", folder / "round2"),
         ("executed notebooks", folder / "notebooks"),
+        ("report", folder / "report.html"),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:<{width}}  {value}" for name, value in rows]
@@ -264,14 +269,15 @@ def summary(folder: Path) -> str:
 
 
 def _number(value, form: str) -> str:
-    return "not measured: no participant is held out" if value is None else format(value, form)
+    return "not measured" if value is None else format(value, form)
 
 
 def main(arguments=None) -> int:
     """Run the stages; 0 when all are done, 1 when one failed, 3 when one stopped at its time limit, 2 for wrong options."""
     parser = argparse.ArgumentParser(prog="run_all.sh", description="Run the five notebooks: from landmark files to a scored, "
                                      "packaged TFLite model. Without --data a small demo data set is made first.")
-    parser.add_argument("--profile", default="demo", help="folder under params/ with the parameters: demo (default) or winning")
+    parser.add_argument("--profile", default="demo",
+                        help="the parameters: demo (default) or winning, or a folder with files like those in params/demo")
     parser.add_argument("--data", default="", help="folder of competition files or of the published preprocessed .npy files")
     parser.add_argument("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's name)")
     parser.add_argument("--from", dest="start", default="01", metavar="STAGE", help="start at this stage (01 .. 05), redoing it")
@@ -280,15 +286,16 @@ def main(arguments=None) -> int:
     parser.add_argument("--fresh", action="store_true", help="redo every stage, forgetting checkpoints")
     options = parser.parse_args(arguments)
     profiles = sorted(path.name for path in (KIT / "params").iterdir() if path.is_dir())
-    if options.profile not in profiles:
-        parser.error(f"there is no profile {options.profile!r} under params/; there are {', '.join(profiles)}")
+    profile = KIT / "params" / options.profile if options.profile in profiles else Path(options.profile)
+    if not profile.is_dir():
+        parser.error(f"there is no profile {options.profile!r}; there are {', '.join(profiles)}")
     starts = [notebook for notebook in NOTEBOOKS if notebook.startswith(options.start)]
     if len(starts) != 1:
         parser.error(f"there is no stage {options.start!r}; give one of {', '.join(NOTEBOOKS)}, or its number")
     if options.data and not Path(options.data).is_dir():
         parser.error(f"there is no folder {options.data}; --data takes a folder of competition files or of published .npy files")
     try:
-        return _run(options, NOTEBOOKS.index(starts[0]))
+        return _run(options, profile, NOTEBOOKS.index(starts[0]))
     except KeyboardInterrupt:
         print("\nInterrupted; run again to go on.", file=sys.stderr)
         return 130
@@ -297,19 +304,22 @@ def main(arguments=None) -> int:
         return 3 if isinstance(error, StageError) and error.stopped else 1
 
 
-def _run(options, start: int) -> int:
-    run = options.run or options.profile
+def _run(options, profile: Path, start: int) -> int:
+    run = options.run or profile.name
     data = str(Path(options.data).resolve()) if options.data else ""
     jobs = options.jobs or len(_gpus()) or min(2, os.cpu_count() or 1)
-    pipeline = Pipeline(options.profile, run, jobs, options.fresh)
+    pipeline = Pipeline(run, jobs, options.fresh)
     began = time.monotonic()
-    for index, group in enumerate(stages(options.profile, run, data, options.seeds)):
+    for index, group in enumerate(stages(profile, run, data, options.seeds)):
         if index < start:
             continue
         if index == start and options.start != "01":
             for stage in group:
                 pipeline.record(stage).unlink(missing_ok=True)
         pipeline.run_group(group)
+    from aslutils.report import write_report  # needs nbformat: --help works before anything is installed
+
+    write_report(pipeline.folder)
     print(summary(pipeline.folder))
     print(f"\nAll stages done in {_duration(time.monotonic() - began)}.")
     return 0

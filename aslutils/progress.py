@@ -1,14 +1,16 @@
 """One progress bar for all long work: shown here, and told to whoever started this process.
 
 When the environment names a file in ASLUTILS_PROGRESS, each bar also keeps its current line there, so that
-`run_all.sh` can show how far a notebook is while papermill runs it.
+`run_all.sh` can show how far a notebook is while papermill runs it. ASLUTILS_QUIET silences the bars of a process whose parent
+shows one for all.
 """
 
 import os
+import sys
 import time
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 
 class ProgressBar(tqdm):
@@ -21,7 +23,7 @@ class ProgressBar(tqdm):
 
     def update(self, n=1):
         shown = super().update(n)
-        if self._file and (time.monotonic() - self._told > 0.5 or self.n == self.total):
+        if self._file and not self.disable and (time.monotonic() - self._told > 0.5 or self.n == self.total):
             self._told = time.monotonic()
             Path(self._file).write_text(self.line(), encoding="utf-8")
         return shown
@@ -39,6 +41,11 @@ class ProgressBar(tqdm):
         return ", ".join(parts)
 
 
-def progress(iterable=None, *, total=None, what: str, unit: str, **options) -> ProgressBar:
-    """A bar over `iterable`, or one moved by `.update(n)`; `what` says what is being done, `unit` what is counted."""
-    return ProgressBar(iterable, total=total, desc=what, unit=f" {unit}", dynamic_ncols=True, mininterval=0.5, **options)
+def progress(iterable=None, *, total=None, what: str, unit: str, quiet: bool = False, **options) -> ProgressBar:
+    """A bar over `iterable`, or one moved by `.update(n)`.
+
+    what: what is being done; unit: what is counted; quiet: show nothing.
+    """
+    return ProgressBar(iterable, total=total, desc=what, unit=f" {unit}", dynamic_ncols=True,
+                       mininterval=0.5 if sys.stderr.isatty() else 5.0,          # a saved notebook keeps every line
+                       disable=quiet or bool(os.environ.get("ASLUTILS_QUIET")), **options)

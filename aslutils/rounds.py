@@ -12,15 +12,18 @@ import pandas as pd
 
 from aslutils import demo, folds, kaggle
 from aslutils.evaluate import predict
-from aslutils.files import write_table
+from aslutils.files import read_json, write_json, write_table
+from aslutils.jobs import forget, train_here
+from aslutils.landmarks import COLUMNS
 from aslutils.model.checkpoint import load_network
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
-from aslutils.prepare import prepare
+from aslutils.params import from_values
+from aslutils.prepare import find_kind, prepare
 from aslutils.store import Store
-from aslutils.train import CHECKPOINT, PREDICTIONS, VALIDATION_SAMPLE, Job, TrainConfig
+from aslutils.train import CHECKPOINT, PREDICTIONS, VALIDATION_SAMPLE, Job, TrainConfig, join_processes
 
-FOLDS, TABLE = "folds.csv", "train_folded_oof_supp.csv"
+FOLDS, TABLE, CORPUS = "folds.csv", "train_folded_oof_supp.csv", "corpus.json"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class FoldsConfig:
     """Which folds this execution of notebook 01 trains."""
 
     folds: list = (0, 1, 2, 3)       # the folds to train
+    processes: int = 1               # trainings at once: one a GPU, or a share of the cores
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,14 @@ class TrainingRun:
     """How a notebook runs its trainings."""
 
     fresh: bool = False              # train anew, forgetting checkpoints
-    processes: int = 1               # trainings at once: one a GPU, or a share of the cores
     augmentations: list = ()         # in order; each with its ranges and its probability p
+
+
+@dataclass(frozen=True)
+class TableConfig(RunConfig):
+    """What notebook 02 shows."""
+
+    worst: int = 10                  # how many of the recordings with the lowest score are shown
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,7 @@ def open_corpus(config: DataConfig) -> Corpus:
         data = demo.write_demo(folder / "data", sequences=config.demo_sequences, supplemental=config.demo_supplemental,
                                participants=config.demo_participants, seed=config.demo_seed)
     store = prepare(data, folder / "store", dtype=config.store_dtype)
+    write_json(folder / CORPUS, {"data": str(Path(data).resolve()), "kind": source.kind})
     return Corpus(folder, Path(data), source.kind, store, _folds(config, store, folder))
 
 
@@ -158,6 +169,26 @@ def seed_job(corpus: Corpus, table: pd.DataFrame, model: ModelConfig, loss: Loss
 def _job(corpus, name, folder, rows, scores, validation, model, loss, train, augmentations) -> Job:
     return Job(name=name, folder=corpus.folder / folder, store=corpus.store.path, rows=rows, scores=scores, validation=validation,
                augmentations=tuple(augmentations), model=replace(model, ctc=loss.ctc_weight > 0), loss=loss, train=train)
+
+
+def train_params(values: dict) -> bool:
+    """Train what a parameter file of notebook 01 or 03 describes, without the notebook; whether it ended.
+
+    This is what `accelerate launch -m aslutils.train --params FILE` runs in each of its processes.
+    """
+    kinds = (DataConfig, TrainingRun, *([FoldsConfig] if "folds" in values else []), ModelConfig, LossConfig, TrainConfig)
+    data, run, *which, model, loss, train = from_values(values, *kinds)
+    state = join_processes()
+    with state.main_process_first():              # the others find the data prepared
+        corpus = open_corpus(data)
+    if which:
+        jobs = [fold_job(corpus, fold, model, loss, train, run.augmentations) for fold in which[0].folds]
+    else:
+        jobs = [seed_job(corpus, training_table(corpus), model, loss, train, run.augmentations)]
+    if run.fresh and state.is_main_process:
+        forget(jobs)
+    state.wait_for_everyone()
+    return train_here(jobs, max_minutes=train.max_minutes, quiet=not state.is_main_process)
 
 
 def read_predictions(path) -> pd.DataFrame:
@@ -228,13 +259,61 @@ def scored_rows(folder: Path, most: int) -> tuple[Store | None, np.ndarray, str]
 
     The held-out participants' recordings where there are any, else recordings that were trained on; without a store, none.
     """
-    if not (folder / "store" / "store.json").is_file() or not (folder / FOLDS).is_file():
+    if not has_store(folder):
         return None, np.zeros(0, int), "no recordings: this run has no data, so nothing is compared or scored"
     store, table = Store(folder / "store"), folds.read_folds(folder / FOLDS)
     held = table[table["holdout"]]
     words = "recordings of held-out participants" if len(held) else "recordings that were trained on: nobody is held out"
     rows = np.random.default_rng(1).permutation(store_rows(store, held if len(held) else table))[:most]
     return store, np.sort(rows), f"{len(rows):,} {words}"
+
+
+def find_export(folder: Path) -> Path:
+    """The folder of the run's exported model. Raises FileNotFoundError when notebook 04 has not made it."""
+    for name in ("model.tflite", "inference_args.json", "report.json"):
+        if not (folder / "export" / name).is_file():
+            raise FileNotFoundError(f"{folder / 'export'} lacks {name}; run notebook 04_convert_tflite first")
+    return folder / "export"
+
+
+def has_store(folder: Path) -> bool:
+    """Whether the run has its recordings at hand."""
+    return (folder / "store" / "store.json").is_file() and (folder / FOLDS).is_file()
+
+
+def scored_sequences(folder: Path, most: int, data: str) -> tuple[list[int] | None, str]:
+    """Which recordings the scorer reads, and what they are, in words; None: any of the given `data`."""
+    if data or not has_store(folder):
+        return None, "recordings of the given data"
+    store, rows, words = scored_rows(folder, most)
+    return store.table["sequence_id"].to_numpy()[rows].tolist(), words
+
+
+def submission_report(export: dict, result: dict | None, words: str) -> dict:
+    """What a submission's report and model card hold: the scorer's figures, None where nothing was scored, and the training's."""
+    known = {name: None for name in ("score", "sequences", "mean_ms", "p95_ms", "projected_hours")}
+    figures = {name: value for name, value in (result or {}).items() if name not in ("predictions", "absent")}
+    facts = export["facts"][0] if export["facts"] else {}
+    return {**known, "megabytes": export["megabytes"], **figures, "scored_on": words if result else "nothing",
+            "precision": export["variant"], "seeds": export["seeds"],
+            "parameters": {name: value for name, value in facts.items() if name != "augmentations"}}
+
+
+def scoring_data(folder: Path, data: str) -> Path | None:
+    """The competition files to run the scorer on: the folder `data`, else those that the run was made from, if there are any."""
+    if data:
+        if find_kind(data) != "competition":
+            raise ValueError(f"data: {data} holds preprocessed arrays; the scorer reads the competition's parquet files")
+        return Path(data)
+    if not (folder / CORPUS).is_file():
+        return None
+    known = read_json(folder / CORPUS)
+    return None if known["kind"] == "npy" or not Path(known["data"]).is_dir() else Path(known["data"])
+
+
+def columns(store: Store, row: int) -> np.ndarray:
+    """A recording as the exported model takes it: float32 (T, 390), NaN where not seen."""
+    return store.raw(row).transpose(0, 2, 1).reshape(-1, len(COLUMNS))
 
 
 def with_recordings(table: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -259,7 +338,8 @@ def store_rows(store: Store, table: pd.DataFrame) -> np.ndarray:
 
 
 def clear_recording(store: Store, skip: int = 0) -> int:
-    """The store row of a recording that is good to look at: a hand is seen in most frames, the phrase is not the shortest."""
+    """The store row of a recording that is good to look at: long enough, a hand in most frames, a phrase of some length."""
     table = store.table
-    clear = table["hand_frames"] / table["frames"] + np.minimum(table["phrase"].str.len(), 6) / 6
+    length = np.minimum(table["phrase"].str.len() / 6, 1) + np.minimum(table["frames"] / 40, 1)
+    clear = table["hand_frames"] / table["frames"] + length
     return int(clear.sort_values(ascending=False, kind="stable").index[min(skip, len(table) - 1)])

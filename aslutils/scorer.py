@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as parquet
 
+from aslutils.files import atomic
 from aslutils.metric import score, sequence_scores
 from aslutils.progress import progress
 from aslutils.text import CHARACTERS
@@ -64,6 +65,14 @@ def score_submission(submission, data, *, sequences=None, limit: int | None = No
         "p95_ms": float(predictions["milliseconds"].quantile(0.95)), "projected_hours": float(hours),
         "fits": bool(megabytes <= MAX_MEGABYTES and hours <= MAX_HOURS), "absent": absent, "predictions": predictions,
     }
+
+
+def pack(export, path) -> Path:
+    """Zip an export's `model.tflite` and `inference_args.json` as the competition takes them; the zip is written whole or not."""
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in (MODEL, ARGUMENTS):
+            archive.write(Path(export) / name, name)
+    return Path(path)
 
 
 def open_submission(path) -> tuple[Model, list[str], float]:

@@ -4,12 +4,15 @@
 same weights. `aslutils.jobs` trains several networks at once.
 """
 
+import argparse
 import contextlib
 import hashlib
 import json
 import math
 import os
+import sys
 import time
+import types
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
+import yaml
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from aslutils import augment
@@ -29,6 +33,7 @@ from aslutils.model.checkpoint import load_checkpoint, save_checkpoint
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig, compute_loss
 from aslutils.model.network import Network
+from aslutils.params import read_params
 from aslutils.store import Store
 
 CHECKPOINT = "checkpoint.pt"                      # the finished network; a folder that has it is done
@@ -136,6 +141,7 @@ class Trainer:
         self.job, self.config, self.folder = job, job.train, Path(job.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("WANDB_MODE", "offline")
+        join_processes()
         self.accelerator = Accelerator(
             mixed_precision=_precision(self.config.precision), project_dir=self.folder, log_with=self.config.tracker or None,
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
@@ -209,12 +215,20 @@ class Trainer:
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
+    def _average_sums(self):
+        """Make the sums the mean over all processes, the same in each."""
+        if self.sums and self.accelerator.num_processes > 1:
+            mine = torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in self.sums.values()])
+            mean = self.accelerator.reduce(mine.to(self.accelerator.device), "mean")
+            self.sums = dict(zip(self.sums, mean.unbind()))
+
     def _end_epoch(self):
+        self._average_sums()
         steps, sums = self.steps_per_epoch, self.sums
         epoch = self.step // steps
         row = {"epoch": epoch, "learning_rate": learning_rate(self.config, steps, self.step - 1)}
         row.update({name: float(value) / steps for name, value in sums.items() if name not in ("sequences", "seconds")})
-        row["samples_per_second"] = sums["sequences"] * self.accelerator.num_processes / max(sums["seconds"], 1e-9)
+        row["samples_per_second"] = float(sums["sequences"]) * self.accelerator.num_processes / max(float(sums["seconds"]), 1e-9)
         if not math.isfinite(row["loss"]):
             raise FloatingPointError(f"{self.job.name}: the loss is {row['loss']} in epoch {epoch}; lower learning_rate, "
                                      "or train with precision 'no'")
@@ -229,6 +243,8 @@ class Trainer:
             self.accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=epoch)
 
     def _start_tracker(self):
+        if self.config.tracker == "tensorboard":  # with this it writes events by itself, without importing TensorFlow
+            sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
         if self.config.tracker:
             plain = {name: value for name, value in self.job.facts().items() if isinstance(value, (int, float, str, bool))}
             self.accelerator.init_trackers("events", config=plain)
@@ -242,6 +258,7 @@ class Trainer:
 
     def _save_training(self):
         """Write the checkpoint to go on from; the one before is kept beside it."""
+        self._average_sums()
         if not self.accelerator.is_main_process:
             return
         path, previous = self.folder / RESUME, self.folder / PREVIOUS
@@ -287,6 +304,11 @@ class Trainer:
             self.accelerator.end_training()
 
 
+def join_processes() -> PartialState:
+    """The processes that `accelerate launch` or `torchrun` started, joined: by their GPUs, or by gloo without any."""
+    return PartialState(cpu="WORLD_SIZE" in os.environ and not torch.cuda.is_available())
+
+
 def _precision(wanted: str) -> str:
     return wanted if wanted != "auto" else "fp16" if torch.cuda.is_available() else "no"
 
@@ -294,3 +316,24 @@ def _precision(wanted: str) -> str:
 def _mix(*numbers: int) -> int:
     """One random seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def main() -> int:
+    """Train from a parameter file, in one process or in as many as `accelerate launch` or `torchrun` started."""
+    from aslutils import rounds  # a room below this one: only the command reaches for it
+
+    parser = argparse.ArgumentParser(
+        prog="python -m aslutils.train", description="Train what a parameter file of notebook 01 or 03 describes. "
+        "On several GPUs: accelerate launch -m aslutils.train --params FILE")
+    parser.add_argument("--params", required=True, help="such as params/winning/03_fullfit.yaml")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter's other value")
+    options = parser.parse_args()
+    values = read_params(options.params, {name: yaml.safe_load(value) for name, value in options.p})
+    if rounds.train_params(values):
+        return 0
+    print("Stopped at the time limit, with a checkpoint: start it again to go on.")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

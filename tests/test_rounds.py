@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from small_corpus import write_competition, write_npy
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
 from aslutils import rounds
 from aslutils.jobs import train_all
 from aslutils.model.loss import LossConfig
-from small_corpus import write_competition, write_npy
 
 LOSS = LossConfig()
 

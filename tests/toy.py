@@ -5,18 +5,19 @@ import io
 from pathlib import Path
 
 import numpy as np
+from small_corpus import write_competition
 
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
 from aslutils.prepare import prepare
 from aslutils.store import Store
 from aslutils.train import Job, TrainConfig
-from small_corpus import write_competition
 
 MODEL = ModelConfig(dim=16, blocks=1, heads=2, kernel=5, decoder_layers=1, decoder_heads=2, decoder_ffn=16, stem_channels=4)
 TRAIN = TrainConfig(epochs=3, batch_size=6, accumulate=2, learning_rate=1e-2, warmup_epochs=0.5, precision="no", threads=1,
                     tracker="")
-AUGMENTATIONS = ({"name": "Mirror", "p": 0.5}, {"name": "CutMix", "p": 0.5}, {"name": "Resample", "low": 0.7, "high": 1.3, "p": 0.8})
+AUGMENTATIONS = ({"name": "Mirror", "p": 0.5}, {"name": "CutMix", "p": 0.5},
+                 {"name": "Resample", "low": 0.7, "high": 1.3, "p": 0.8})
 
 
 def toy_store(folder: Path) -> Store:

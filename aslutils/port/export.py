@@ -102,7 +102,11 @@ def export(networks, folder, precision: str = "float16") -> Path:
     The model averages the networks' confidence logits and, at each step, their logits. precision: one of `PRECISIONS`.
     Returns the model's path. Raises ValueError as `check` does.
     """
-    content = with_precision(convert(networks), precision)
+    return write_export(with_precision(convert(networks), precision), folder)
+
+
+def write_export(content: bytes, folder) -> Path:
+    """Write a finished model into `folder`, beside the `inference_args.json` that goes with it; returns the model's path."""
     folder = Path(folder)
     write_json(folder / "inference_args.json", {"selected_columns": COLUMNS})
     with atomic(folder / "model.tflite") as temporary:

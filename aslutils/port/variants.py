@@ -1,0 +1,78 @@
+"""The export in every precision: size, time, agreement with PyTorch and score, and the choice among them."""
+
+import time
+
+import numpy as np
+import pandas as pd
+
+from aslutils.landmarks import COLUMNS
+from aslutils.metric import score
+from aslutils.port.compare import Reading, read_tflite
+from aslutils.port.export import PRECISIONS, convert, with_precision
+from aslutils.progress import progress
+from aslutils.tflite import Model
+
+TYPICAL_FRAMES = 150               # the median of the competition's recordings
+HIDDEN_SEQUENCES = 68_000          # recordings of the hidden test set, about
+
+
+def build_variants(networks) -> dict[str, bytes]:
+    """The ensemble in every precision: its name -> a TFLite file, the most faithful first."""
+    content = convert(networks)
+    return {precision: with_precision(content, precision) for precision in PRECISIONS}
+
+
+def typical_recording(frames: int = TYPICAL_FRAMES, seed: int = 1) -> np.ndarray:
+    """A made-up recording (frames, 390) to take the time of."""
+    return np.random.default_rng(seed).uniform(0.2, 0.8, (frames, len(COLUMNS))).astype(np.float32)
+
+
+def milliseconds(model: Model, frames: int = TYPICAL_FRAMES, calls: int = 9) -> float:
+    """The median CPU time of a recording of so many frames, one thread."""
+    recording, times = typical_recording(frames), []
+    for _ in range(calls + 1):                    # the first call prepares the weights
+        began = time.thread_time()
+        model(recording)
+        times.append(1000 * (time.thread_time() - began))
+    return float(np.median(times[1:]))
+
+
+def measure_variants(variants: dict[str, bytes], seeds: int, sequences=(), phrases=(), reference: list[Reading] = (),
+                     ) -> pd.DataFrame:
+    """One row a variant: variant, seeds, megabytes, milliseconds (mean CPU time), hours (projected), agreement, score.
+
+    sequences: recordings (T, 390) to read, phrases: what they say, reference: PyTorch's readings of them; without any, the
+    time is that of a made-up recording of 150 frames, and agreement (share of texts equal to PyTorch's) and score are NaN.
+    """
+    rows = []
+    for name, content in variants.items():
+        model = Model(content)
+        row = {"variant": name, "seeds": seeds, "megabytes": len(content) / 1e6, "milliseconds": milliseconds(model),
+               "hours": np.nan, "agreement": np.nan, "score": np.nan}
+        if len(sequences):
+            model(sequences[0])
+            began = time.thread_time()
+            texts = [read_tflite(model, inputs).text
+                     for inputs in progress(sequences, what=f"reading with {name}", unit="recordings", leave=False)]
+            row["milliseconds"] = 1000 * (time.thread_time() - began) / len(sequences)
+            row["agreement"] = float(np.mean([text == expected.text for text, expected in zip(texts, reference, strict=True)]))
+            row["score"] = score(list(phrases), texts)
+        row["hours"] = row["milliseconds"] * HIDDEN_SEQUENCES / 3.6e6
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def choose(table: pd.DataFrame, precision: str, max_mb: float, max_ms: float) -> str:
+    """The variant to export: `precision` itself, or for "auto" the most faithful one within the limits.
+
+    Raises ValueError for a precision that does not exist, and when nothing fits, saying how large and slow each variant is.
+    """
+    if precision == "auto":
+        fitting = table[(table["megabytes"] <= max_mb) & (table["milliseconds"] <= max_ms)]
+        if not len(fitting):
+            found = "; ".join(f"{row.variant} {row.megabytes:.1f} MB, {row.milliseconds:.0f} ms" for row in table.itertuples())
+            raise ValueError(f"no variant fits {max_mb} MB and {max_ms} ms: {found}. Average fewer or smaller networks")
+        return str(fitting["variant"].iloc[0])
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; it must be auto or one of {', '.join(PRECISIONS)}")
+    return precision

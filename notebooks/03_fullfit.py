@@ -1,0 +1,153 @@
+# %% [markdown]
+# # Round 2: one network on everything
+#
+# The large network: a stem for each part of the body, rotary attention, a second decoder that spells backwards, and a head that
+# predicts how well a recording can be read. It trains on all recordings, supplemental ones included; each seed is a run
+# of this notebook.
+#
+# Reads the store (prepared here if need be) and `train_folded_oof_supp.csv` (without it every score is 1). Leaves in
+# `round2/seed<s>/` a checkpoint, its history, and predictions for the participants that were held out.
+
+# %% tags=["parameters"]
+run: str = "demo"  # the run's folder: datamount/<run>, on Kaggle /kaggle/working/<run>
+data: str = ""  # folder of competition files or of the published .npy files; "": what Kaggle attached, else the demo
+fresh: bool = False  # train anew, forgetting checkpoints
+store_dtype: str = "float16"  # of the landmark store: float16 (its error is below MediaPipe's jitter) or float32
+fold_count: int = 4  # participant-disjoint folds
+fold_seed: int = 1  # decides the folds and who is held out
+folds_file: str = ""  # a published train_folded.csv to take the folds from
+holdout: float = 0.2  # share of the participants kept out of both rounds, for honest scores
+demo_sequences: int = 6000  # recordings of the demo data, written when there is no other
+demo_supplemental: int = 400  # its supplemental recordings
+demo_participants: int = 60  # its people
+demo_seed: int = 1  # and its seed
+dim: int = 96  # model width D
+blocks: int = 3  # Squeezeformer blocks
+heads: int = 4  # attention heads of the encoder
+kernel: int = 15  # depthwise convolution, in frames
+attention: str = "rotary"  # "relative" (round 1) or "rotary" (round 2)
+part_stems: bool = True  # a stem each for left hand, right hand, face and pose
+backward_decoder: bool = True  # a second decoder trained on the reversed phrase
+confidence: bool = True  # a head that predicts the out-of-fold score
+decoder_layers: int = 2  # transformer decoder layers
+decoder_heads: int = 4  # their attention heads
+decoder_ffn: int = 256  # their feed-forward width
+stem_channels: int = 32  # channels of the stem's convolution
+stem_momentum: float = 0.95  # weight of the new batch in the stem's BatchNorm1d statistics
+dropout: float = 0.0  # in the encoder's modules and on the decoder's residuals and activations
+decoder_attention_dropout: float = 0.0  # on the decoder's attention weights
+mask_probability: float = 0.2  # a decoder input becomes MASK with this probability
+backward_weight: float = 0.4  # share of the backward decoder in the cross entropy
+confidence_weight: float = 0.02  # share of the confidence head in the loss
+ctc_weight: float = 0.5  # an auxiliary CTC loss on the encoder, added; 0: none, as published
+ignore_pad: bool = True  # True: only characters and EOS are targets; False: PAD too, as published
+seed: int = 1  # decides weights, data order, augmentation, dropout
+epochs: int = 13  # passes over the data
+batch_size: int = 32  # sequences a step
+accumulate: int = 1  # steps whose gradients are added before the weights move
+learning_rate: float = 2e-3  # highest learning rate
+warmup_epochs: float = 1.3  # epochs in which it rises from 0; then a cosine to 0
+weight_decay: float = 0.05  # AdamW's
+beta2: float = 0.98  # AdamW's second beta; 0.999 as published
+clip: float = 4.0  # largest gradient norm
+precision: str = "auto"  # "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
+min_frames: int = 1  # shorter recordings are left out of training
+max_frames: int = 384  # longer ones are resampled to this
+workers: int = 0  # processes that load data; 0: in the training process
+threads: int = 0  # CPU threads a training uses; 0: all cores shared by the trainings at once
+max_minutes: float = 0.0  # stop all with a checkpoint after this time; run again to go on; 0: no limit
+checkpoint_minutes: float = 10.0  # time between checkpoints
+evaluate_every: int = 0  # epochs between scores of up to 512 validation sequences; 0: at the end only
+tracker: str = "tensorboard"  # "wandb" (offline) or "trackio"; "": none
+augmentations: list = [  # in order; each with its ranges and its probability p
+    {"name": "Mirror", "p": 0.5},
+    {"name": "SpatialAffine", "scale": [0.82, 1.18], "shear": [-0.12, 0.12], "shift": [-0.09, 0.09],
+     "degree": [-18, 18], "p": 0.75},
+    {"name": "Resample", "low": 0.8, "high": 1.25, "p": 0.5},
+]
+
+# %%
+# Find the kit: beside this notebook at home, an attached data set on Kaggle.
+import os
+import sys
+from itertools import chain
+from pathlib import Path
+
+inputs = Path(os.environ.get("ASLUTILS_KAGGLE_ROOT", "/kaggle")) / "input"
+attached = (found.parents[1] for depth in ("*", "*/*", "*/*/*") for found in inputs.glob(f"{depth}/aslutils/__init__.py"))
+sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent], attached) if (kit / "aslutils").is_dir())))
+
+# %%
+from IPython.display import display
+
+from aslutils import augment, kaggle, plots, rounds
+from aslutils.evaluate import postprocess
+from aslutils.jobs import histories, train_all
+from aslutils.metric import score, score_interval
+from aslutils.model.checkpoint import load_network
+from aslutils.model.config import ModelConfig
+from aslutils.model.loss import LossConfig
+from aslutils.params import settings
+from aslutils.train import CHECKPOINT, TrainConfig
+
+data_config, training, model, loss, train = settings(
+    globals(), rounds.DataConfig, rounds.TrainingRun, ModelConfig, LossConfig, TrainConfig)
+print(kaggle.check_gpu())
+
+# %% [markdown]
+# ## The data
+
+# %%
+corpus = rounds.open_corpus(data_config)
+table = rounds.training_table(corpus)
+table.groupby("is_sup")[["score", "seq_len"]].describe().T
+
+# %%
+row = rounds.clear_recording(corpus.store)
+partner = rounds.clear_recording(corpus.store, skip=1)
+plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(partner), augment.build(augmentations))
+
+# %% [markdown]
+# ## Training
+
+# %%
+job = rounds.seed_job(corpus, table, model, loss, train, training.augmentations)
+finished = train_all([job], max_minutes=train.max_minutes, fresh=training.fresh)
+kaggle.end_session(run, f"03_fullfit seed {seed}", finished=finished)
+print("Trained." if finished else "Stopped at the time limit, with a checkpoint: run this notebook again to go on.")
+
+# %%
+plots.learning_curves(histories([job]))
+
+# %% [markdown]
+# ## What it reads
+#
+# The held-out participants were in neither round, so their score is honest. With nobody held out, as the winning solution did,
+# there is only a glance at recordings that it was trained on.
+
+# %%
+if finished:
+    predictions = rounds.final_predictions(job, corpus)
+    rated = postprocess(predictions)
+    low, high = score_interval(rated["phrase"], rated["prediction"])
+    print(f"Score of {len(rated):,} {rounds.validation_words(job)}: {score(rated['phrase'], rated['prediction']):.4f} "
+          f"(95 % interval {low:.4f} to {high:.4f})")
+    display(plots.scores_by(rounds.with_recordings(rated, corpus.store)))
+
+# %% [markdown]
+# How sure it is, against how well it reads; recordings left of the line get the dummy phrase.
+
+# %%
+if finished and model.confidence:
+    display(plots.confidence(predictions))
+
+# %%
+if finished:
+    display(plots.predictions(predictions, corpus.store))
+
+# %% [markdown]
+# Where the decoder looks while it spells:
+
+# %%
+if finished:
+    display(plots.attention(load_network(job.folder / CHECKPOINT), corpus.store, int(predictions["row"].iloc[0])))

@@ -1,0 +1,146 @@
+"""The notebooks: paired, clean, their parameters known, and each of use on its own."""
+
+import ast
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+
+from aslutils import rounds
+from aslutils.model.config import ModelConfig
+from aslutils.model.loss import LossConfig
+from aslutils.params import from_values, read_params
+from aslutils.pipeline import KIT, NOTEBOOKS
+from aslutils.train import TrainConfig
+
+CONFIGS = {
+    "01_round1_folds": (rounds.DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig),
+    "02_build_oof": (rounds.TableConfig,),
+    "03_fullfit": (rounds.DataConfig, rounds.TrainingRun, ModelConfig, LossConfig, TrainConfig),
+    "04_convert_tflite": (rounds.ExportConfig,),
+    "05_submission_kernel": (rounds.SubmissionConfig,),
+}
+PROFILES = sorted(path.name for path in (KIT / "params").iterdir())
+
+
+def cells(name, suffix):
+    return jupytext.read(KIT / "notebooks" / f"{name}{suffix}").cells
+
+
+def parameters(name) -> dict:
+    (cell,) = [cell for cell in cells(name, ".ipynb") if "parameters" in cell.metadata.get("tags", [])]
+    return {statement.target.id: ast.literal_eval(statement.value) for statement in ast.parse(cell.source).body}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_both_files_of_a_pair_say_the_same(name):
+    notebook, script = (
+        [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in cells(name, suffix)]
+        for suffix in (".ipynb", ".py"))
+    assert notebook == script
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_is_committed_without_outputs_and_begins_with_words(name):
+    notebook = nbformat.read(KIT / "notebooks" / f"{name}.ipynb", 4)
+    nbformat.validate(notebook)
+    assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
+    assert notebook.cells[0].cell_type == "markdown" and notebook.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_parameter_has_a_type_a_literal_and_a_comment(name):
+    (cell,) = [cell for cell in cells(name, ".ipynb") if "parameters" in cell.metadata.get("tags", [])]
+    for line in re.findall(r"^\w.*$", cell.source, re.MULTILINE):
+        assert re.match(r"\w+: (str|int|float|bool|list) = .+  # \S", line), line
+    assert len(ast.parse(cell.source).body) > 1   # IPython takes a lone `run: str = ...` for its magic %run
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_setting_is_a_parameter_and_every_parameter_a_setting(name):
+    from_values(parameters(name), *CONFIGS[name])
+    settings = {item.name for kind in CONFIGS[name] for item in fields(kind)} - {"ctc"}     # follows ctc_weight
+    assert settings == set(parameters(name))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_key_of_a_parameter_file_is_a_parameter_of_its_notebook(profile, name):
+    values = read_params(KIT / "params" / profile / f"{name}.yaml")
+    assert set(values) <= set(parameters(name))
+    from_values(values, *CONFIGS[name])
+    lines = (KIT / "params" / profile / f"{name}.yaml").read_text().splitlines()
+    assert all("#" in line for line in lines if re.match(r"\w", line))
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebooks_defaults_are_the_demos_parameters(name):
+    assert read_params(KIT / "params" / "demo" / f"{name}.yaml") == parameters(name)
+
+
+def test_the_winning_parameters_are_the_published_ones():
+    model, loss, train = from_values(
+        {key: value for key, value in read_params(KIT / "params/winning/03_fullfit.yaml").items()
+         if key in {item.name for kind in (ModelConfig, LossConfig, TrainConfig) for item in fields(kind)}},
+        ModelConfig, LossConfig, TrainConfig)
+    assert model == ModelConfig() and loss == LossConfig()
+    assert (train.epochs, train.batch_size, train.accumulate) == (400, 64, 8)
+    assert (train.learning_rate, train.weight_decay) == (4.5e-3, 0.08)
+    first = read_params(KIT / "params/winning/01_round1_folds.yaml")
+    assert (first["dim"], first["blocks"], first["attention"], first["epochs"], first["weight_decay"], first["min_frames"]) == (
+        144, 6, "relative", 300, 0.05, 15)
+    assert not first["part_stems"] and not first["backward_decoder"] and not first["confidence"]
+
+
+def run(name, out: Path, *options, cwd=KIT) -> subprocess.CompletedProcess:
+    """papermill as a person calls it."""
+    notebook = KIT / "notebooks" / f"{name}.ipynb"
+    return subprocess.run([sys.executable, "-m", "papermill", str(notebook), str(out), "--no-progress-bar", *map(str, options)],
+                          capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.fixture
+def kaggle_root(tmp_path, monkeypatch):
+    """A made-up Kaggle machine, so that runs lie in a folder of the test."""
+    for name in ("input", "working"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("ASLUTILS_KAGGLE_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name, words", [
+    ("02_build_oof", "run notebook 01_round1_folds first"),
+    ("04_convert_tflite", "run notebook 03_fullfit first"),
+    ("05_submission_kernel", "run notebook 04_convert_tflite first"),
+])
+def test_a_notebook_without_its_input_says_which_to_run_first(name, words, kaggle_root):
+    done = run(name, kaggle_root / "out.ipynb")
+    assert done.returncode and words in done.stderr
+
+
+def test_an_unknown_parameter_is_an_error_that_names_the_right_one(kaggle_root):
+    done = run("02_build_oof", kaggle_root / "out.ipynb", "-p", "wurst", 3)
+    assert done.returncode and "there is no parameter 'wurst'; did you mean 'worst'?" in done.stderr
+
+
+def test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks(kaggle_root):
+    sizes = {"seed": 2, "demo_sequences": 60, "demo_supplemental": 10, "demo_participants": 12, "epochs": 1, "warmup_epochs": 0.1,
+             "dim": 16, "blocks": 1, "heads": 2, "decoder_heads": 2, "decoder_ffn": 16}
+    options = [part for name, value in sizes.items() for part in ("-p", name, value)]
+    done = run("03_fullfit", kaggle_root / "out.ipynb", *options, cwd=KIT / "notebooks")
+    assert done.returncode == 0, done.stderr
+    assert (kaggle_root / "working/demo/round2/seed2/checkpoint.pt").is_file()
+    said = "".join(output.get("text", "") for cell in nbformat.read(kaggle_root / "out.ipynb", 4).cells
+                   for output in cell.get("outputs", []))
+    assert "every score is 1" in said and "held-out participants" in said
+
+
+def test_papermill_tells_every_parameter_with_its_comment():
+    told = papermill.inspect_notebook(KIT / "notebooks" / "03_fullfit.ipynb")
+    assert told["seed"]["inferred_type_name"] == "int" and "decides weights" in told["seed"]["help"]

@@ -1,0 +1,143 @@
+"""All five notebooks in a row, toy-sized: what they leave, what is kept on a second call, how a failure is told."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from aslutils import pipeline
+from aslutils.params import read_params
+from aslutils.pipeline import KIT, NOTEBOOKS, Stage
+
+SIZES = {"demo_sequences": 120, "demo_supplemental": 20, "demo_participants": 12, "epochs": 1, "warmup_epochs": 0.1, "dim": 16,
+         "blocks": 1, "heads": 2, "decoder_heads": 2, "decoder_ffn": 16, "fold_count": 2, "folds": [0, 1], "compared": 20,
+         "scored": 10}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A made-up Kaggle machine without data, and a profile of toy parameters."""
+    root = tmp_path_factory.mktemp("kaggle")
+    for name in ("input", "working", "toy"):
+        (root / name).mkdir()
+    for notebook in NOTEBOOKS:
+        values = read_params(KIT / "params" / "demo" / f"{notebook}.yaml")
+        values.update({name: value for name, value in SIZES.items() if name in values})
+        (root / "toy" / f"{notebook}.yaml").write_text(yaml.safe_dump(values))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASLUTILS_KAGGLE_ROOT", str(root))
+        yield root
+
+
+@pytest.fixture(scope="module")
+def first_run(place):
+    assert pipeline.main(["--profile", str(place / "toy"), "--jobs", "2"]) == 0
+    return place / "working" / "toy"
+
+
+def test_five_notebooks_leave_a_scored_submission(first_run):
+    with zipfile.ZipFile(first_run / "submission" / "submission.zip") as submission:
+        assert sorted(submission.namelist()) == ["inference_args.json", "model.tflite"]
+    report = json.loads((first_run / "submission" / "report.json").read_text())
+    assert report["sequences"] == 10 and report["megabytes"] < 40 and report["mean_ms"] > 0
+    assert json.loads((first_run / "export" / "report.json").read_text())["seeds"] == 2
+    assert (first_run / "export" / "dataset-metadata.json").is_file()
+    executed = sorted(path.stem for path in (first_run / "notebooks").glob("*.ipynb"))
+    assert executed == ["01_round1_folds", "02_build_oof", "03_fullfit_seed_1", "03_fullfit_seed_2", "04_convert_tflite",
+                        "05_submission_kernel"]
+    for path in (first_run / "notebooks").glob("*.ipynb"):
+        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
+        assert any("image/png" in output.get("data", {}) for output in outputs), f"{path.name} shows no picture"
+        assert not any("Warning" in output.get("text", "") for output in outputs), f"{path.name} shows a warning"
+
+
+def test_a_second_call_keeps_every_stage_and_ends_with_the_table(first_run, place, capsys):
+    before = {path: path.stat().st_mtime_ns for path in first_run.rglob("*.pt")}
+    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    told = capsys.readouterr().out
+    assert told.count("nothing has changed") == 6 and "started" not in told
+    assert "score by the competition's scorer" in told and str(first_run / "submission" / "submission.zip") in told
+    assert before == {path: path.stat().st_mtime_ns for path in first_run.rglob("*.pt")}
+
+
+def test_a_changed_parameter_redoes_its_stage_and_what_follows_from_it(first_run, place, capsys):
+    path = place / "toy" / "04_convert_tflite.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "precision": "float32"}))
+    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    told = capsys.readouterr().out
+    assert told.count("nothing has changed") == 4
+    assert "04_convert_tflite: started" in told and "05_submission_kernel: started" in told
+
+
+def test_a_failing_notebook_is_told_by_name_error_and_place(first_run, place, capsys):
+    profile = place / "broken"
+    profile.mkdir()
+    for notebook in NOTEBOOKS:
+        values = read_params(place / "toy" / f"{notebook}.yaml")
+        changed = {"fold_count": 50} if "fold_count" in values else {}
+        profile.joinpath(f"{notebook}.yaml").write_text(yaml.safe_dump({**values, **changed}))
+    assert pipeline.main(["--profile", str(profile)]) == 1
+    told = capsys.readouterr().err
+    assert "01_round1_folds failed" in told and "cannot make 50 folds" in told
+    assert str(place / "working" / "broken" / "notebooks" / "01_round1_folds.ipynb") in told
+
+
+def test_a_stage_that_stopped_at_its_time_limit_is_told_and_goes_on(place, capsys):
+    profile = place / "limited"
+    profile.mkdir()
+    for notebook in NOTEBOOKS:
+        values = read_params(place / "toy" / f"{notebook}.yaml")
+        profile.joinpath(f"{notebook}.yaml").write_text(yaml.safe_dump(
+            {**values, "max_minutes": 1e-6, "processes": 1} if notebook.startswith("01") else values))
+    assert pipeline.main(["--profile", str(profile)]) == 3
+    told = capsys.readouterr().err
+    assert "01_round1_folds stopped before its end" in told and "Run again to go on" in told
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--profile", "winnig"], "there is no profile 'winnig'; there are demo, winning"),
+    (["--from", "06"], "there is no stage '06'"),
+    (["--data", "/no/such/folder"], "there is no folder /no/such/folder"),
+    (["--sedes", "1"], "unrecognized arguments"),
+])
+def test_a_wrong_option_says_what_there_is(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        pipeline.main(arguments)
+    assert stop.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_data_at_all_is_refused_by_name(place, tmp_path, capsys):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    assert pipeline.main(["--profile", str(place / "toy"), "--run", "none", "--data", str(tmp_path)]) == 1
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def stage(tmp_path, **parameters):
+    return Stage("03_fullfit", {"seed": 1, **parameters}, [tmp_path / "table.csv"], [])
+
+
+def test_a_stage_is_known_by_its_inputs_and_by_the_parameters_that_change_results(tmp_path):
+    (tmp_path / "table.csv").write_text("a")
+    known = stage(tmp_path).fingerprint()
+    assert stage(tmp_path, threads=2, run="other", max_minutes=3.0).fingerprint() == known
+    assert stage(tmp_path, epochs=2).fingerprint() != known
+    os.utime(tmp_path / "table.csv", (1, 1))
+    assert stage(tmp_path).fingerprint() == known
+    (tmp_path / "table.csv").write_text("b")
+    assert stage(tmp_path).fingerprint() != known
+
+
+def test_the_shell_commands_help_needs_nothing_installed(tmp_path):
+    import shutil
+    import subprocess
+
+    for name in ("run_all.sh", "aslutils", "params"):
+        (shutil.copytree if (KIT / name).is_dir() else shutil.copy)(KIT / name, tmp_path / name)
+    done = subprocess.run([str(tmp_path / "run_all.sh"), "--help"], capture_output=True, text=True,
+                          env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "")})
+    assert done.returncode == 0 and "--profile" in done.stdout
+    assert not Path(tmp_path / ".venv").exists()
