@@ -21,14 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as compute
 
 from aslutils.files import atomic, read_json, write_json, write_table
-from aslutils.landmarks import HANDS
-from aslutils.preprocess import as_frames, statistics
 from aslutils.progress import progress
-from aslutils.sources import DataError, Source, find_kind, read_corpus, sequences
+from aslutils.readers import write_frames
+from aslutils.sources import DataError, Source, find_kind, read_corpus
 from aslutils.store import (
     DTYPES,
     FRAMES,
@@ -102,42 +99,20 @@ class Task:
 
 def convert(task: Task) -> int | DataError:
     """Write a task's part; how many sequences it went through, or the error that says why its file cannot be read."""
-    rows = dict(zip(task.source.sequence_ids, task.source.rows))
-    records, written = {}, 0
     try:
         with atomic(task.frames) as temporary, open(temporary, "wb") as file:
-            for sequence_id, values in sequences(task.source):
-                row = rows[sequence_id]
-                if isinstance(values, str):
-                    records[row] = {"row": row, "reason": values}
-                    continue
-                known = statistics(as_frames(_tame(values)))
-                file.write(_stored(values, task.dtype))
-                records[row] = {"row": row, "reason": "", "start": written, "frames": len(values),
-                                "hand_frames": int((~np.isnan(values[:, HANDS])).any(1).sum()),
-                                **dict(zip(STATISTICS, known.ravel().tolist()))}
-                written += len(values)
+            records = write_frames(task.source, task.dtype, file)
     except DataError as error:
         return error
-    table = pd.DataFrame(list(records.values()), columns=["row", "reason", *COUNTS, *STATISTICS]).fillna(dict.fromkeys(COUNTS, 0))
+    rows = dict(zip(task.source.sequence_ids, task.source.rows))
+    table = pd.DataFrame({"row": [rows[record["sequence_id"]] for record in records],
+                          "reason": [record.get("reason", "") for record in records],
+                          **{name: [record.get(name, 0) for record in records] for name in COUNTS}})
+    known = [record.get("statistics", np.zeros((2, 3))) for record in records]
+    table[STATISTICS] = np.array(known, np.float32).reshape(-1, len(STATISTICS))
     with atomic(task.table) as temporary:
-        table.astype(dict.fromkeys(["row", *COUNTS], "int64")).to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False)
     return len(records)
-
-
-def _tame(values: np.ndarray) -> np.ndarray:
-    """`values` with what float16 cannot hold (infinite, absurdly large) turned to NaN, in place: such a point was not seen."""
-    wild = np.abs(values) > np.finfo(np.float16).max
-    if wild.any():
-        values[wild] = np.nan
-    return values
-
-
-def _stored(values: np.ndarray, dtype: str) -> np.ndarray:
-    values = np.ascontiguousarray(values)
-    if dtype == "float32":
-        return values
-    return compute.cast(pa.array(values.ravel()), pa.float16()).to_numpy()      # three times as fast as numpy's astype
 
 
 def _is_finished(store: Path, plan: dict) -> bool:

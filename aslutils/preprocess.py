@@ -48,7 +48,12 @@ def statistics(frames: np.ndarray) -> np.ndarray:
     mean = (np.where(missing, np.float32(0), frames).sum(0).sum(0, dtype=np.float64) / count).astype(np.float32)
     squares = np.square(frames - mean)
     np.copyto(squares, 0, where=missing)
-    deviation = np.sqrt(squares.sum(0).sum(0, dtype=np.float64) / count)
+    return as_statistics(mean, squares.sum(0).sum(0, dtype=np.float64) / count)
+
+
+def as_statistics(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Means and deviations, float32 (2, ...), from means and variances (...); the deviation of what is constant is exactly 0."""
+    deviation = np.sqrt(np.maximum(variance, 0))
     return np.stack([mean, np.where(deviation > CONSTANT * np.abs(mean), deviation, 0)]).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What a preparation reads: competition files or the published preprocessed arrays, found, listed and streamed.
+"""What a preparation reads: competition files or the published preprocessed arrays, found and listed.
 
 Either comes as one folder:
 
@@ -11,20 +11,16 @@ Either comes as one folder:
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as parquet
 
 from aslutils.landmarks import COLUMNS
 from aslutils.text import unknown_characters
 
 TRAIN, SUPPLEMENTAL = "train.csv", "supplemental_metadata.csv"
-BATCH = 4096                                      # frames decoded at a time: what a file costs in memory, about 20 MB
 REQUIRED = ["file_id", "sequence_id", "participant_id", "phrase"]
 
 
@@ -85,15 +81,6 @@ def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
         digest.update(path.read_bytes())
     digest.update(repr([(source.name, source.size) for source in sources]).encode())
     return table.drop(columns="path"), sources, digest.hexdigest()[:32]
-
-
-def sequences(source: Source) -> Iterator[tuple[int, np.ndarray | str]]:
-    """The wanted sequences of a source, one at a time: (sequence_id, float32 (T, 390) with NaN), or (sequence_id, why not).
-
-    Raises DataError when the whole file cannot be read.
-    """
-    reader = _parquet_sequences if source.kind == "competition" else _npy_sequences
-    return reader(source)
 
 
 def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
@@ -181,85 +168,3 @@ def _find_table(data: Path, name: str) -> Path | None:
     arrays = _array_folders(data)
     places = [data, *arrays, *(folder.parent for folder in arrays), data.resolve().parent]
     return next((place / name for place in places if (place / name).is_file()), None)
-
-
-def _parquet_sequences(source: Source):
-    """Sequences of a competition file: 390 of its 1,629 columns, some thousand frames at a time, whatever its row groups."""
-    with _open_parquet(source) as file:
-        ids = file.read(["sequence_id"], use_threads=False)["sequence_id"].to_numpy()
-        starts = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1))           # of each run of frames of one sequence
-        stops, runs = np.append(starts[1:], len(ids)), ids[starts].tolist()
-        present, often = np.unique(runs, return_counts=True)
-        times = dict(zip(present.tolist(), often.tolist()))
-        wanted = {sequence_id for sequence_id in source.sequence_ids if times.get(sequence_id) == 1}
-        for sequence_id in source.sequence_ids:
-            if sequence_id not in wanted:
-                place = "its frames are scattered over" if sequence_id in times else "not in"
-                yield sequence_id, f"{place} {source.name}"
-        run, read, pieces = 0, 0, []
-        for values in _parquet_batches(file, source):
-            end = read + len(values)
-            while run < len(runs) and starts[run] < end:
-                if runs[run] in wanted:
-                    pieces.append(values[max(starts[run] - read, 0):stops[run] - read])
-                if stops[run] > end:                                         # it goes on in the next batch
-                    break
-                if pieces:
-                    yield runs[run], pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-                run, pieces = run + 1, []
-            read = end
-
-
-ADVICE = "it is cut short or damaged: download it again, or leave its rows out of the CSV file"
-
-
-def _open_parquet(source: Source) -> parquet.ParquetFile:
-    try:
-        file = parquet.ParquetFile(source.path, memory_map=True)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{source.name} is not readable as parquet ({error}); {ADVICE}") from error
-    present = set(file.schema_arrow.names)
-    lacking = [column for column in ("sequence_id", *COLUMNS) if column not in present]
-    if lacking:
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        raise DataError(f"{source.name} lacks the column {lacking[0]}{more}; is this the asl-fingerspelling data?")
-    return file
-
-
-def _parquet_batches(file: parquet.ParquetFile, source: Source):
-    """The values of successive stretches of frames, float32 (n, 390)."""
-    batches = file.iter_batches(BATCH, columns=COLUMNS, use_threads=False)
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{source.name} could not be decoded ({error}); {ADVICE}") from error
-        if batch is None:
-            return
-        yield _as_array(batch)
-
-
-def _as_array(batch: pa.RecordBatch) -> np.ndarray:
-    columns = np.empty((len(COLUMNS), len(batch)), np.float32)
-    for position, name in enumerate(COLUMNS):
-        columns[position] = batch.column(name).to_numpy(zero_copy_only=False)      # null becomes NaN
-    return np.ascontiguousarray(columns.T)
-
-
-def _npy_sequences(source: Source):
-    for sequence_id in source.sequence_ids:
-        path = source.path / f"{sequence_id}.npy"
-        try:
-            values = np.load(path, allow_pickle=False)
-        except FileNotFoundError:
-            yield sequence_id, f"{source.name}/{path.name} is absent"
-        except (ValueError, EOFError) as error:
-            yield sequence_id, f"{source.name}/{path.name} is not readable ({error})"
-        else:
-            if values.ndim != 2 or values.shape[1] != len(COLUMNS) or values.dtype.kind != "f":
-                yield sequence_id, (f"{source.name}/{path.name} holds {values.dtype} {values.shape}, "
-                                    f"expected float32 (frames, {len(COLUMNS)})")
-            elif not len(values):
-                yield sequence_id, f"{source.name}/{path.name} holds no frame"
-            else:
-                yield sequence_id, values.astype(np.float32, copy=False)

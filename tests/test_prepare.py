@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from small_corpus import WHERE, corpus_rows, recording, write_competition, write_landmarks, write_npy, write_tables
 
 from aslutils import prepare as preparing
-from aslutils import sources
+from aslutils import readers
 from aslutils.prepare import find_kind, prepare
+from aslutils.preprocess import statistics
 from aslutils.sources import DataError
 from aslutils.store import Store, StoreError
 
@@ -62,9 +66,9 @@ def test_float16_rounds_as_numpy_does(data, tmp_path):
         np.testing.assert_array_equal(store.array[start:start + store.lengths[row]], expected)
 
 
-@pytest.mark.parametrize("group, batch", [(9, 4096), (50, 5), (10**6, 4096), (10**6, 3)])
-def test_sequences_may_span_row_groups_and_batches(tmp_path, monkeypatch, group, batch):
-    monkeypatch.setattr(sources, "BATCH", batch)
+@pytest.mark.parametrize("group, window", [(9, 4096), (50, 5), (10**6, 4096), (10**6, 13)])
+def test_sequences_may_span_row_groups_and_windows(tmp_path, monkeypatch, group, window):
+    monkeypatch.setattr(readers, "WINDOW", window)
     rows = corpus_rows(files=1, sequences=4, supplemental=0)
     write_competition(tmp_path / "data", rows, group)
     store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
@@ -107,6 +111,25 @@ def test_real_recordings_are_prepared_whole(shared, tmp_path):
     assert 0 < store.table["hand_frames"].sum() < 3201
     for row in range(len(store)):
         assert np.isfinite(store.standardised(row)).all() and store.standardised(row).any()
+
+
+def test_statistics_summed_up_column_by_column_are_those_of_the_sequence(tmp_path):
+    rows = corpus_rows(files=1, sequences=8, supplemental=0)
+    write_competition(tmp_path / "data", rows, group=20)
+    store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
+    for row in range(len(store)):
+        np.testing.assert_allclose(store.statistics[row], statistics(store.raw(row)), rtol=2e-5)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=arrays(np.float32, st.integers(1, 40), elements=st.floats(-65504, 65504, width=32)),
+       scale=st.sampled_from([1, 1e-4, 1e-8]))
+def test_half_rounds_as_numpy_does(values, scale):
+    values = values * np.float32(scale)
+    values[::7] = np.nan
+    out = np.empty(len(values), np.float16)
+    readers.half(values, out)
+    np.testing.assert_array_equal(out, values.astype(np.float16))
 
 
 # ---- once, in parts, by any number of processes
@@ -167,9 +190,9 @@ def test_a_killed_preparation_goes_on_with_the_same_bytes_and_leaves_no_process_
     whole = contents(prepare(data, tmp_path / "whole").path)
     script = tmp_path / "slow.py"
     script.write_text(
-        "import time\nfrom aslutils import prepare as preparing, sources\n"
-        "def slowly(batch, original=sources._as_array):\n    time.sleep(0.3)\n    return original(batch)\n"
-        "sources._as_array = slowly\n"
+        "import time\nfrom aslutils import prepare as preparing, readers\n"
+        "def slowly(*arguments, original=readers._decode):\n    time.sleep(0.1)\n    return original(*arguments)\n"
+        "readers._decode = slowly\n"
         f"if __name__ == '__main__':\n    preparing.prepare({str(data)!r}, {str(tmp_path / 'store')!r}, workers=2)\n")
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
@@ -247,7 +270,7 @@ def test_a_file_damaged_inside_is_named(own, tmp_path):
     spoilt = bytearray(file.read_bytes())
     spoilt[1000:len(spoilt) // 3] = bytes(len(spoilt) // 3 - 1000)
     file.write_bytes(spoilt)
-    with pytest.raises(DataError, match="train_landmarks/100.parquet could not be decoded"):
+    with pytest.raises(DataError, match="train_landmarks/100.parquet cannot be read as parquet"):
         prepare(own[0], tmp_path / "store")
 
 
@@ -383,9 +406,10 @@ def test_landmarks_without_a_csv_file_are_refused(own, tmp_path):
         prepare(own[0], tmp_path / "store")
 
 
-@pytest.mark.parametrize("step", ["_stored", "_append"])
+@pytest.mark.parametrize("step", ["_write_rows", "_append"])
 def test_no_space_left_is_said_and_a_second_call_goes_on(own, tmp_path, monkeypatch, step):
-    original, calls = getattr(preparing, step), []
+    owner = readers if step == "_write_rows" else preparing
+    original, calls = getattr(owner, step), []
 
     def full(*arguments):
         calls.append(step)
@@ -395,7 +419,7 @@ def test_no_space_left_is_said_and_a_second_call_goes_on(own, tmp_path, monkeypa
 
     said = "no space left while writing .*start again, nothing was lost"
     with monkeypatch.context() as patch, pytest.raises(OSError, match=said):
-        patch.setattr(preparing, step, full)
+        patch.setattr(owner, step, full)
         prepare(own[0], tmp_path / "store")
     assert contents(prepare(own[0], tmp_path / "store").path) == contents(prepare(own[0], tmp_path / "fresh").path)
 
