@@ -10,7 +10,7 @@ from aslutils.handshapes import SHAPES, Shape
 # How far people's joints differ, in degrees (thumb; spread, mcp, pip, dip of a finger): in all their shapes alike, and in each
 # shape apart. Together they are the spread found in the digits of 218 people: thumb 10 to 15, spread 6, mcp 12, pip 9, dip 7.
 _HABIT = (5, 5, 7, 6, 7), (2, 6, 4, 3)
-_OWN = (7, 8, 10, 10, 11), (4, 8, 6, 5)
+_OWN = (5, 6, 8, 9, 9), (4, 8, 6, 5)
 
 
 @dataclass(frozen=True)

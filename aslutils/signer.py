@@ -69,15 +69,11 @@ def _quantile(values: tuple, level: float) -> float:
 
 
 def _unseen(rng: np.random.Generator, frames: int, share: float, scale: float) -> np.ndarray:
-    """Which of `frames` frames no hand is found in: runs as long as MediaPipe's, `share` of the frames on average."""
+    """Which of `frames` frames no hand is found in: runs as long as MediaPipe's times `scale`, `share` of all frames."""
     if share <= 0 or frames == 0:
         return np.zeros(frames, bool)
-    median = _RUN_MEDIAN * scale
-    share = min(share, 0.97)
-    odds = share / (1 - share)
-    hidden_median, seen_median = median * min(1.0, odds) ** 0.5, median / min(1.0, odds) ** 0.5
-    if odds > 1:
-        hidden_median, seen_median = median * odds ** 0.5, median / odds ** 0.5
+    median, odds = _RUN_MEDIAN * scale, min(share, 0.97) / (1 - min(share, 0.97))
+    hidden_median, seen_median = median * odds ** 0.5, median / odds ** 0.5
     count = 4 + int(2 * frames / (hidden_median + seen_median))
     runs = np.exp(rng.normal(0, _RUN_SPREAD, (count, 2))) * (hidden_median, seen_median)
     whole = np.floor(runs + rng.random(runs.shape)).astype(int).ravel()                    # rounded up or down by chance
@@ -90,7 +86,8 @@ def _unseen(rng: np.random.Generator, frames: int, share: float, scale: float) -
 def _scene(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> np.ndarray:
     """The signer in space: float32 (T, 543, 3), cm, axes as in `aslutils.hand`; 0 lies 15 cm below the nose."""
     frames = len(motion)
-    trunk = _wander(rng, frames, (0.5, 0.3, 0.5), 90) - (0, 15, 0)
+    sway = _wander(rng, frames, (0.5, 0.3, 0.5), 90)
+    trunk = sway - (0, 15, 0)
     head = trunk + _wander(rng, frames, (0.5, 0.4, 0.4), 50)
     turn = head_rotation(np.deg2rad(_wander(rng, frames, (4, 6, 3), 60) + rng.normal(0, (5, 6, 3))))
     mouth = np.abs(_wander(rng, frames, (0.5,), 12)) * (rng.random() < 0.5)                 # (T, 1)
@@ -98,22 +95,25 @@ def _scene(motion: np.ndarray, participant: Participant, rng: np.random.Generato
     scene = np.empty((frames, _PARTS[-1], 3), np.float32)
     np.add(face, head[:, None], out=scene[:, PART_SLICES["face"]], casting="same_kind")
     scene[:, LOWER_LIP] += (mouth * turn[:, :, 1])[:, None]
+    hands = {side: points + sway[:, None] for side, points in _hands(motion, participant, rng).items()}
+    scene[:, PART_SLICES["pose"]] = pose_points(head, turn, trunk, hands)
+    for side, points in hands.items():
+        scene[:, PART_SLICES[f"{side}_hand"]] = points
+    return scene
+
+
+def _hands(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The signing hand, and the other one that holds the phone or rests: {"left", "right"} -> (T, 21, 3), cm."""
+    frames, rest = len(motion), participant.ways["rest"]
     motion = motion + _wander(rng, frames, np.repeat((1.5, 2.5, 0.08), (21, 3, 3)), 25)
-    signing = pose_hand(limited(motion[:, :21]), motion[:, 21:24], participant.hand)
-    signing = (signing + motion[:, None, 24:]) * participant.palm + participant.place
-    rest = participant.ways["rest"]
+    signing = pose_hand(limited(motion[:, :21]), motion[:, 21:24], participant.hand) + motion[:, None, 24:]
+    signing = signing * participant.palm + participant.place
     other = pose_hand(rest.angles, rest.orientation + _wander(rng, frames, (2, 2, 2)), participant.hand) * participant.palm
     other = other + (_wander(rng, frames, (1, 1, 1)) + participant.place * (1, 0, 1) + (0, 23, -14))[:, None]
+    mirrored = np.array([-1, 1, 1])
     if participant.left_handed:
-        hands = {"left_hand": signing * (-1, 1, 1), "right_hand": other}
-    else:
-        hands = {"left_hand": other * (-1, 1, 1), "right_hand": signing}
-    sway = trunk[:, None] + (0, 15, 0)
-    hands = {side: points + sway for side, points in hands.items()}
-    for side, points in hands.items():
-        scene[:, PART_SLICES[side]] = points
-    scene[:, PART_SLICES["pose"]] = pose_points(head, turn, trunk, {side[:-5]: points for side, points in hands.items()})
-    return scene
+        return {"left": signing * mirrored, "right": other}
+    return {"left": other * mirrored, "right": signing}
 
 
 def _wander(rng: np.random.Generator, frames: int, scale, period: float = 40.0) -> np.ndarray:
@@ -127,28 +127,35 @@ def _wander(rng: np.random.Generator, frames: int, scale, period: float = 40.0) 
 
 def _film(scene: np.ndarray, hidden: np.ndarray, participant: Participant, rng: np.random.Generator) -> np.ndarray:
     """What MediaPipe makes of the scene through the participant's camera: (T, 543, 3) float32 with jitter and missing parts."""
-    frames, camera, jitter = len(hidden), participant.camera, participant.jitter
+    camera, jitter = participant.camera, participant.jitter
     picture = camera.project(scene)
-    for part, (nearness, gain, shift) in {"face": (slice(None), 1.0, 0.0), "pose": (slice(11, 13), participant.pose_gain, -0.3),
-                                          "left_hand": (slice(0, 1), participant.depth_gain, 0.0),
-                                          "right_hand": (slice(0, 1), participant.depth_gain, 0.0)}.items():
+    for part, (origin, gain, shift) in {"face": (slice(None), 1.0, 0.0), "pose": (slice(11, 13), participant.pose_gain, -0.3),
+                                        "left_hand": (slice(0, 1), participant.depth_gain, 0.0),
+                                        "right_hand": (slice(0, 1), participant.depth_gain, 0.0)}.items():
         depth = picture[:, PART_SLICES[part], 2]
-        depth[:] = gain * camera.relative_depth(depth, depth[:, nearness].mean(1, keepdims=True)) + shift
+        depth[:] = gain * camera.relative_depth(depth, depth[:, origin].mean(1, keepdims=True)) + shift
     noise = np.repeat([0.0015, jitter, 0.012, jitter], list(HOLISTIC.values()))[:, None] * np.ones(3)
     noise[_WRISTS, 2] = 1e-4                                                                # a wrist's z is 0 by definition
     palm = camera.focal * participant.palm / camera.distance * np.array([1, camera.aspect, 1])   # in the picture
     picture += rng.standard_normal(picture.shape, np.float32) * (noise * palm).astype(np.float32)
     for hand in ("left_hand", "right_hand"):
-        picture[:, PART_SLICES[hand], :2] += rng.normal(0, jitter * palm[:2], (frames, 1, 2)).astype(np.float32)
+        picture[:, PART_SLICES[hand], :2] += rng.normal(0, jitter * palm[:2], (len(picture), 1, 2)).astype(np.float32)
     np.multiply(np.rint(picture * _STEPS), 1 / _STEPS, out=picture)
+    _lose(picture, hidden, participant, rng)
+    return picture
+
+
+def _lose(picture: np.ndarray, hidden: np.ndarray, participant: Participant, rng: np.random.Generator) -> None:
+    """NaN where nothing is found: the signing hand when `hidden` or out of the picture, the other mostly, the face seldom."""
+    frames = len(picture)
     signing, other = ("left_hand", "right_hand") if participant.left_handed else ("right_hand", "left_hand")
     middle = picture[:, PART_SLICES[signing], :2].mean(1)
     outside = ((middle < -0.03) | (middle > 1.03)).any(1)
     picture[hidden | outside, PART_SLICES[signing]] = np.nan
-    picture[_unseen(rng, frames, 0.5, 1.0) if rng.random() < 0.02 else slice(None), PART_SLICES[other]] = np.nan
+    other_hidden = _unseen(rng, frames, 0.5, 1.0) if rng.random() < 0.02 else np.ones(frames, bool)
+    picture[other_hidden, PART_SLICES[other]] = np.nan
     if rng.random() < 0.03:
         picture[_unseen(rng, frames, 0.4, 1.0), PART_SLICES["face"]] = np.nan
-    return picture
 
 
 def _break(picture: np.ndarray, kind: str, participant: Participant, rng: np.random.Generator) -> np.ndarray:
@@ -165,9 +172,8 @@ def _break(picture: np.ndarray, kind: str, participant: Participant, rng: np.ran
         picture[np.ix_(~seen, hands)] = np.nan
     elif kind == "random":
         signing = PART_SLICES["left_hand" if participant.left_handed else "right_hand"]
-        shape = (frames, 21, 3)
         centre = rng.uniform(0.1, 0.9, (frames, 1, 3)) * (1, 1, 0)
-        picture[:, signing] = (centre + rng.normal(0, 0.08, shape)).astype(np.float32)
+        picture[:, signing] = centre + rng.normal(0, 0.08, (frames, 21, 3))
         picture[_unseen(rng, frames, 0.3, 0.5), signing] = np.nan
     elif kind:
         raise ValueError(f"{kind!r} is no kind of broken recording; there are {', '.join(BROKEN_KINDS)}")
