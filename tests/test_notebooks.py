@@ -1,7 +1,9 @@
 """The notebooks: paired, clean, their parameters known, and each of use on its own."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,6 +13,7 @@ import jupytext
 import nbformat
 import papermill
 import pytest
+from small_corpus import write_competition
 
 from aslutils import rounds
 from aslutils.model.config import ModelConfig
@@ -144,3 +147,27 @@ def test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks(
 def test_papermill_tells_every_parameter_with_its_comment():
     told = papermill.inspect_notebook(KIT / "notebooks" / "03_fullfit.ipynb")
     assert told["seed"]["inferred_type_name"] == "int" and "decides weights" in told["seed"]["help"]
+
+
+@pytest.mark.parametrize("layout", ["asl-fingerspelling", "competitions/asl-fingerspelling"])
+def test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit(layout, kaggle_root, monkeypatch):
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+    data = kaggle_root / "input" / layout
+    write_competition(data)
+    kit = kaggle_root / "input" / "asl-kit"
+    shutil.copytree(KIT / "aslutils", kit / "aslutils", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (data, kit):
+        subprocess.run(["chmod", "-R", "a-w", str(path)], check=True)
+    elsewhere = kaggle_root / "working"
+    shutil.copy(KIT / "notebooks" / "01_round1_folds.ipynb", elsewhere / "__notebook__.ipynb")
+    sizes = {"epochs": 1, "warmup_epochs": 0.1, "dim": 16, "blocks": 1, "heads": 2, "decoder_heads": 2, "decoder_ffn": 16,
+             "fold_count": 2, "holdout": 0.0, "processes": 1, "min_frames": 1}
+    options = [part for name, value in sizes.items() for part in ("-p", name, str(value))]
+    done = subprocess.run([sys.executable, "-m", "papermill", "__notebook__.ipynb", "out.ipynb", "--no-progress-bar", *options,
+                           "-y", "folds: [1]"], capture_output=True, text=True, cwd=elsewhere,
+                          env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"})
+    assert done.returncode == 0, done.stderr
+    said = (elsewhere / "out.ipynb").read_text()
+    assert f"attached at {data}" in said
+    assert (elsewhere / "demo/round1/fold1/predictions.csv").is_file() and not (elsewhere / "demo/round1/fold0").exists()
+    subprocess.run(["chmod", "-R", "u+w", str(kaggle_root)], check=True)
