@@ -61,7 +61,7 @@ def prepare(data, store, *, dtype="float16", workers=None, dask=None, rebuild=Fa
     cannot be read at all, naming every such file after the others are done; StoreError when the store holds something else
     or is being written by another preparation; OSError when there is no space left, after which a second call goes on.
     """
-    store = Path(store)
+    store = Path(store).resolve()                 # workers elsewhere may be in another folder
     if dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}, expected {' or '.join(map(repr, DTYPES))}")
     table, sources, fingerprint = read_corpus(data)
@@ -298,4 +298,6 @@ def main():
 
 
 if __name__ == "__main__":
+    from aslutils.prepare import main             # by its own name, under which other processes find what they are sent
+
     main()

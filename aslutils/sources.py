@@ -134,7 +134,7 @@ def _group(table, names, kind, locate, size) -> list[Source]:
     """One source for each distinct name, in order of first appearance; the rows of absent ones get their reason."""
     sources = []
     for name, rows in table.groupby(np.asarray(names), sort=False).indices.items():
-        path, usable = locate(name), rows[table["reason"].to_numpy()[rows] == ""]
+        path, usable = locate(name).resolve(), rows[table["reason"].to_numpy()[rows] == ""]
         if path.exists():
             ids = table["sequence_id"].to_numpy()[usable]
             sources.append(Source(name, path, kind, size(path), usable.tolist(), ids.tolist()))

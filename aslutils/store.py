@@ -34,8 +34,8 @@ def seal(path: Path, table: pd.DataFrame, dtype: str, source: dict) -> None:
         table[TABLE_COLUMNS].to_parquet(temporary, index=False)
     write_json(path / HEADER, {
         "store": "ASL fingerspelling landmarks", "version": VERSION, "landmarks": ORDER_DIGEST, "dtype": dtype,
-        "sequences": len(table), "frames": int((table["start"] + table["frames"]).max()), "table_bytes": os.path.getsize(path / TABLE),
-        "source": source,
+        "sequences": len(table), "frames": int((table["start"] + table["frames"]).max()),
+        "table_bytes": os.path.getsize(path / TABLE), "source": source,
     })
 
 
