@@ -102,7 +102,7 @@ def main() -> None:
 
     recognizer, shares = Recognizer(arguments.export), {}
     for what, recordings in collect(arguments.hands, arguments.each).items():
-        truth, read = [label for label, _ in recordings], [recognizer.read(columns).text for _, columns in recordings]
+        truth, read = [label for label, _ in recordings], [recognizer.read(columns).text or "" for _, columns in recordings]
         shares[what] = share_read(truth, read)
         print(f"{what}: {len(truth)} recordings\n{confusions(truth, read)}\n")
     print(f"clips read: {shares['clips']:.2f}\nletters read: {shares['letters']:.2f}\ndigits read: {shares['digits']:.2f}")
