@@ -86,7 +86,7 @@ def stages(profile: Path, run: str, data: str, seeds: list[int]) -> list[list[St
         [stage("03_fullfit", [table, folder / "store" / "store.json"], [checkpoint], f"seed {seed}", seed=seed)
          for seed, checkpoint in zip(seeds, checkpoints)],
         [stage("04_convert_tflite", checkpoints, export, checkpoints=[str(checkpoint) for checkpoint in checkpoints])],
-        [stage("05_submission_kernel", export[:2], submission)],
+        [stage("05_submission_kernel", export[:2], submission, data="")],       # it finds what the run was made from
     ]
 
 

@@ -57,7 +57,7 @@ min_frames: int = 15  # shorter recordings are left out of training
 max_frames: int = 384  # longer ones are resampled to this
 workers: int = 0  # processes that load data; 0: in the training process
 threads: int = 0  # CPU threads a training uses; 0: all cores shared by the trainings at once
-max_minutes: float = 0.0  # stop all with a checkpoint after this time; run again to go on; 0: no limit
+max_minutes: float = 0.0  # stop with a checkpoint after this time, run again to go on; 0: no limit but Kaggle's own
 checkpoint_minutes: float = 10.0  # time between checkpoints
 evaluate_every: int = 0  # epochs between scores of up to 512 validation sequences; 0: at the end only
 tracker: str = "tensorboard"  # "wandb" (offline) or "trackio"; "": none
@@ -150,7 +150,8 @@ balance(corpus.folds)
 
 # %%
 jobs = [rounds.fold_job(corpus, fold, model, loss, train, training.augmentations) for fold in fold_config.folds]
-finished = train_all(jobs, processes=fold_config.processes, max_minutes=train.max_minutes, fresh=training.fresh)
+finished = train_all(jobs, processes=fold_config.processes, fresh=training.fresh,
+                     max_minutes=kaggle.minutes_left(train.max_minutes))
 kaggle.end_session(run, "01_round1_folds", finished=finished)
 print("All folds are trained." if finished else "Stopped at the time limit, with checkpoints: run this notebook again to go on.")
 

@@ -55,7 +55,7 @@ min_frames: int = 1  # shorter recordings are left out of training
 max_frames: int = 384  # longer ones are resampled to this
 workers: int = 0  # processes that load data; 0: in the training process
 threads: int = 0  # CPU threads a training uses; 0: all cores shared by the trainings at once
-max_minutes: float = 0.0  # stop all with a checkpoint after this time; run again to go on; 0: no limit
+max_minutes: float = 0.0  # stop with a checkpoint after this time, run again to go on; 0: no limit but Kaggle's own
 checkpoint_minutes: float = 10.0  # time between checkpoints
 evaluate_every: int = 0  # epochs between scores of up to 512 validation sequences; 0: at the end only
 tracker: str = "tensorboard"  # "wandb" (offline) or "trackio"; "": none
@@ -112,7 +112,7 @@ plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(pa
 
 # %%
 job = rounds.seed_job(corpus, table, model, loss, train, training.augmentations)
-finished = train_all([job], max_minutes=train.max_minutes, fresh=training.fresh)
+finished = train_all([job], max_minutes=kaggle.minutes_left(train.max_minutes), fresh=training.fresh)
 kaggle.end_session(run, f"03_fullfit seed {seed}", finished=finished)
 print("Trained." if finished else "Stopped at the time limit, with a checkpoint: run this notebook again to go on.")
 

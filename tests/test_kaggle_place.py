@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aslutils.kaggle import check_gpu, find_data, where
+from aslutils.kaggle import check_gpu, find_data, minutes_left, where
 from aslutils.kaggle.place import COMPETITION, KIT, PREPROCESSED
 from aslutils.sources import DataError
 
@@ -118,3 +118,11 @@ def test_without_a_gpu_it_says_cpu(monkeypatch):
     import torch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "CPU" in check_gpu()
+
+
+def test_on_kaggle_a_training_ends_in_time_and_at_home_never(tmp_path, monkeypatch):
+    monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
+    assert minutes_left(0.0, root=tmp_path) == 0.0 and minutes_left(30.0, root=tmp_path) == 30.0
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+    assert 400 < minutes_left(0.0, root=tmp_path) <= 9 * 60 - 20
+    assert minutes_left(30.0, root=tmp_path) == 30.0

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,11 @@ from pathlib import Path
 KIT = Path(__file__).resolve().parents[2]                        # holds aslutils/, params/, notebooks/
 COMPETITION = "asl-fingerspelling"
 PREPROCESSED = "asl-fingerspelling-preprocessing-train-dataset"  # darraghdog's, .npy files (FACTS.md section 2)
+
+
+SESSION_MINUTES = 9 * 60         # the shortest of Kaggle's session limits
+SPARE_MINUTES = 20               # of those, for decoding, pictures and saving the output
+_BEGAN = time.monotonic()        # when this session's notebook imported the kit, in its first cell
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,13 @@ def where(root=None) -> Place:
 
 
 @lru_cache(maxsize=1)
+def minutes_left(max_minutes: float, *, root=None) -> float:
+    """How long a training may take: `max_minutes`; where that is 0, on Kaggle what is left of the session, at home 0 (no limit)."""
+    if max_minutes or not where(root).on_kaggle:
+        return max_minutes
+    return max(1.0, SESSION_MINUTES - SPARE_MINUTES - (time.monotonic() - _BEGAN) / 60)
+
+
 def _gpus() -> str:
     """The machine's GPUs in words, by nvidia-smi (torch takes seconds to import)."""
     if not shutil.which("nvidia-smi"):
