@@ -67,9 +67,15 @@ class Network(nn.Module):
         Returns tokens int (B, S), S at most `steps`, EOS from each sequence's end on, and confidence logits (B,) or None.
         """
         encoded, mask = self.encode(frames, lengths)
+        confidence = None if self.confidence is None else self.confidence_logit(encoded)
+        return self.spell(encoded, mask, steps), confidence
+
+    @torch.no_grad()
+    def spell(self, encoded, mask, steps: int = STEPS):
+        """The tokens of `greedy` for frames that `encode` returned."""
         cache = self.decoder.start(encoded, mask)
-        token = torch.full((len(frames), 1), SOS, device=frames.device)
-        ended = torch.zeros(len(frames), dtype=torch.bool, device=frames.device)
+        token = torch.full((len(encoded), 1), SOS, device=encoded.device)
+        ended = torch.zeros(len(encoded), dtype=torch.bool, device=encoded.device)
         tokens = []
         for _ in range(steps):
             token = self.decoder(token, cache).argmax(dim=-1)                   # (B, 1)
@@ -78,8 +84,7 @@ class Network(nn.Module):
             ended = ended | (token[:, 0] == EOS)
             if ended.all():
                 break
-        confidence = None if self.confidence is None else self.confidence_logit(encoded)
-        return torch.cat(tokens, dim=1), confidence
+        return torch.cat(tokens, dim=1)
 
     def _check(self, frames, lengths):
         if frames.ndim != 4 or frames.shape[2:] != (len(LANDMARKS), len(COORDINATES)):

@@ -121,6 +121,19 @@ def test_training_reaches_every_weight(round):
     assert [name for name, value in network.named_parameters() if value.grad is None or not value.grad.any()] == []
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("round", [1, 2])
+def test_mixed_precision_stays_near_single_precision(round, dtype):
+    network, (frames, lengths) = golden_toy.network(round, dropout=0.0, decoder_attention_dropout=0.0).train(), recordings()
+    tokens = torch.full((3, 33), text.SOS)
+    single = network(frames, lengths, tokens)["forward"]
+    with torch.autocast("cpu", dtype):
+        mixed = network(frames, lengths, tokens)["forward"]
+    mixed.float().square().mean().backward()
+    assert (mixed.float() - single).abs().mean() < (0.02 if dtype == torch.float16 else 0.1)
+    assert all(torch.isfinite(value.grad).all() for value in network.parameters() if value.grad is not None)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("lengths, message", [
     ([20, 0, 13], "must lie in 1..20; a recording without frames"), ([20, 21, 13], "must lie in 1..20"),

@@ -58,10 +58,12 @@ def test_padding_never_changes_a_prediction(round, lengths, seed, padding, rubbi
 @pytest.mark.parametrize("round", [1, 2])
 @given(lengths=LENGTHS, seed=st.integers(0, 99))
 @settings(max_examples=10, deadline=None)
-def test_encoded_frames_behind_a_sequence_are_zero(round, lengths, seed):
+def test_stem_and_encoder_are_zero_behind_a_sequence(round, lengths, seed):
     data = batch(lengths, seed, padding=3, rubbish=5.0)
+    network = NETWORK[round].eval()
     with torch.no_grad():
-        encoded, mask = NETWORK[round].eval().encode(data["frames"], data["lengths"])
+        encoded, mask = network.encode(data["frames"], data["lengths"])
+        assert not network.stem(data["frames"], mask)[~mask].any()
     assert mask.sum(1).tolist() == lengths
     assert not encoded[~mask].any()
 

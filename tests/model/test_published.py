@@ -57,6 +57,11 @@ def test_missing_and_left_over_weights_are_named():
         from_published(made, "a.pth")
 
 
+def test_a_weight_too_many_is_an_error():
+    with pytest.raises(ValueError, match="missing: nothing; left over: encoder.extra"):
+        from_published({**weights(2), "encoder.extra": torch.zeros(1)})
+
+
 def test_many_missing_weights_are_counted():
     made = {name: value for name, value in weights(2).items() if "blocks.0.ff_" not in name}
     with pytest.raises(ValueError, match=r"missing: .* and \d+ more; left over: nothing"):
