@@ -12,5 +12,6 @@ from aslutils.kaggle.place import DataSource, Place, check_gpu, find_data, minut
 from aslutils.kaggle.publish import publish, publish_commands, write_dataset_metadata
 from aslutils.kaggle.runs import adopt, earlier_outputs, end_session, run_folder
 
-__all__ = ["DataSource", "KaggleError", "Place", "adopt", "check_gpu", "earlier_outputs", "end_session", "find_data", "minutes_left",
-           "publish", "publish_commands", "run_folder", "username", "where", "write_dataset_metadata", "write_model_card"]
+__all__ = ["DataSource", "KaggleError", "Place", "adopt", "check_gpu", "earlier_outputs", "end_session", "find_data",
+           "minutes_left", "publish", "publish_commands", "run_folder", "username", "where", "write_dataset_metadata",
+           "write_model_card"]

@@ -54,14 +54,14 @@ def where(root=None) -> Place:
     return Place("local", None, KIT / "datamount", _gpus())
 
 
-@lru_cache(maxsize=1)
 def minutes_left(max_minutes: float, *, root=None) -> float:
-    """How long a training may take: `max_minutes`; where that is 0, on Kaggle what is left of the session, at home 0 (no limit)."""
+    """How long a training may take: `max_minutes`; where that is 0, on Kaggle what the session leaves, at home 0 (no limit)."""
     if max_minutes or not where(root).on_kaggle:
         return max_minutes
     return max(1.0, SESSION_MINUTES - SPARE_MINUTES - (time.monotonic() - _BEGAN) / 60)
 
 
+@lru_cache(maxsize=1)
 def _gpus() -> str:
     """The machine's GPUs in words, by nvidia-smi (torch takes seconds to import)."""
     if not shutil.which("nvidia-smi"):
