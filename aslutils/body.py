@@ -52,7 +52,7 @@ _HEAD_POINTS = np.array([(0, 0, 0), (1.8, -2.7, 4.3), (3.2, -2.9, 4.2), (4.7, -2
                          (-4.7, -2.8, 4.9), (7.3, -2.0, 12.0), (-7.3, -2.0, 12.0), (2.4, 3.2, 3.2), (-2.4, 3.2, 3.2)])
 _TRUNK = {23: (10, 72, 14), 24: (-10, 72, 14), 25: (11, 112, 4), 26: (-11, 112, 4), 27: (11, 150, 30), 28: (-11, 150, 30),
           29: (11, 156, 34), 30: (-11, 156, 34), 31: (12, 160, 20), 32: (-12, 160, 20)}   # hips, knees, feet: out of the picture
-PALM_POINTS = (0, 17, 5, 4)                               # hand landmarks that stand for pose's wrist, little, index and thumb
+PALM_POINTS = (0, 17, 5, 2)                               # hand landmarks near pose's wrist, little finger, index and thumb
 
 
 def head_rotation(angles: np.ndarray) -> np.ndarray:
@@ -74,17 +74,17 @@ def elbow(shoulder: np.ndarray, wrist: np.ndarray, outward: float) -> np.ndarray
     return shoulder + along * direction + drop * hang / np.maximum(np.linalg.norm(hang, axis=-1, keepdims=True), 1e-6)
 
 
-def pose_points(head: np.ndarray, turn: np.ndarray, trunk: np.ndarray, hands: dict[str, np.ndarray]) -> np.ndarray:
+def pose_points(head: np.ndarray, turn: np.ndarray, trunk: np.ndarray, palms: dict[str, np.ndarray]) -> np.ndarray:
     """MediaPipe's 33 pose points: (T, 33, 3) cm.
 
     head: (T, 3) the nose tip; turn: (T, 3, 3) the head's; trunk: (T, 3) the place under the chin that shoulders and hips keep to;
-    hands: {"left", "right"} -> (T, 21, 3), whose wrists the arms lead to.
+    palms: {"left", "right"} -> (T, 4, 3), where the pose model takes the hand's PALM_POINTS to be: the arms lead there.
     """
     pose = np.empty((len(head), HOLISTIC["pose"], 3))
     pose[:, :11] = head[:, None] + _HEAD_POINTS @ turn.swapaxes(-1, -2)
     for first, (side, outward) in enumerate((("left", 1), ("right", -1)), 11):
         pose[:, first] = trunk + (outward * SHOULDER, 23.0, 12.0)
-        palm = hands[side][:, PALM_POINTS]
+        palm = palms[side]
         pose[:, first + 2] = elbow(pose[:, first], palm[:, 0], outward)
         pose[:, [first + 4, first + 6, first + 8, first + 10]] = palm
     for index, place in _TRUNK.items():

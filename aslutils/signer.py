@@ -5,7 +5,7 @@ from math import erf
 
 import numpy as np
 
-from aslutils.body import FACE, LOWER_LIP, head_rotation, pose_points
+from aslutils.body import FACE, LOWER_LIP, PALM_POINTS, head_rotation, pose_points
 from aslutils.hand import limited, pose_hand
 from aslutils.landmarks import HOLISTIC
 from aslutils.participant import Participant
@@ -96,10 +96,16 @@ def _scene(motion: np.ndarray, participant: Participant, rng: np.random.Generato
     np.add(face, head[:, None], out=scene[:, PART_SLICES["face"]], casting="same_kind")
     scene[:, LOWER_LIP] += (mouth * turn[:, :, 1])[:, None]
     hands = {side: points + sway[:, None] for side, points in _hands(motion, participant, rng).items()}
-    scene[:, PART_SLICES["pose"]] = pose_points(head, turn, trunk, hands)
+    palms = {side: points[:, PALM_POINTS] + _pose_error(frames, rng)[:, None] for side, points in hands.items()}
+    scene[:, PART_SLICES["pose"]] = pose_points(head, turn, trunk, palms)
     for side, points in hands.items():
         scene[:, PART_SLICES[f"{side}_hand"]] = points
     return scene
+
+
+def _pose_error(frames: int, rng: np.random.Generator) -> np.ndarray:
+    """How far MediaPipe's pose model, a coarse one, takes a hand from where its hand model finds it: (T, 3) cm."""
+    return rng.normal(0, 1.3, 3) + _wander(rng, frames, (1.3, 1.3, 1.3), 20)
 
 
 def _hands(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -218,6 +218,6 @@ def test_the_arm_leads_to_the_hand_and_the_other_hand_is_rarely_seen():
         frames = record(person, "grove", Recording(missing=0.0), np.random.default_rng(number))
         wrist = frames[:, 489 + (15 if person.left_handed else 16)]
         gap = np.abs(wrist[:, :2] - signing(person, frames)[:, 0, :2])
-        assert np.nanmax(gap) < 0.06
+        assert 0.005 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real recordings: about 0.05 apart
         seen.append(~np.isnan(frames[:, RIGHT if person.left_handed else LEFT]).all())
     assert np.mean(seen) < 0.3

@@ -15,6 +15,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from aslutils.body import PALM_POINTS  # noqa: E402
 from aslutils.demo import participant  # noqa: E402
 from aslutils.landmarks import LANDMARKS  # noqa: E402
 from aslutils.signer import PART_SLICES, Participant, Recording, record  # noqa: E402
@@ -41,6 +42,8 @@ def placed(hands: np.ndarray, person: Participant, rng: np.random.Generator) -> 
     scale = PALM * rng.uniform(0.8, 1.3) / size
     middle = (hands[:, :1] * (1, 1, 0)).mean(0, keepdims=True)
     hand = (hands - middle) * scale * (1, person.camera.aspect, 1) + (*wrist, 0)
+    arm = PART_SLICES["pose"].start + np.arange(15 if person.left_handed else 16, 23, 2)   # wrist, little, index, thumb
+    body[:, arm, :2] = hand[:, PALM_POINTS, :2] + rng.normal(0, 0.02, 2)                    # pose is coarse
     body[:, slot] = hand + rng.normal(0, 0.015 * PALM, hand.shape) * (1, person.camera.aspect, 1)
     return body[:, KEPT].transpose(0, 2, 1).reshape(frames, -1)
 
