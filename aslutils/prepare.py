@@ -298,6 +298,6 @@ def main():
 
 
 if __name__ == "__main__":
-    from aslutils.prepare import main             # by its own name, under which other processes find what they are sent
+    from aslutils.prepare import main  # by its own name, under which other processes find what they are sent
 
     main()

@@ -188,6 +188,16 @@ def test_cutmix_joins_only_the_given_rows_of_the_same_participant(store, scores)
     assert [plan.partner for plans in lonely.plans(0) for plan in plans] == [-1]
 
 
+def test_mirror_and_cutmix_act_on_half_of_the_samples_each_independently(store, scores):
+    rows = np.delete(np.arange(len(store)), 3)                               # row 3 has no partner
+    source = loader(store, scores, rows=rows)
+    plans = [plan for epoch in range(50) for batch in source.plans(epoch) for plan in batch]
+    acted = np.array([(plan.mirrored, plan.partner >= 0) for plan in plans])
+    observed = np.bincount(acted @ [1, 2], minlength=4)
+    expected = len(acted) / 4
+    assert len(acted) > 3000 and ((observed - expected) ** 2 / expected).sum() < 16.27   # chi-square, one in a thousand
+
+
 def test_a_planned_length_is_the_length_that_comes_out(store, scores):
     source = loader(store, scores)
     for plans, batch in zip(source.plans(0), source.epoch(0)):

@@ -1,14 +1,18 @@
-"""A stand-in for the corpus at its real lengths, as a landmark store, for the benchmarks of the data path."""
+"""Stand-ins for the corpus at its real lengths, as a landmark store or as files, for the benchmarks of the data path."""
 
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as parquet
 from corpus import CHARACTERS, FRAMES, draws
 
 from aslutils import store as stores
 from aslutils import text
-from aslutils.landmarks import LEFT_HAND, RIGHT_HAND
+from aslutils.landmarks import COLUMNS, LEFT_HAND, RIGHT_HAND
 from aslutils.preprocess import as_frames, statistics
 
 CORPUS = 67_208 + 52_958          # sequences of the competition, training and supplemental
@@ -52,3 +56,68 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
     table[stores.STATISTICS] = np.array(known)[which]
     stores.seal(folder, table, dtype, {"kind": "stand-in", "files": 0, "skipped": 0, "fingerprint": ""})
     return stores.Store(folder)
+
+
+def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0) -> None:
+    """A landmark file as the competition's, one row group, of the columns that the kit reads.
+
+    grain: how many values a coordinate may take, 0 for any. Few make a small file of realistic length ("sparse content").
+    """
+    rng = np.random.default_rng(seed)
+    count = lengths(len(sequence_ids), rng)
+    hands, rows = np.repeat(rng.random(count.sum() // 8 + 1) < 0.5, 8)[:count.sum()], int(count.sum())
+    table = {}
+    for name in COLUMNS:
+        values = rng.random(rows, dtype=np.float32)
+        if grain:
+            values = np.floor(values * grain) / np.float32(grain)
+        missing = ~hands if "right_hand" in name else np.ones(rows, bool) if "left_hand" in name else None
+        table[name] = pa.array(values, mask=missing)
+    table["sequence_id"] = np.repeat(np.asarray(sequence_ids), count)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.table(table), path, row_group_size=rows)
+
+
+def write_corpus(folder: Path, sequences: int, grain: int = 0, a_file: int = 1000) -> None:
+    """A competition folder of that many training sequences by 94 participants, 1,000 a file as in the corpus."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = np.arange(sequences)
+    csv = pd.DataFrame({"path": [f"train_landmarks/{number}.parquet" for number in ids // a_file], "file_id": ids // a_file,
+                        "sequence_id": ids, "participant_id": rng.integers(94, size=sequences)})
+    csv["phrase"] = phrases(sequences, rng)
+    csv.to_csv(folder / "train.csv", index=False)
+    for number, own in csv.groupby("file_id")["sequence_id"]:
+        write_landmarks(folder / f"train_landmarks/{number}.parquet", own.to_numpy(), number, grain)
+
+
+def run_and_watch(arguments: list[str]) -> tuple[float, float, str]:
+    """Run a command: wall seconds, the most memory it and its children held at once (MB, shared pages once), its output."""
+    begin, peak = time.perf_counter(), 0.0
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    while process.poll() is None:
+        peak = max(peak, sum(map(_memory, [process.pid, *_children(process.pid)])))
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed")
+    return time.perf_counter() - begin, peak, process.stdout.read()
+
+
+def _children(process: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except FileNotFoundError:                     # it has just ended
+        return []
+
+
+def _memory(process: int) -> float:
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
+
+
+def disk(folder: Path) -> float:
+    """MB that a folder's files take."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6

@@ -1,0 +1,85 @@
+"""How fast a landmark file becomes part of a store: `python tests/benchmarks/prepare.py` (about a minute, 700 MB of disk).
+
+One file of the corpus' size (1,000 sequences, about 160,000 frames, one row group, values all different) is prepared a few
+times in this process; CPU seconds of one thread, the median, and which part of them pyarrow needs to decode its columns.
+"""
+
+import argparse
+import os
+import statistics as figures
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import pyarrow.parquet as parquet
+import stand_in
+
+from aslutils import readers
+from aslutils.landmarks import COLUMNS
+from aslutils.prepare import Task, convert
+from aslutils.sources import read_corpus
+
+
+class Clock:
+    """CPU seconds spent in functions that it stands in for."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def around(self, owner, name):
+        function = getattr(owner, name)
+
+        def timed(*arguments, **options):
+            begin = time.process_time()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.seconds += time.process_time() - begin
+
+        setattr(owner, name, timed)
+
+
+def seconds_of_streaming(path: Path) -> float:
+    """What pyarrow alone needs to decode the columns all at once, a few thousand frames at a time."""
+    begin = time.process_time()
+    with parquet.ParquetFile(path) as file:
+        for _ in file.iter_batches(4096, columns=COLUMNS, use_threads=False):
+            pass
+    return time.process_time() - begin
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sequences", type=int, default=1000)
+    parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        stand_in.write_corpus(data, options.sequences, a_file=options.sequences)
+        _, (source,), _ = read_corpus(data)
+        clock = Clock()
+        for owner, name in ((readers, "_columns"), (parquet.ParquetFile, "read")):      # decoding, and handing over as numpy
+            clock.around(owner, name)
+        whole, decoding = [], []
+        for repeat in range(options.repeats + 1):
+            clock.seconds, begin = 0.0, time.process_time()
+            convert(Task(source, Path(folder) / f"part{repeat}", options.dtype))
+            whole.append(time.process_time() - begin)
+            decoding.append(clock.seconds)
+            for file in Path(folder).glob("part*"):
+                file.unlink()
+        shares = [part / total for part, total in zip(decoding[1:], whole[1:])]          # the first one warms up
+        seconds, ours = figures.median(whole[1:]), figures.median(whole[1:]) - figures.median(decoding[1:])
+        print(f"share of pyarrow's decoding: {100 * figures.median(shares):.0f} %  ({options.dtype}, 1 thread)")
+        print(f"sequences per CPU second: {options.sequences / seconds:.0f}  ({seconds:.2f} s, {ours:.2f} s of them ours; "
+              f"file {source.size / 1e6:.0f} MB)")
+        print(f"decoding all columns at once, nothing else: {seconds_of_streaming(source.path):.2f} s")
+
+
+if __name__ == "__main__":
+    main()
