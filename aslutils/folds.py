@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rapidfuzz.distance import Levenshtein
 
 from aslutils.files import write_table
+from aslutils.metric import sequence_scores
 from aslutils.store import Store
 from aslutils.text import MAX_CHARACTERS, phrase_kind
 
@@ -99,11 +99,6 @@ def read_folds(path) -> pd.DataFrame:
     return table[FOLD_COLUMNS].astype({"fold": "int64", "holdout": "bool"})
 
 
-def score(phrase: str, prediction: str) -> float:
-    """(N - D) / N of one prediction, N the phrase's characters, D the Levenshtein distance, clipped to 0..1."""
-    return min(1.0, max(0.0, 1 - Levenshtein.distance(phrase, prediction) / max(len(phrase), 1)))
-
-
 def out_of_fold_table(folds: pd.DataFrame, predictions: pd.DataFrame, store_table: pd.DataFrame) -> pd.DataFrame:
     """What round 2 trains on: every training sequence with its out-of-fold score, and the supplemental ones marked.
 
@@ -123,8 +118,7 @@ def out_of_fold_table(folds: pd.DataFrame, predictions: pd.DataFrame, store_tabl
         raise ValueError(f"{lacking.sum():,} training sequences have no prediction (" +
                          ", ".join(f"fold {fold}: {count:,}" for fold, count in counts.items()) + "); run notebook 01 for them")
     train["prediction"] = train["prediction"].fillna("").where(~train["holdout"], "")
-    train["score"] = [np.nan if held else score(phrase, prediction) for phrase, prediction, held in
-                      zip(train["phrase"], train["prediction"], train["holdout"])]
+    train["score"] = np.where(train["holdout"], np.nan, sequence_scores(train["phrase"], train["prediction"]))
     held = folds.loc[folds["holdout"], "participant_id"].unique()
     sup = store_table[store_table["is_sup"] & (store_table["phrase"].str.len() <= MAX_CHARACTERS)
                       & ~store_table["participant_id"].isin(held)]

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aslutils.folds import assign_folds, balance, out_of_fold_table, read_folds, score
+from aslutils.folds import assign_folds, balance, out_of_fold_table, read_folds
 from aslutils.text import phrase_kind
 
 KINDS = np.array(["3 creekhouse", "www.rhein-main.de", "+44-20-7946"])
@@ -82,12 +82,6 @@ def test_a_table_without_folds_is_refused(tmp_path):
     (tmp_path / "train.csv").write_text("path,file_id,sequence_id,participant_id,phrase\na,1,2,3,x\n")
     with pytest.raises(ValueError, match="train.csv lacks the column seq_len, fold"):
         read_folds(tmp_path / "train.csv")
-
-
-@pytest.mark.parametrize("phrase, prediction, expected", [
-    ("abcd", "abcd", 1), ("abcd", "abc", 0.75), ("abcd", "", 0), ("ab", "xyzxyz", 0), ("abcd", "bacd", 0.5)])
-def test_a_score_is_the_share_of_right_characters_by_levenshtein(phrase, prediction, expected):
-    assert score(phrase, prediction) == expected                             # a swap counts twice: not Damerau-Levenshtein
 
 
 @pytest.fixture
