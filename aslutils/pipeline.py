@@ -254,6 +254,7 @@ def summary(folder: Path) -> str:
         (f"score on {people} (PyTorch, ensemble)", _number(export.get("score"), ".4f")),
         ("score by the competition's scorer (exported file)", _number(submission.get("score"), ".4f")),
         ("scored on", submission["scored_on"]),
+        ("confidence, spoilt against good recordings", f"area under the ROC curve {_number(export.get('confidence_auc'), '.3f')}"),
         ("model size", f"{submission['megabytes']:.1f} MB of 40 ({submission['precision']}, {submission['seeds']} networks)"),
         ("latency, mean / 95 %", milliseconds),
         ("projected for 68,000 recordings", f"{_number(submission['projected_hours'], '.2f')} h of 5"),

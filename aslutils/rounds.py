@@ -4,6 +4,8 @@ Round 1 trains a network on each fold and predicts the fold's recordings; their 
 Round 2 trains on everything. Both take their settings from a notebook's parameters.
 """
 
+import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +14,14 @@ import pandas as pd
 
 from aslutils import demo, folds, kaggle
 from aslutils.evaluate import predict
-from aslutils.files import read_json, write_json, write_table
+from aslutils.files import write_json, write_table
 from aslutils.jobs import forget, train_here
-from aslutils.landmarks import COLUMNS
 from aslutils.model.checkpoint import load_network
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
 from aslutils.params import from_values
-from aslutils.prepare import find_kind, prepare
-from aslutils.store import Store
+from aslutils.prepare import prepare
+from aslutils.store import Store, StoreError
 from aslutils.train import CHECKPOINT, PREDICTIONS, VALIDATION_SAMPLE, Job, TrainConfig, join_processes
 
 FOLDS, TABLE, CORPUS = "folds.csv", "train_folded_oof_supp.csv", "corpus.json"
@@ -77,33 +78,6 @@ class TableConfig(RunConfig):
 
 
 @dataclass(frozen=True)
-class ExportConfig(RunConfig):
-    """What notebook 04 makes of the checkpoints."""
-
-    checkpoints: list = ()           # checkpoints to average, ours or published ones; empty: every finished seed of the run
-    precision: str = "auto"          # float32, float16, mixed, int8; auto: the most faithful that fits max_mb and max_ms
-    max_mb: float = 40.0             # the competition's limit for the model file
-    max_ms: float = 265.0            # a recording's time on one core; 265 is 5 h for 68,000 recordings
-    compared: int = 400              # recordings that the variants are compared on, at most
-
-
-@dataclass(frozen=True)
-class SubmissionConfig(RunConfig):
-    """What notebook 05 does with the export."""
-
-    data: str = ""                   # competition folder to score on; "": the one that the run was made from
-    scored: int = 2000               # recordings that the scorer reads, at most
-    push: bool = False               # publish export/ as a Kaggle data set
-    title: str = "ASL fingerspelling recogniser"   # of the data set, 6..50 characters
-    slug: str = "asl-fingerspelling-recogniser"    # its address
-    user: str = ""                   # its owner's Kaggle name; "": whose credentials are here
-    license: str = "apache-2.0"      # one of Kaggle's names
-    description: str = "Fingerspelling to text: MediaPipe landmarks in, characters out."
-    public: bool = False             # whether a new data set is public
-    message: str = "New version"     # what a new version's notes say
-
-
-@dataclass(frozen=True)
 class Corpus:
     """A run's data, opened."""
 
@@ -121,18 +95,38 @@ def open_run(run: str) -> Path:
     return kaggle.run_folder(run)
 
 
-def open_corpus(config: DataConfig) -> Corpus:
-    """Find or make the data, prepare the store once, divide the participants once; says what it found."""
+def open_corpus(config: DataConfig, fresh: bool = False) -> Corpus:
+    """Find or make the data, prepare the store once, divide the participants once; says what it found.
+
+    fresh: make demo data and store anew where they were made from other parameters or other data; else that is an error.
+    """
     folder = open_run(config.run)
     source = kaggle.find_data(config.data)
     print(f"Data: {source.how}")
     data = source.folder
     if data is None:
-        data = demo.write_demo(folder / "data", sequences=config.demo_sequences, supplemental=config.demo_supplemental,
-                               participants=config.demo_participants, seed=config.demo_seed)
-    store = prepare(data, folder / "store", dtype=config.store_dtype)
+        data = _demo_data(config, folder / "data", fresh)
+    try:
+        store = prepare(data, folder / "store", dtype=config.store_dtype)
+    except StoreError:
+        if not fresh:
+            raise
+        store = prepare(data, folder / "store", dtype=config.store_dtype, rebuild=True)
     write_json(folder / CORPUS, {"data": str(Path(data).resolve()), "kind": source.kind})
     return Corpus(folder, Path(data), source.kind, store, _folds(config, store, folder))
+
+
+def _demo_data(config: DataConfig, folder: Path, fresh: bool) -> Path:
+    def write():
+        return demo.write_demo(folder, sequences=config.demo_sequences, supplemental=config.demo_supplemental,
+                               participants=config.demo_participants, seed=config.demo_seed, workers=min(4, os.cpu_count() or 1))
+    try:
+        return write()
+    except FileExistsError:
+        if not fresh or not (folder / "demo.json").is_file():
+            raise
+        shutil.rmtree(folder)                     # the run's own, of other parameters
+        return write()
 
 
 def _folds(config: DataConfig, store: Store, folder: Path) -> pd.DataFrame:
@@ -180,7 +174,7 @@ def train_params(values: dict) -> bool:
     data, run, *which, model, loss, train = from_values(values, *kinds)
     state = join_processes()
     with state.main_process_first():              # the others find the data prepared
-        corpus = open_corpus(data)
+        corpus = open_corpus(data, run.fresh and state.is_main_process)
     if which:
         jobs = [fold_job(corpus, fold, model, loss, train, run.augmentations) for fold in which[0].folds]
     else:
@@ -238,82 +232,6 @@ def validation_words(job: Job) -> str:
     if len(job.validation):
         return "recordings of held-out participants"
     return "recordings that it was trained on (nobody is held out, so this says little)"
-
-
-def find_checkpoints(folder: Path, asked: list) -> list[Path]:
-    """The checkpoints to export: those `asked` for, else every finished seed of the run.
-
-    Raises FileNotFoundError naming what is missing.
-    """
-    paths = [Path(path).expanduser() for path in asked] or sorted(folder.glob(f"round2/seed*/{CHECKPOINT}"))
-    if not paths:
-        raise FileNotFoundError(f"{folder / 'round2'} holds no finished seed; run notebook 03_fullfit first, or name checkpoints")
-    for path in paths:
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no checkpoint {path}")
-    return paths
-
-
-def scored_rows(folder: Path, most: int) -> tuple[Store | None, np.ndarray, str]:
-    """What an export is scored on: the store, up to `most` of its rows, drawn at random, and what they are, in words.
-
-    The held-out participants' recordings where there are any, else recordings that were trained on; without a store, none.
-    """
-    if not has_store(folder):
-        return None, np.zeros(0, int), "no recordings: this run has no data, so nothing is compared or scored"
-    store, table = Store(folder / "store"), folds.read_folds(folder / FOLDS)
-    held = table[table["holdout"]]
-    words = "recordings of held-out participants" if len(held) else "recordings that were trained on: nobody is held out"
-    rows = np.random.default_rng(1).permutation(store_rows(store, held if len(held) else table))[:most]
-    return store, np.sort(rows), f"{len(rows):,} {words}"
-
-
-def find_export(folder: Path) -> Path:
-    """The folder of the run's exported model. Raises FileNotFoundError when notebook 04 has not made it."""
-    for name in ("model.tflite", "inference_args.json", "report.json"):
-        if not (folder / "export" / name).is_file():
-            raise FileNotFoundError(f"{folder / 'export'} lacks {name}; run notebook 04_convert_tflite first")
-    return folder / "export"
-
-
-def has_store(folder: Path) -> bool:
-    """Whether the run has its recordings at hand."""
-    return (folder / "store" / "store.json").is_file() and (folder / FOLDS).is_file()
-
-
-def scored_sequences(folder: Path, most: int, data: str) -> tuple[list[int] | None, str]:
-    """Which recordings the scorer reads, and what they are, in words; None: any of the given `data`."""
-    if data or not has_store(folder):
-        return None, "recordings of the given data"
-    store, rows, words = scored_rows(folder, most)
-    return store.table["sequence_id"].to_numpy()[rows].tolist(), words
-
-
-def submission_report(export: dict, result: dict | None, words: str) -> dict:
-    """What a submission's report and model card hold: the scorer's figures, None where nothing was scored, and the training's."""
-    known = {name: None for name in ("score", "sequences", "mean_ms", "p95_ms", "projected_hours")}
-    figures = {name: value for name, value in (result or {}).items() if name not in ("predictions", "absent")}
-    facts = export["facts"][0] if export["facts"] else {}
-    return {**known, "megabytes": export["megabytes"], **figures, "scored_on": words if result else "nothing",
-            "precision": export["variant"], "seeds": export["seeds"],
-            "parameters": {name: value for name, value in facts.items() if name != "augmentations"}}
-
-
-def scoring_data(folder: Path, data: str) -> Path | None:
-    """The competition files to run the scorer on: the folder `data`, else those that the run was made from, if there are any."""
-    if data:
-        if find_kind(data) != "competition":
-            raise ValueError(f"data: {data} holds preprocessed arrays; the scorer reads the competition's parquet files")
-        return Path(data)
-    if not (folder / CORPUS).is_file():
-        return None
-    known = read_json(folder / CORPUS)
-    return None if known["kind"] == "npy" or not Path(known["data"]).is_dir() else Path(known["data"])
-
-
-def columns(store: Store, row: int) -> np.ndarray:
-    """A recording as the exported model takes it: float32 (T, 390), NaN where not seen."""
-    return store.raw(row).transpose(0, 2, 1).reshape(-1, len(COLUMNS))
 
 
 def with_recordings(table: pd.DataFrame, store: Store) -> pd.DataFrame:

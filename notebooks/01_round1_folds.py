@@ -103,7 +103,7 @@ print(kaggle.check_gpu())
 # find is missing, often most of the time.
 
 # %%
-corpus = rounds.open_corpus(data_config)
+corpus = rounds.open_corpus(data_config, training.fresh)
 corpus.store.table.head()
 
 # %%

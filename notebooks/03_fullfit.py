@@ -98,7 +98,7 @@ print(kaggle.check_gpu())
 # ## The data
 
 # %%
-corpus = rounds.open_corpus(data_config)
+corpus = rounds.open_corpus(data_config, training.fresh)
 table = rounds.training_table(corpus)
 table.groupby("is_sup")[["score", "seq_len"]].describe().T
 

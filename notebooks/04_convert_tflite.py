@@ -29,7 +29,7 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 import torch
 
-from aslutils import kaggle, plots, rounds
+from aslutils import kaggle, plots, release, rounds
 from aslutils.files import write_json
 from aslutils.metric import score
 from aslutils.model.checkpoint import load_checkpoint
@@ -39,10 +39,10 @@ from aslutils.port.export import write_export
 from aslutils.port.variants import build_variants, choose, measure_variants, typical_recording
 from aslutils.progress import progress
 
-(config,) = settings(globals(), rounds.ExportConfig)
+(config,) = settings(globals(), release.ExportConfig)
 folder = rounds.open_run(config.run)
 torch.set_num_threads(1)
-paths = rounds.find_checkpoints(folder, config.checkpoints)
+paths = release.find_checkpoints(folder, config.checkpoints)
 loaded = [load_checkpoint(path) for path in paths]
 networks = [checkpoint.network.eval() for checkpoint in loaded]
 for path, checkpoint in zip(paths, loaded):
@@ -55,14 +55,17 @@ for path, checkpoint in zip(paths, loaded):
 # The reference that every exported variant is held against, one recording at a time.
 
 # %%
-store, rows, words = rounds.scored_rows(folder, config.compared)
+store, rows, words = release.scored_rows(folder, config.compared)
 print(f"Compared on {words}.")
-recordings = [rounds.columns(store, row) for row in rows]
-phrases = [store.table["phrase"][row] for row in rows] if len(rows) else []
+recordings = [release.columns(store, row) for row in rows]
+phrases = [store.table["phrase"][row] for row in rows]
 reference = [read_pytorch(networks, recording) for recording in progress(recordings, what="reading", unit="recordings")]
 pytorch_score = score(phrases, [reading.text for reading in reference]) if len(rows) else None
 if len(rows):
     print(f"Score of the ensemble in PyTorch: {pytorch_score:.4f}")
+auc = release.confidence_auc(folder, release.sequence_ids(store, rows), [reading.confidence for reading in reference])
+if auc is not None:
+    print(f"The confidence tells spoilt recordings from good ones with an area under the ROC curve of {auc:.3f}")
 
 # %% [markdown]
 # ## Layer by layer
@@ -95,7 +98,8 @@ table
 # %%
 path = write_export(variants[chosen], folder / "export")
 (figures,) = table[table["variant"] == chosen].to_dict("records")
-report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None, "scored_on": words,
+report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
+          "scored_on": words, "confidence_auc": auc,
           "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],
           "largest_difference": float(layers["tflite"].max())}
 write_json(folder / "export" / "report.json", report)

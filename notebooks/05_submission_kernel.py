@@ -34,12 +34,12 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 from IPython.display import display
 
-from aslutils import kaggle, plots, rounds
+from aslutils import kaggle, plots, release, rounds
 from aslutils.files import read_json, write_json
 from aslutils.params import settings
 from aslutils.scorer import pack, score_submission, summary
 
-(config,) = settings(globals(), rounds.SubmissionConfig)
+(config,) = settings(globals(), release.SubmissionConfig)
 folder = rounds.open_run(config.run)
 
 # %% [markdown]
@@ -48,7 +48,7 @@ folder = rounds.open_run(config.run)
 # Two files: the model, and the columns that it wants.
 
 # %%
-submission = pack(rounds.find_export(folder), folder / "submission" / "submission.zip")
+submission = pack(release.find_export(folder), folder / "submission" / "submission.zip")
 print(f"{submission}: {submission.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
@@ -57,8 +57,8 @@ print(f"{submission}: {submission.stat().st_size / 1e6:.1f} MB")
 # As the competition did: only the selected columns, one recording at a time, on one CPU core.
 
 # %%
-competition = rounds.scoring_data(folder, config.data)
-sequences, words = rounds.scored_sequences(folder, config.scored, config.data)
+competition = release.scoring_data(folder, config.data)
+sequences, words = release.scored_sequences(folder, config.scored, config.data)
 result = None
 if competition is None:
     print("There are no competition files to score on (parameter data): the submission is packed, not scored.")
@@ -74,13 +74,13 @@ if result:
 # Predictions beside the truth, characters that differ on a coloured ground:
 
 # %%
-if result and rounds.has_store(folder):
-    store = rounds.Store(folder / "store")
+if result and release.has_store(folder):
+    store = release.Store(folder / "store")
     predictions = rounds.with_recordings(result["predictions"], store)
     display(plots.predictions(predictions, store))
 
 # %%
-if result and rounds.has_store(folder):
+if result and release.has_store(folder):
     display(plots.scores_by(predictions))
 
 # %% [markdown]
@@ -88,7 +88,7 @@ if result and rounds.has_store(folder):
 
 # %%
 export = read_json(folder / "export" / "report.json")
-report = rounds.submission_report(export, result, words)
+report = release.submission_report(export, result, words)
 write_json(folder / "submission" / "report.json", report)
 kaggle.write_dataset_metadata(folder / "export", title=config.title, slug=config.slug, user=config.user, license=config.license,
                               description=config.description)

@@ -15,7 +15,7 @@ import papermill
 import pytest
 from small_corpus import write_competition
 
-from aslutils import rounds
+from aslutils import release, rounds
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
 from aslutils.params import from_values, read_params
@@ -26,8 +26,8 @@ CONFIGS = {
     "01_round1_folds": (rounds.DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig),
     "02_build_oof": (rounds.TableConfig,),
     "03_fullfit": (rounds.DataConfig, rounds.TrainingRun, ModelConfig, LossConfig, TrainConfig),
-    "04_convert_tflite": (rounds.ExportConfig,),
-    "05_submission_kernel": (rounds.SubmissionConfig,),
+    "04_convert_tflite": (release.ExportConfig,),
+    "05_submission_kernel": (release.SubmissionConfig,),
 }
 PROFILES = sorted(path.name for path in (KIT / "params").iterdir())
 

@@ -10,7 +10,7 @@ import pytest
 from small_corpus import write_competition, write_npy
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
-from aslutils import rounds
+from aslutils import release, rounds
 from aslutils.jobs import train_all
 from aslutils.model.loss import LossConfig
 
@@ -76,7 +76,7 @@ def test_the_table_says_which_folds_are_still_to_be_trained(corpus):
     with pytest.raises(FileNotFoundError, match="folds.csv; run notebook 01_round1_folds first"):
         rounds.build_table(corpus.folder.parent / "nothing")
     with pytest.raises(FileNotFoundError, match="no finished seed; run notebook 03_fullfit first"):
-        rounds.find_checkpoints(corpus.folder, [])
+        release.find_checkpoints(corpus.folder, [])
 
 
 def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
@@ -97,7 +97,7 @@ def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
     assert train_all([job])
     assert rounds.final_predictions(job, corpus)["row"].tolist() == job.validation.tolist()
     assert "held-out" in rounds.validation_words(job)
-    assert rounds.find_checkpoints(corpus.folder, []) == [corpus.folder / "round2/seed1/checkpoint.pt"]
+    assert release.find_checkpoints(corpus.folder, []) == [corpus.folder / "round2/seed1/checkpoint.pt"]
 
 
 def test_nobody_held_out_means_a_look_at_what_was_trained_on(corpus):
@@ -131,3 +131,22 @@ def test_a_recording_that_the_store_lacks_is_named(corpus):
 def test_a_share_of_held_out_people_lies_in_0_to_1(share):
     with pytest.raises(ValueError, match="holdout is"):
         rounds.DataConfig(holdout=share)
+
+
+def test_the_confidence_is_rated_by_how_it_ranks_spoilt_recordings(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "broken.csv").write_text("sequence_id,kind\n3,late\n4,early\n")
+    assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.8, 0.1, 0.2]) == 1.0
+    assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.15, 0.1, 0.2]) == 0.75
+    assert release.confidence_auc(tmp_path, [1, 2], [0.9, 0.8]) is None
+    assert release.confidence_auc(tmp_path / "other", [1, 3], [0.9, 0.8]) is None
+
+
+def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked_for(place):
+    config = rounds.DataConfig(run="demo", demo_sequences=30, demo_supplemental=4, demo_participants=8)
+    assert len(rounds.open_corpus(config).store) == 34
+    other = replace(config, demo_sequences=24)
+    with pytest.raises(FileExistsError, match="another demo data set"):
+        rounds.open_corpus(other)
+    assert len(rounds.open_corpus(other, fresh=True).store) == 28
+    assert len(rounds.open_corpus(other).store) == 28
