@@ -45,10 +45,12 @@ def statistics(frames: np.ndarray) -> np.ndarray:
     """
     missing = np.isnan(frames)
     count = np.maximum(frames.shape[0] * frames.shape[1] - missing.view(np.uint8).sum(0, dtype=np.uint32).sum(0), 1)
-    mean = (np.where(missing, np.float32(0), frames).sum(0).sum(0, dtype=np.float64) / count).astype(np.float32)
-    squares = np.square(frames - mean)
-    np.copyto(squares, 0, where=missing)
-    return as_statistics(mean, squares.sum(0).sum(0, dtype=np.float64) / count)
+    values = frames.astype(np.float32)                                       # a copy, worked on in place for speed
+    np.copyto(values, 0, where=missing)
+    mean = (values.sum(0).sum(0, dtype=np.float64) / count).astype(np.float32)
+    values -= mean
+    np.copyto(values, 0, where=missing)
+    return as_statistics(mean, np.square(values, out=values).sum(0).sum(0, dtype=np.float64) / count)
 
 
 def as_statistics(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
