@@ -127,7 +127,8 @@ def _schema() -> pa.Schema:
 
 def _row_group(sequence_ids: list[int], recordings: list[np.ndarray]) -> pa.Table:
     lengths = [len(frames) for frames in recordings]
-    columns = np.concatenate(recordings).transpose(2, 1, 0).reshape(len(ALL_COLUMNS), -1)      # (1629, frames), contiguous
+    rows = np.concatenate([frames.swapaxes(1, 2).reshape(len(frames), -1) for frames in recordings])   # (T, 3 x 543)
+    columns = np.ascontiguousarray(rows.T)
     frame = np.concatenate([np.arange(length, dtype=np.int16) for length in lengths])
     ids = np.repeat(np.array(sequence_ids, np.int64), lengths)
     return pa.Table.from_arrays([pa.array(frame), *map(pa.array, columns), pa.array(ids)], schema=_schema())

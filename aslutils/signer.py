@@ -22,7 +22,7 @@ BROKEN_KINDS = ("late", "early", "unseen", "random")     # starts late, stops ea
 _RUN_MEDIAN, _RUN_SPREAD = 3.0, 1.35                     # frames in a row with or without a hand: log-normal, 90 % at 17
 _PARTS = np.cumsum([0, *HOLISTIC.values()])              # where face, left hand, pose, right hand begin among the 543
 PART_SLICES = {part: slice(start, stop) for part, start, stop in zip(HOLISTIC, _PARTS, _PARTS[1:])}   # of the 543
-_WRISTS = [PART_SLICES["left_hand"].start, PART_SLICES["right_hand"].start]
+_WRISTS = [PART_SLICES[hand].start - PART_SLICES["face"].stop for hand in ("left_hand", "right_hand")]   # of the 75 but the face
 # Coordinates are multiples of a fraction of a pixel, finer for hands and pose than for the face, so that files stay small.
 _STEPS = np.repeat(np.float32([2**12, 2**15, 2**15, 2**15]), list(HOLISTIC.values()))[:, None]
 
@@ -91,9 +91,8 @@ def _scene(motion: np.ndarray, participant: Participant, rng: np.random.Generato
     head = trunk + _wander(rng, frames, (0.5, 0.4, 0.4), 50)
     turn = head_rotation(np.deg2rad(_wander(rng, frames, (4, 6, 3), 60) + rng.normal(0, (5, 6, 3))))
     mouth = np.abs(_wander(rng, frames, (0.5,), 12)) * (rng.random() < 0.5)                 # (T, 1)
-    face = (FACE @ turn.reshape(-1, 3).T.astype(np.float32)).reshape(-1, frames, 3).swapaxes(0, 1)    # one product: it is fast
-    scene = np.empty((frames, _PARTS[-1], 3), np.float32)
-    np.add(face, head[:, None], out=scene[:, PART_SLICES["face"]], casting="same_kind")
+    scene = np.empty((frames, 3, _PARTS[-1]), np.float32).swapaxes(1, 2)                     # one coordinate's row lies together
+    scene[:, PART_SLICES["face"]] = (turn.astype(np.float32) @ FACE.T + head[:, :, None].astype(np.float32)).swapaxes(1, 2)
     scene[:, LOWER_LIP] += (mouth * turn[:, :, 1])[:, None]
     hands = {side: points + sway[:, None] for side, points in _hands(motion, participant, rng).items()}
     palms = {side: points[:, PALM_POINTS] + _pose_error(frames, rng)[:, None] for side, points in hands.items()}
@@ -140,10 +139,13 @@ def _film(scene: np.ndarray, hidden: np.ndarray, participant: Participant, rng: 
                                         "right_hand": (slice(0, 1), participant.depth_gain, 0.0)}.items():
         depth = picture[:, PART_SLICES[part], 2]
         depth[:] = gain * camera.relative_depth(depth, depth[:, origin].mean(1, keepdims=True)) + shift
-    noise = np.repeat([0.0015, jitter, 0.012, jitter], list(HOLISTIC.values()))[:, None] * np.ones(3)
-    noise[_WRISTS, 2] = 1e-4                                                                # a wrist's z is 0 by definition
-    palm = camera.focal * participant.palm / camera.distance * np.array([1, camera.aspect, 1])   # in the picture
-    picture += rng.standard_normal(picture.shape, np.float32) * (noise * palm).astype(np.float32)
+    palm = camera.focal * participant.palm / camera.distance * np.array([1, camera.aspect, 1], np.float32)   # in the picture
+    face, rest = picture[:, PART_SLICES["face"]], picture[:, PART_SLICES["face"].stop:]
+    even = rng.random((len(face), 3, face.shape[1]), np.float32).swapaxes(1, 2)              # evenly spread, for it is fast
+    face += (even - np.float32(0.5)) * (np.float32(0.005) * palm)
+    noise = np.repeat([jitter, 0.012, jitter], list(HOLISTIC.values())[1:])[:, None] * palm       # (75, 3)
+    noise[_WRISTS, 2] = 1e-5                                                                # a wrist's z is 0 by definition
+    rest += rng.standard_normal(rest.shape, np.float32) * noise.astype(np.float32)
     for hand in ("left_hand", "right_hand"):
         picture[:, PART_SLICES[hand], :2] += rng.normal(0, jitter * palm[:2], (len(picture), 1, 2)).astype(np.float32)
     np.multiply(np.rint(picture * _STEPS), 1 / _STEPS, out=picture)
