@@ -251,10 +251,10 @@ def summary(folder: Path) -> str:
     people = "held-out participants" if "held-out" in export["scored_on"] else "recordings that were trained on"
     milliseconds = f"{_number(submission['mean_ms'], '.1f')} / {_number(submission['p95_ms'], '.1f')} ms a recording"
     rows = [
-        (f"score on {people} (PyTorch, ensemble)", _number(export.get("score"), ".4f")),
+        (f"score on {people} (PyTorch, ensemble, {export['compared']} of them)", _number(export.get("score"), ".4f")),
         ("score by the competition's scorer (exported file)", _number(submission.get("score"), ".4f")),
         ("scored on", submission["scored_on"]),
-        ("confidence, spoilt against good recordings", f"area under the ROC curve {_number(export.get('confidence_auc'), '.3f')}"),
+        ("confidence: spoilt from good recordings, AUC", _number(export.get("confidence_auc"), ".3f")),
         ("model size", f"{submission['megabytes']:.1f} MB of 40 ({submission['precision']}, {submission['seeds']} networks)"),
         ("latency, mean / 95 %", milliseconds),
         ("projected for 68,000 recordings", f"{_number(submission['projected_hours'], '.2f')} h of 5"),

@@ -227,6 +227,12 @@ def final_predictions(job: Job, corpus: Corpus) -> pd.DataFrame:
     return predict(load_network(job.folder / CHECKPOINT), corpus.store, job.rows[:VALIDATION_SAMPLE])
 
 
+def longest_right(predictions: pd.DataFrame) -> int:
+    """The store row of the longest phrase that was read without an error, or of the first where there is none."""
+    right = predictions[predictions["phrase"] == predictions["prediction"]]
+    return int((right if len(right) else predictions.head(1)).loc[lambda table: table["phrase"].str.len().idxmax(), "row"])
+
+
 def validation_words(job: Job) -> str:
     """What `final_predictions` are predictions of, in words."""
     if len(job.validation):

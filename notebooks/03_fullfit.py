@@ -38,7 +38,7 @@ dropout: float = 0.0  # in the encoder's modules and on the decoder's residuals 
 decoder_attention_dropout: float = 0.0  # on the decoder's attention weights
 mask_probability: float = 0.2  # a decoder input becomes MASK with this probability
 backward_weight: float = 0.4  # share of the backward decoder in the cross entropy
-confidence_weight: float = 0.02  # share of the confidence head in the loss
+confidence_weight: float = 0.1  # share of the confidence head in the loss
 ctc_weight: float = 0.5  # an auxiliary CTC loss on the encoder, added; 0: none, as published
 ignore_pad: bool = True  # True: only characters and EOS are targets; False: PAD too, as published
 seed: int = 1  # decides weights, data order, augmentation, dropout
@@ -100,7 +100,7 @@ print(kaggle.check_gpu())
 # %%
 corpus = rounds.open_corpus(data_config, training.fresh)
 table = rounds.training_table(corpus)
-table.groupby("is_sup")[["score", "seq_len"]].describe().T
+table.groupby("is_sup")["score"].describe()
 
 # %%
 row = rounds.clear_recording(corpus.store)
@@ -150,4 +150,4 @@ if finished:
 
 # %%
 if finished:
-    display(plots.attention(load_network(job.folder / CHECKPOINT), corpus.store, int(predictions["row"].iloc[0])))
+    display(plots.attention(load_network(job.folder / CHECKPOINT), corpus.store, rounds.longest_right(predictions)))

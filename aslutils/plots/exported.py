@@ -2,12 +2,14 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter
 
 from aslutils.plots.style import BLUE, FAINT, INK, ORANGE, SERIES, VERMILLION, mark, picture, say_empty, styled
 
 LIMIT_MB = 40                     # of the competition's model file
 LIMIT_MS = 265                    # 5 hours over 68,000 sequences
 TOLERANCE = 1e-4                  # what float32 allows between frameworks
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")   # 0.1, 1, 10 rather than powers of ten
 
 
 @styled
@@ -27,7 +29,8 @@ def latency(per_sequence: pd.DataFrame, limit_ms: float = LIMIT_MS):
     mark(axes, times.mean(), f"mean {times.mean():.1f} ms", INK, vertical=False)
     mark(axes, np.quantile(times, 0.95), f"95 % are under {np.quantile(times, 0.95):.1f} ms", INK, vertical=False, linestyle=":")
     mark(axes, limit_ms, f"limit {limit_ms:.0f} ms (5 h for 68,000)", VERMILLION, vertical=False, linestyle="-")
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")                        # a small model's milliseconds and the limit in one picture
+    axes.yaxis.set_major_formatter(PLAIN)
     figure.legend(loc="outside right upper")
     return figure
 
@@ -53,7 +56,10 @@ def variants(table: pd.DataFrame):
         axes.text(*place, str(number + 1), color="white", fontweight="bold", ha="center", va="center", fontsize=8, zorder=4)
     mark(axes, LIMIT_MB, f"limit {LIMIT_MB} MB", VERMILLION, linestyle="-")
     mark(axes, LIMIT_MS, f"limit {LIMIT_MS} ms", VERMILLION, vertical=False, linestyle="--")
-    axes.set(xlim=(0, max(LIMIT_MB, table["megabytes"].max()) * 1.08), ylim=(0, max(LIMIT_MS, table["milliseconds"].max()) * 1.1))
+    axes.set(xscale="log", yscale="log", xlim=(table["megabytes"].min() * 0.6, max(LIMIT_MB, table["megabytes"].max()) * 1.6),
+             ylim=(table["milliseconds"].min() * 0.4, max(LIMIT_MS, table["milliseconds"].max()) * 2))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PLAIN)
     axes.legend(loc="best")
     _legend_table(sheet, table, colours)
     return figure
