@@ -1,5 +1,7 @@
 """Decoding a part of the store, and the rules that reject a recording."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
