@@ -46,7 +46,6 @@ def test_leaves_the_network_in_the_mode_it_was_in(store, network):
 
 
 def test_a_network_without_confidence_is_sure_of_everything(store):
-    from dataclasses import replace
 
     table = predict(Network(replace(MODEL, confidence=False)), store, [0, 1])
     assert (table["confidence"] == 1).all()
