@@ -39,7 +39,7 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x, key, value, mask=None, causal=False):
-        """x (B, S, D) looks at key and value (B, H, N, D/H); mask bool, True where it may look."""
+        """x (B, S, D) looks at key and value (B, H, N, D/H); mask float, added to the scores."""
         x = F.scaled_dot_product_attention(self.split(self.query(x)), key, value, attn_mask=mask, is_causal=causal,
                                            dropout_p=self.dropout if self.training else 0.0)
         return self.output(x.transpose(1, 2).flatten(2))
@@ -66,15 +66,15 @@ class DecoderLayer(nn.Module):
         return attention.split(attention.key(encoded)), attention.split(attention.value(encoded))
 
     def forward(self, x, memory, mask, past=None):
-        """x (B, S, D), memory from `memory()`, mask bool (B, 1, 1, T), past: earlier steps' keys and values.
+        """x (B, S, D), memory from `memory()`, mask float (B, 1, 1, T), 0 or -inf, past: earlier steps' keys and values.
 
-        Returns x and the keys and values of all steps so far.
+        Returns x and the keys and values (B, N, D) of all N steps so far.
         """
         attention, y = self.self_attention, self.self_attention_norm(x)
-        key, value = attention.split(attention.key(y)), attention.split(attention.value(y))
+        key, value = attention.key(y), attention.value(y)                       # (B, S, D)
         if past is not None:
-            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
-        x = x + self.dropout(attention(y, key, value, causal=past is None))
+            key, value = torch.cat([past[0], key], dim=1), torch.cat([past[1], value], dim=1)
+        x = x + self.dropout(attention(y, attention.split(key), attention.split(value), causal=past is None))
         x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), *memory, mask=mask))
         y = self.dropout(F.relu(self.linear1(self.norm(x))))
         return x + self.dropout(self.linear2(y)), (key, value)
@@ -110,7 +110,8 @@ class Decoder(nn.Module):
 
     def start(self, encoded, mask) -> Cache:
         """A cache for decoding the encoded frames (B, T, D); mask bool (B, T)."""
-        return Cache([layer.memory(encoded) for layer in self.layers], mask[:, None, None])
+        unseen = torch.zeros(mask.shape, dtype=encoded.dtype, device=mask.device).masked_fill(~mask, -torch.inf)
+        return Cache([layer.memory(encoded) for layer in self.layers], unseen[:, None, None])
 
     def embed(self, tokens, count=None):
         """Embedded tokens (B, S) -> (B, S, D) and the count of non-PAD tokens up to the last; `count` is the earlier one's."""

@@ -60,7 +60,7 @@ class Network(nn.Module):
         """Confidence logits (B,) from the first encoded frame."""
         return self.confidence(encoded[:, 0]).squeeze(-1)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def greedy(self, frames, lengths, steps: int = STEPS):
         """Decode each sequence by its likeliest token at each step.
 
@@ -70,7 +70,7 @@ class Network(nn.Module):
         confidence = None if self.confidence is None else self.confidence_logit(encoded)
         return self.spell(encoded, mask, steps), confidence
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def spell(self, encoded, mask, steps: int = STEPS):
         """The tokens of `greedy` for frames that `encode` returned."""
         cache = self.decoder.start(encoded, mask)

@@ -22,7 +22,7 @@ from aslutils.text import EOS, SOS, STEPS
 BATCH = 16
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def recompute(network, encoded, mask):
     """Greedy decoding as published: every step runs the decoder over all tokens so far."""
     tokens = torch.full((len(encoded), 1), SOS, device=encoded.device)
