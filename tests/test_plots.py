@@ -313,3 +313,13 @@ def test_real_recordings_can_be_drawn(shared):
     for _, rows in list(table.groupby(level=0))[:2]:
         frames = as_frames(rows.to_numpy(np.float32))
         assert len(plots.strip(frames, "hello").png()) < 60_000 and len(plots.skeleton(frames).data) < 400_000
+
+
+def test_characters_that_matplotlib_takes_for_formulas_are_drawn_as_they_are(network, store, predictions):
+    table = predictions.assign(phrase="a$b_c^d$", prediction="$a\\b{$$")
+    for figure in (plots.predictions(table, store), plots.worst(table, store), plots.confusions(table), plots.scores_by(table),
+                   plots.strip(store.raw(0), "$x_$")):
+        assert figure.png()
+    figure = plots.attention(network, store, 0)
+    figure.suptitle("signed “$a”, read “$$_”")
+    assert figure.png()

@@ -102,6 +102,7 @@ def layers(table: pd.DataFrame):
         name = {"tensorflow": "TensorFlow", "tflite": "TFLite"}[column]
         axes.scatter(np.maximum(values, floor), places + shift, color=colour, marker=shape, s=26, label=name, zorder=3)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(PLAIN)
     mark(axes, TOLERANCE, f"{TOLERANCE:g}: what float32 allows")
     axes.set_yticks(places, table["layer"].astype(str))
     axes.set_ylim(len(table) - 0.4, -0.6)

@@ -26,7 +26,7 @@ STYLE = {
     "axes.facecolor": PAPER, "axes.edgecolor": FAINT, "axes.labelcolor": INK, "text.color": INK, "xtick.color": FAINT,
     "ytick.color": FAINT, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.6, "axes.axisbelow": True, "lines.linewidth": 1.6,
-    "axes.formatter.useoffset": False, "savefig.facecolor": "auto",
+    "axes.formatter.useoffset": False, "savefig.facecolor": "auto", "text.parse_math": False,   # "$" is one of the characters
 }
 
 
