@@ -6,6 +6,7 @@ fills the dataclasses from the names in both, and refuses a name that none of th
 
 import ast
 import difflib
+import re
 import types
 import typing
 from dataclasses import fields
@@ -59,13 +60,13 @@ def _known(kinds):
 
 
 def _checked(name, value, kind):
-    """`value` if it fits the field's annotation; whole numbers pass as floats."""
+    """`value` if it fits the field's annotation; whole numbers pass as floats, and so does `1e-3`, which YAML takes for text."""
     wanted = typing.get_type_hints(kind)[name]
     choices = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
     plain = [typing.get_origin(choice) or choice for choice in choices]
     if any(type(value) is choice for choice in plain):
         return value
-    if float in plain and type(value) is int:
+    if float in plain and (type(value) is int or isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)):
         return float(value)
     if tuple in plain and isinstance(value, list):
         return tuple(value)

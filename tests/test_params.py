@@ -69,3 +69,11 @@ def test_a_broken_yaml_file_is_named(tmp_path, content, words):
         read_params(path)
     with pytest.raises(FileNotFoundError, match="no parameter file"):
         read_params(tmp_path / "absent.yaml")
+
+
+def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path):
+    path = tmp_path / "stage.yaml"
+    path.write_text("rate: 2e-3\n")
+    assert from_values(read_params(path), First)[0].rate == 0.002
+    with pytest.raises(ValueError, match="rate is 'fast'"):
+        from_values({"rate": "fast"}, First)

@@ -66,7 +66,7 @@ def test_a_second_call_keeps_every_stage_and_ends_with_the_table(first_run, plac
 
 def test_a_changed_parameter_redoes_its_stage_and_what_follows_from_it(first_run, place, capsys):
     path = place / "toy" / "04_convert_tflite.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "precision": "float32"}))
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "precision": "float16"}))
     assert pipeline.main(["--profile", str(place / "toy")]) == 0
     told = capsys.readouterr().out
     assert told.count("nothing has changed") == 4
