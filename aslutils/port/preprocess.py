@@ -10,23 +10,24 @@ from aslutils.landmarks import COORDINATES, LANDMARKS
 from aslutils.preprocess import CONSTANT, MAX_FRAMES
 
 
-def fit_length(frames):
-    """At most 384 and at least one of the frames (T, 390), by the nearest index; the one of an empty recording is 0."""
-    T = tf.shape(frames)[0]
+def fit_length(frames, T):
+    """At most 384 and at least one of the first T of the frames (more than T, ...), by the nearest index."""
     length = tf.clip_by_value(T, 1, MAX_FRAMES)
     ratio = tf.cast(T, tf.float32) / tf.cast(length, tf.float32)
     indices = tf.cast(tf.floor(tf.cast(tf.range(length), tf.float32) * ratio), tf.int32)
-    indices = tf.maximum(tf.minimum(indices, T - 1), 0)
-    return tf.gather(tf.pad(frames, [[0, 1], [0, 0]]), indices)                   # padded: an empty one has a row to take
+    return tf.gather(frames, tf.maximum(tf.minimum(indices, T - 1), 0))
 
 
 def standardise(inputs):
     """Recorded columns (T, 390) with NaN -> frames (n, 130, 3) without, n in 1..384, and whether anything was seen.
 
     Each coordinate loses the mean and is divided by the population deviation of all its values seen in the whole recording.
-    What was not seen (NaN, infinite) becomes 0, and so does a constant coordinate.
+    What was not seen (NaN, infinite) becomes 0, and so does a constant coordinate. Without any frame, one of zeros comes out.
     """
-    values = tf.reshape(inputs, [-1, len(COORDINATES), len(LANDMARKS)])           # (T, 3, 130)
+    T = tf.shape(inputs)[0]
+    # One row more, of NaN: after a call with tensors that have no rows, XNNPACK may compute NaN in the next call.
+    some = tf.pad(inputs, [[0, 1], [0, 0]], constant_values=np.float32(np.nan))
+    values = tf.reshape(some, [-1, len(COORDINATES), len(LANDMARKS)])             # (T + 1, 3, 130)
     finite = tf.abs(values) <= np.finfo(np.float32).max                           # not for NaN either
     values, seen = tf.where(finite, values, 0.0), tf.cast(finite, tf.float32)
     count = tf.maximum(_total(seen), 1.0)                                         # (1, 3, 1)
@@ -35,8 +36,7 @@ def standardise(inputs):
     deviation = tf.sqrt(_total(centred * centred) / count)
     varied = deviation > CONSTANT * tf.abs(mean)
     frames = centred * tf.where(varied, 1.0 / tf.where(varied, deviation, 1.0), 0.0)
-    frames = tf.reshape(fit_length(tf.reshape(frames, tf.shape(inputs))), [-1, len(COORDINATES), len(LANDMARKS)])
-    return tf.transpose(frames, [0, 2, 1]), tf.reduce_max(_total(seen)) > 0
+    return tf.transpose(fit_length(frames, T), [0, 2, 1]), tf.reduce_max(_total(seen)) > 0
 
 
 def _total(values):
