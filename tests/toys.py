@@ -1,5 +1,7 @@
 """Toy networks with lively weights, and made-up recordings to read with them."""
 
+import zlib
+
 import numpy as np
 import torch
 
@@ -11,25 +13,30 @@ ROUND1 = dict(attention="relative", part_stems=False, backward_decoder=False, co
 
 
 def lively(network, seed: int):
-    """The network in evaluation mode, with every weight and running statistic away from its start value.
+    """The network in evaluation mode, every weight and running statistic drawn by its name and the seed.
 
     Its texts differ from recording to recording, some end early, and some confidences are too low.
     """
-    torch.manual_seed(seed)
     with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            spread = 0.4 if "embedding" in name else 0.15 if parameter.ndim < 2 else 1.2 * parameter[0].numel() ** -0.5
-            parameter.add_(torch.randn_like(parameter) * spread)
-        for name, buffer in network.named_buffers():
-            if name.endswith("running_mean"):
-                buffer.normal_(0, 0.3)
-            elif name.endswith("running_var"):
-                buffer.uniform_(0.5, 2)
-        network.decoder.head.weight[EOS] *= 1.15
-        if network.confidence is not None:
-            network.confidence.weight.mul_(3)
-            network.confidence.bias.fill_(1.0)
+        for name, values in [*network.named_parameters(), *network.named_buffers()]:
+            if name.split(".")[-1] in ("weight", "bias", "scale", "content_bias", "position_bias", "running_mean", "running_var"):
+                rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+                values.copy_(torch.from_numpy(_drawn(name, tuple(values.shape), rng)))
+        network.decoder.head.weight[EOS] *= 1.4
     return network.eval()
+
+
+def _drawn(name: str, shape: tuple[int, ...], rng) -> np.ndarray:
+    noise = rng.standard_normal(shape)
+    if name.endswith("running_var"):
+        return rng.uniform(0.5, 2, shape)
+    if name.startswith("confidence"):
+        return np.ones(shape) if name.endswith("bias") else noise
+    if "embedding" in name:
+        return 0.25 * noise
+    if len(shape) > 1 and not name.endswith("_bias"):
+        return (4 if "cross_attention" in name else 1.4) * noise * np.prod(shape[1:]) ** -0.5   # the text follows the frames
+    return (1.0 if name.endswith(("norm.weight", "scale")) else 0.0) + 0.15 * noise
 
 
 def recording(frames: int, seed: int) -> np.ndarray:

@@ -79,7 +79,7 @@ class Decoder(tf.Module):
 
     def __init__(self, decoder, name: str = "decoder"):
         super().__init__()
-        dim = decoder.embedding.embedding_dim
+        self.path, dim = f"{name}.embedding", decoder.embedding.embedding_dim
         self.embedding = (array(decoder.embedding.weight) * math.sqrt(dim)).astype(np.float32)     # (V, D)
         self.positions = array(decoder.positions)[PAD:PAD + STEPS + 1].astype(np.float32)          # row n: the n-th token
         self.layers = [DecoderLayer(layer, f"{name}.layers.{index}") for index, layer in enumerate(decoder.layers)]
@@ -97,7 +97,8 @@ class Decoder(tf.Module):
     def embed(self, token, count):
         """One token, int32 (), as (1, D); `count`: the non-PAD tokens so far, this one included. PAD takes row 0, all 0."""
         row = tf.where(tf.equal(token, PAD), 0, count)
-        return tf.gather(self.embedding, token[None]) + tf.gather(self.positions, row[None])
+        with tf.name_scope(self.path + "/"):
+            return tf.gather(self.embedding, token[None]) + tf.gather(self.positions, row[None])
 
     def __call__(self, token, count, step, memory, caches):
         """Logits (1, V) after `token` at step 0..32, and the caches that hold it."""

@@ -11,7 +11,7 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
-SMALLEST = 256                     # elements; smaller constants stay float32, and so do vectors: biases, normalisations
+SMALLEST = 256                     # elements; smaller weights stay float32, and so do vectors and tables that no layer owns
 INT8_VERSION = 12                  # of FULLY_CONNECTED, with one scale a row
 DEQUANTIZE_VERSION = 3             # that takes float16
 
@@ -39,7 +39,7 @@ def sign(model: schema.ModelT, name: str, inputs: list[str], outputs: list[str])
 
 
 def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
-    """Rewrite the float32 constants of two axes or more and at least 256 elements.
+    """Rewrite the float32 weights of the networks' layers that have two axes or more and at least 256 elements.
 
     precision_of(name) says float32, float16 or int8; int8 where it is not possible (anything but a product's weight)
     becomes float16. Returns name -> precision, as chosen.
@@ -49,9 +49,10 @@ def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
         products = _products(model, graph)
         for index, tensor in enumerate(list(graph.tensors)):
             data = model.buffers[tensor.buffer].data
-            if tensor.type != schema.TensorType.FLOAT32 or data is None or len(tensor.shape) < 2 or len(data) < 4 * SMALLEST:
-                continue
             name = tensor.name.decode()
+            small = data is None or len(tensor.shape) < 2 or len(data) < 4 * SMALLEST
+            if tensor.type != schema.TensorType.FLOAT32 or small or "network" not in name:
+                continue
             precision = precision_of(name)
             if precision == "int8" and index not in products:
                 precision = "float16"
@@ -95,13 +96,14 @@ def _to_int8(model, tensor, operators):
 
 
 def _to_float16(model, graph, index):
-    """Put a float16 twin before the tensor, and a DEQUANTIZE between the two."""
+    """Put a float16 twin before the tensor, and a DEQUANTIZE between the two, where the tensor is first read."""
     tensor = graph.tensors[index]
     half = _filled(schema.TensorT(), name=tensor.name + b";float16", shape=tensor.shape, type=schema.TensorType.FLOAT16,
                    buffer=_buffer(model, model.buffers[tensor.buffer].data.view(np.float32).astype(np.float16)))
     tensor.buffer = 0                                                                      # by the format: no data
     graph.tensors.append(half)
-    graph.operators.insert(0, _filled(
+    first = next(place for place, operator in enumerate(graph.operators) if index in operator.inputs)
+    graph.operators.insert(first, _filled(
         schema.OperatorT(), inputs=[len(graph.tensors) - 1], outputs=[index],
         opcodeIndex=_operator_code(model, schema.BuiltinOperator.DEQUANTIZE, DEQUANTIZE_VERSION),
         builtinOptionsType=schema.BuiltinOptions.DequantizeOptions, builtinOptions=schema.DequantizeOptionsT()))

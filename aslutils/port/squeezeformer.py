@@ -33,14 +33,14 @@ class RotaryAttention(tf.Module):
                                  array(attention.value.weight)])                  # (3 D, D)
         self.projection = Linear(weight, scale=scale, shift=shift, name=f"{name}.projection")
         self.output = Linear.of(attention.output, name=f"{name}.output")
-        table = [array(values)[:, :head_dim // 2] for values in (attention.cos, attention.sin)]
-        self.cos, self.sin = (np.tile(values, (1, 2 * self.heads)).astype(np.float32) for values in table)   # (384, D)
+        self.cos, self.sin = (array(table)[:, :head_dim // 2].astype(np.float32)          # (384, D / 2H), of either half
+                              for table in (attention.cos, attention.sin))
 
     def __call__(self, x, T):
         D = x.shape[1]
         x = self.projection(x)
         first, second, value = x[:, :D], x[:, D:2 * D], x[:, 2 * D:]
-        cos, sin = tf.constant(self.cos)[:T], tf.constant(self.sin)[:T]
+        cos, sin = (tf.tile(tf.constant(table)[:T], [1, 2 * self.heads]) for table in (self.cos, self.sin))   # (T, D)
         split = [-1, 2 * self.heads, D // self.heads // 2]
         x = tf.concat([tf.reshape(first * cos - second * sin, split), tf.reshape(second * cos + first * sin, split)], axis=-1)
         x = tf.transpose(x, [1, 0, 2])                                            # (2 H, T, D/H)
@@ -64,6 +64,7 @@ class RelativeAttention(tf.Module):
         position = encoding @ array(attention.position.weight).T                  # (767, D), the largest distance first
         split = position.reshape(-1, self.heads, self.head_dim).transpose(1, 0, 2)
         self.position = split.astype(np.float32)                                  # (H, 767, D/H)
+        self.path = f"{name}.position"
         self.content_bias = array(attention.content_bias)[:, None].astype(np.float32)     # (H, 1, D/H)
         self.position_bias = array(attention.position_bias)[:, None].astype(np.float32)
 
@@ -74,7 +75,8 @@ class RelativeAttention(tf.Module):
     def __call__(self, x, T):
         D = x.shape[1]
         query, key, value = (self.split(linear(x)) for linear in (self.query, self.key, self.value))
-        position = tf.constant(self.position)[:, MAX_FRAMES - T:MAX_FRAMES - 1 + T]       # (H, 2T-1, D/H)
+        with tf.name_scope(self.path + "/"):
+            position = tf.constant(self.position)[:, MAX_FRAMES - T:MAX_FRAMES - 1 + T]   # (H, 2T-1, D/H)
         distance = tf.matmul(query + self.position_bias, position, transpose_b=True)      # (H, T, 2T-1)
         scores = tf.matmul(query + self.content_bias, key, transpose_b=True) + self.shifted(distance, T)
         weights = tf.nn.softmax(scores * np.float32(1 / math.sqrt(self.head_dim)))
@@ -107,9 +109,9 @@ class Depthwise(tf.Module):
     XNNPACK is fast up to 25 taps and far slower beyond, so a longer kernel is the sum of shifted short ones.
     """
 
-    def __init__(self, kernel, shift):
+    def __init__(self, kernel, shift, name: str):
         super().__init__()
-        self.taps = kernel.shape[1]
+        self.path, self.taps = name, kernel.shape[1]
         starts = np.linspace(0, self.taps, math.ceil(self.taps / LARGEST_KERNEL) + 1).astype(int)
         self.pieces = [(start, kernel.T[start:end, None, :, None].astype(np.float32))     # (taps, 1, D, 1)
                        for start, end in zip(starts, starts[1:])]
@@ -122,7 +124,8 @@ class Depthwise(tf.Module):
         for start, kernel in self.pieces:
             behind = self.taps - start - len(kernel)                              # taps after this piece's
             part = x[:, start:-behind] if behind else x[:, start:]                # (1, T + len(kernel) - 1, 1, D)
-            total = total + tf.nn.depthwise_conv2d(part, kernel, strides=[1, 1, 1, 1], padding="VALID")
+            with tf.name_scope(self.path + "/"):
+                total = total + tf.nn.depthwise_conv2d(part, kernel, strides=[1, 1, 1, 1], padding="VALID")
         return tf.reshape(total, [-1, D])
 
 
@@ -133,7 +136,8 @@ class Convolution(tf.Module):
         super().__init__()
         self.pointwise1 = Linear.of(convolution.pointwise1, scale=scale, shift=shift, name=f"{name}.pointwise1")
         norm_scale, norm_shift = folded(convolution.norm)
-        self.depthwise = Depthwise(array(convolution.depthwise.weight)[:, 0] * norm_scale[:, None], norm_shift)
+        self.depthwise = Depthwise(array(convolution.depthwise.weight)[:, 0] * norm_scale[:, None], norm_shift,
+                                   f"{name}.depthwise")
         self.pointwise2 = Linear.of(convolution.pointwise2, name=f"{name}.pointwise2")
 
     def __call__(self, x, T):

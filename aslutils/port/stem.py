@@ -13,6 +13,7 @@ class Stem(tf.Module):
 
     def __init__(self, stem, name: str):
         super().__init__()
+        self.path = f"{name}.conv"
         scale, shift = folded(stem.conv_norm)
         kernel = array(stem.conv.weight) * scale[:, None, None, None]             # (channels, 3, frames 3, landmarks 3)
         self.kernel = kernel.transpose(2, 3, 1, 0).astype(np.float32)
@@ -21,7 +22,8 @@ class Stem(tf.Module):
         self.linear = Linear(array(stem.linear.weight) * scale[:, None], shift, name=f"{name}.linear")
 
     def __call__(self, frames):
-        x = tf.nn.conv2d(frames[None], self.kernel, strides=[1, 1, 2, 1], padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
+        with tf.name_scope(self.path + "/"):
+            x = tf.nn.conv2d(frames[None], self.kernel, strides=[1, 1, 2, 1], padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
         x = tf.nn.silu(x + self.shift)                                            # (1, T, ceil(n/2), channels)
         return self.linear(tf.reshape(x, [-1, x.shape[2] * x.shape[3]]))
 

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from toys import ROUND1, TOY, lively, recording
 
 from aslutils.landmarks import COLUMNS
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port import export
+
+torch.set_num_threads(1)           # a second thread waits more than it helps at this size
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def test_the_encoder_gives_pytorchs_features(network, request):
 def test_a_kernel_of_any_length_is_the_sum_of_short_ones(taps):
     x, kernel, shift = features(40, 6), features(6, taps), features(1, 6)[0]
     expected = depthwise(torch.from_numpy(x)[None], torch.from_numpy(kernel)[:, None])[0].numpy() + shift
-    layer = port.Depthwise(kernel, shift)
+    layer = port.Depthwise(kernel, shift, "depthwise")
     assert max(len(piece) for _, piece in layer.pieces) <= port.LARGEST_KERNEL
     np.testing.assert_allclose(layer(tf.constant(x)), expected, atol=1e-4)
 
