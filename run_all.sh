@@ -7,6 +7,7 @@ venv="$here/.venv"
 done_mark="$venv/requirements.installed"
 
 find_python() {
+  if [ -n "${PYTHON:-}" ] && ! command -v "$PYTHON" >/dev/null; then echo "PYTHON=$PYTHON is not there" >&2; exit 1; fi
   for name in "${PYTHON:-}" python3 python3.12 python3.11; do
     if [ -n "$name" ] && "$name" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
       echo "$name"
@@ -23,7 +24,7 @@ set_up() {
   python=$(find_python)
   echo "Setting up .venv with $("$python" --version) (once; about 3 GB and some minutes) ..."
   rm -f "$done_mark"
-  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  "$python" -m venv "$venv"                       # mends one that was cut off, leaves a whole one as it is
   "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
   "$venv/bin/python" -m ipykernel install --prefix "$venv" --name python3 --display-name "Python 3 (aslutils)" >/dev/null
   cp "$here/requirements.txt" "$done_mark"
@@ -32,7 +33,7 @@ set_up() {
 
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 case " $* " in
-  *" --help "* | *" -h "*) exec "$(find_python)" -m aslutils.pipeline --help ;;
+  *" --help "* | *" -h "*) python=$(find_python); exec "$python" -m aslutils.pipeline --help ;;
 esac
 set_up
 [ "${1:-}" = "--setup" ] && exit 0

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import shutil
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -32,12 +33,11 @@ def train_all(jobs: list[Job], *, processes: int = 1, max_minutes: float = 0.0, 
         raise ValueError(f"processes is {processes}; it must be at least 1")
     if fresh:
         forget(jobs)
-    waiting = [job for job in jobs if not is_finished(job)]
+    jobs = _with_threads(jobs, min(processes, len(jobs)))
+    waiting = _unfinished(jobs)
     if processes == 1 or len(waiting) < 2:
-        return train_here(jobs, max_minutes=max_minutes)
-    _tell_finished(jobs)
-    processes = min(processes, len(waiting))
-    return _train_apart([_with_threads(job, processes) for job in waiting], processes, _deadline(max_minutes))
+        return _train_here(waiting, _deadline(max_minutes))
+    return _train_apart(waiting, min(processes, len(waiting)), _deadline(max_minutes))
 
 
 def forget(jobs: list[Job]) -> None:
@@ -47,27 +47,33 @@ def forget(jobs: list[Job]) -> None:
             shutil.rmtree(job.folder)
 
 
-def train_here(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:
-    """Train every job that is not finished in this process, one after the other; whether all have ended."""
-    deadline, ended = _deadline(max_minutes), True
-    if not quiet:
-        _tell_finished(jobs)
-    for index, job in enumerate([_with_threads(job, 1) for job in jobs if not is_finished(job)]):
-        if index and time.time() > deadline:
-            return False
-        with _Bar([job.name], job.train.batch_size, quiet) as bar:
-            ended = Trainer(job).fit(deadline, tell=_every(_TELL_SECONDS, lambda *state, bar=bar: bar.show(0, *state))) and ended
-    return ended
+def train_together(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:
+    """Train every unfinished job in this process and those that `accelerate launch` started beside it; whether all have ended."""
+    return _train_here(_unfinished(_with_threads(jobs, 1), quiet), _deadline(max_minutes), quiet)
+
+
+def _unfinished(jobs, quiet=False) -> list[Job]:
+    waiting = []
+    for job in jobs:
+        if not is_finished(job):
+            waiting.append(job)
+        elif not quiet:
+            print(f"{job.name} is trained already: {job.folder}")
+    return waiting
 
 
 def _deadline(max_minutes: float) -> float:
     return time.time() + 60 * max_minutes if max_minutes else math.inf
 
 
-def _tell_finished(jobs):
-    for job in jobs:
-        if is_finished(job):
-            print(f"{job.name} is trained already: {job.folder}")
+def _train_here(jobs, deadline, quiet=False) -> bool:
+    ended = True
+    for index, job in enumerate(jobs):
+        if index and time.time() > deadline:
+            return False
+        with _Bar([job.name], job.train.batch_size, quiet) as bar:
+            ended = Trainer(job).fit(deadline, tell=_every(_TELL_SECONDS, lambda *state, bar=bar: bar.show(0, *state))) and ended
+    return ended
 
 
 def histories(jobs: list[Job]) -> dict[str, pd.DataFrame]:
@@ -76,16 +82,17 @@ def histories(jobs: list[Job]) -> dict[str, pd.DataFrame]:
     return {name: pd.read_csv(path) for name, path in paths.items() if path.is_file()}
 
 
-def _with_threads(job: Job, processes: int) -> Job:
-    threads = job.train.threads or max(1, (os.cpu_count() or 1) // processes)
-    return dataclasses.replace(job, train=dataclasses.replace(job.train, threads=threads))
+def _with_threads(jobs, processes) -> list[Job]:
+    """The jobs with their share of the cores, the same however many of them are left to train: sums depend on it."""
+    share = max(1, (os.cpu_count() or 1) // processes)
+    return [dataclasses.replace(job, train=dataclasses.replace(job.train, threads=job.train.threads or share)) for job in jobs]
 
 
 def _train_apart(jobs, processes, deadline) -> bool:
     context = multiprocessing.get_context("spawn")
     told, places = context.Queue(), context.Queue()
     for place in range(processes):
-        places.put(place)
+        places.put(_gpu(place))
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(told, places)) as pool, \
             _Bar([job.name for job in jobs], jobs[0].train.batch_size) as bar:
         futures = [pool.submit(_train_one, index, job, deadline) for index, job in enumerate(jobs)]
@@ -93,14 +100,27 @@ def _train_apart(jobs, processes, deadline) -> bool:
         while pending:
             pending = wait(pending, timeout=_TELL_SECONDS).not_done
             _drain(told, bar)
-            if any(future.done() and future.exception() for future in futures):
-                pool.shutdown(wait=False, cancel_futures=True)
-                break
+            if any(_failed(future) for future in futures):
+                for future in pending:
+                    future.cancel()               # those that run come to their end; nothing new begins
         try:
-            return all(future.result() for future in futures if not future.cancelled())
+            for future in filter(_failed, futures):
+                future.result()
         except BrokenProcessPool as error:
             raise RuntimeError("a training process was killed (out of memory?); run again to go on from its checkpoint"
                                ) from error
+        return all(future.result() for future in futures)
+
+
+def _failed(future) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is not None
+
+
+def _gpu(place: int) -> str:
+    """The GPU of a process, as CUDA_VISIBLE_DEVICES names it; "" without several."""
+    asked = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    devices = asked.split(",") if asked else [str(index) for index in range(torch.cuda.device_count())]
+    return devices[place % len(devices)] if len(devices) > 1 else ""
 
 
 def _drain(told, bar):
@@ -112,14 +132,21 @@ def _drain(told, bar):
 
 
 def _start(told, places):
-    """In a new process: keep the queue to tell progress to, take one GPU where there are any."""
+    """In a new process: keep the queue to tell progress to, take one GPU where there are several, end with the parent."""
     global _told
     _told = told
-    place = places.get()
-    if torch.cuda.device_count() > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(place % torch.cuda.device_count())
+    told.cancel_join_thread()                     # progress that nobody reads must not keep this process
+    gpu = places.get()
+    if gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     os.environ.pop("ASLUTILS_PROGRESS", None)
     os.environ["ASLUTILS_QUIET"] = "1"            # the parent shows
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _train_one(index, job, deadline) -> bool:

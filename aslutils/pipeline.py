@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from aslutils import kaggle
@@ -19,7 +19,10 @@ from aslutils.files import read_json, write_json
 
 KIT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ("01_round1_folds", "02_build_oof", "03_fullfit", "04_convert_tflite", "05_submission_kernel")
-MACHINE = {"run", "fresh", "processes", "threads", "workers", "max_minutes", "tracker"}   # parameters that change no result
+# Parameters that change no result: a stage is not done again for them.
+UNIMPORTANT = {"run", "fresh", "processes", "threads", "workers", "max_minutes", "checkpoint_minutes", "evaluate_every",
+               "tracker"}
+READS_DATA, TRAINS = ("01_round1_folds", "03_fullfit"), ("01_round1_folds", "03_fullfit")
 
 
 @dataclass(eq=False)
@@ -31,7 +34,6 @@ class Stage:
     inputs: list[Path]               # files that it reads
     outputs: list[Path]              # files that it leaves; one missing means that the stage stopped early
     label: str = ""                  # told beside the notebook's name, such as "seed 2"
-    fresh: bool = field(default=False)
 
     @property
     def name(self) -> str:
@@ -43,7 +45,7 @@ class Stage:
 
     def fingerprint(self) -> str:
         """What the stage is made from: parameters that change results, and the content of its inputs."""
-        parameters = {name: value for name, value in self.parameters.items() if name not in MACHINE}
+        parameters = {name: value for name, value in self.parameters.items() if name not in UNIMPORTANT}
         digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode())
         for path in self.inputs:
             digest.update(_content(path))
@@ -70,23 +72,23 @@ def stages(profile: Path, run: str, data: str, seeds: list[int]) -> list[list[St
     params = {notebook: read_params(profile / f"{notebook}.yaml") for notebook in NOTEBOOKS}
 
     def stage(notebook, inputs, outputs, label="", **own):
-        known = {name: value for name, value in {"run": run, "data": data, **own}.items()
-                 if name != "data" or "data" in params[notebook]}
-        return Stage(notebook, {**params[notebook], **known}, inputs, outputs, label)
+        found = {"data": data} if notebook in READS_DATA else {}
+        return Stage(notebook, {**params[notebook], "run": run, **found, **own}, inputs, outputs, label)
 
     first = params["01_round1_folds"]
-    predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first["folds"]]
+    predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first.get("folds", range(4))]
     checkpoints = [folder / "round2" / f"seed{seed}" / "checkpoint.pt" for seed in seeds]
     table = folder / "train_folded_oof_supp.csv"
     export = [folder / "export" / name for name in ("model.tflite", "inference_args.json", "report.json")]
     submission = [folder / "submission" / name for name in ("submission.zip", "report.json")]
     return [
-        [stage("01_round1_folds", [Path(data).resolve()] if data else [], [*predictions, folder / "store" / "store.json"])],
+        [stage("01_round1_folds", [Path(name).resolve() for name in (data, first.get("folds_file", "")) if name],
+               [*predictions, folder / "store" / "store.json"])],
         [stage("02_build_oof", [folder / "folds.csv", *predictions], [table])],
         [stage("03_fullfit", [table, folder / "store" / "store.json"], [checkpoint], f"seed {seed}", seed=seed)
          for seed, checkpoint in zip(seeds, checkpoints)],
         [stage("04_convert_tflite", checkpoints, export, checkpoints=[str(checkpoint) for checkpoint in checkpoints])],
-        [stage("05_submission_kernel", export[:2], submission, data="")],       # it finds what the run was made from
+        [stage("05_submission_kernel", export, submission)],                    # it finds the data that the run was made from
     ]
 
 
@@ -106,25 +108,25 @@ class Pipeline:
 
     def is_current(self, stage: Stage) -> bool:
         """Whether the stage was finished with these parameters and inputs and its outputs are still there."""
-        if self.fresh or not self.record(stage).is_file() or not all(path.exists() for path in stage.outputs):
+        if not self.record(stage).is_file() or not all(path.exists() for path in stage.outputs):
             return False
         return read_json(self.record(stage))["fingerprint"] == stage.fingerprint()
 
-    def run_group(self, group: list[Stage]) -> None:
-        """Run the stages of a group that are not current, `jobs` at once. Raises StageError."""
-        waiting = []
+    def run_group(self, group: list[Stage], redo: bool = False) -> None:
+        """Run the stages of a group that are not current (all of them to `redo`), `jobs` at once.
+
+        One that fails or stops lets the others come to their end; nothing new begins. Raises the first StageError.
+        """
+        waiting, running, errors = [], {}, []
         for stage in group:
-            if self.is_current(stage):
+            if not redo and not self.fresh and self.is_current(stage):
                 self.teller.say(f"{stage.name}: nothing has changed since {read_json(self.record(stage))['ended']}, kept")
             else:
-                stage.fresh = self.fresh or self.record(stage).is_file()        # what is there was made from something else
-                self.record(stage).unlink(missing_ok=True)
                 waiting.append(stage)
-        running: dict[Stage, _Run] = {}
         places = list(range(self.jobs))
         try:
-            while waiting or running:
-                while waiting and places:
+            while running or (waiting and not errors):
+                while waiting and places and not errors:
                     stage = waiting.pop(0)
                     self.teller.say(f"{stage.name}: started")
                     running[stage] = _Run(stage, self, places.pop(0))
@@ -133,10 +135,17 @@ class Pipeline:
                 for run in [run for run in running.values() if run.ended()]:
                     del running[run.stage]
                     places.append(run.place)
-                    self._conclude(run)
+                    try:
+                        self._conclude(run)
+                    except StageError as error:
+                        errors.append(error)
+                        if running:
+                            self.teller.say(f"{run.stage.name}: failed or stopped; waiting for the others to end")
         finally:
             for run in running.values():
                 run.stop()
+        if errors:
+            raise errors[0]
 
     def _conclude(self, run) -> None:
         stage, seconds = run.stage, time.monotonic() - run.began
@@ -170,17 +179,18 @@ class _Run:
         self.status.unlink(missing_ok=True)
         self.log = executed.with_suffix(".log")
         own = {**stage.parameters, "run": pipeline.folder.name}
-        if "fresh" in own:
-            own["fresh"] = own["fresh"] or stage.fresh
-        if "threads" in own and pipeline.jobs > 1 and len(_gpus()) == 0 and stage.notebook == "03_fullfit":
-            own["threads"] = own["threads"] or max(1, (os.cpu_count() or 1) // pipeline.jobs)
+        if stage.notebook in TRAINS:
+            own["fresh"] = own.get("fresh", False) or pipeline.fresh
+        together = pipeline.jobs if stage.notebook == "03_fullfit" else 1
+        if together > 1 and not _gpus():
+            own["threads"] = own.get("threads", 0) or max(1, (os.cpu_count() or 1) // together)
         parameters = executed.with_suffix(".yaml")
         parameters.write_text(json.dumps(own, default=str))                     # JSON is YAML
         command = [sys.executable, "-m", "papermill", str(KIT / "notebooks" / f"{stage.notebook}.ipynb"), str(executed),
                    "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
         environment = {**os.environ, "ASLUTILS_PROGRESS": str(self.status), "JUPYTER_PREFER_ENV_PATH": "1",
                        "OMP_WAIT_POLICY": "passive", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        if len(_gpus()) > 1 and pipeline.jobs > 1:
+        if together > 1 and len(_gpus()) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = _gpus()[place % len(_gpus())]
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
@@ -220,7 +230,9 @@ class _Teller:
 
 
 def _gpus() -> list[str]:
-    """The identifiers of this machine's GPUs, [] without any."""
+    """The GPUs to use, as CUDA_VISIBLE_DEVICES names them: those that it allows, else all; [] without any."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip()]
     try:
         asked = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
     except FileNotFoundError:
@@ -281,20 +293,23 @@ def main(arguments=None) -> int:
                         help="the parameters: demo (default) or winning, or a folder with files like those in params/demo")
     parser.add_argument("--data", default="", help="folder of competition files or of the published preprocessed .npy files")
     parser.add_argument("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's name)")
-    parser.add_argument("--from", dest="start", default="01", metavar="STAGE", help="start at this stage (01 .. 05), redoing it")
+    parser.add_argument("--from", dest="start", default="", metavar="STAGE",
+                        help="redo this stage (01 .. 05) and what follows; finished trainings stay unless --fresh")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="seeds of round 2 (default: 1 2)")
     parser.add_argument("--jobs", type=int, default=0, help="seeds trained at once (default: one a GPU, or 2 on a CPU)")
-    parser.add_argument("--fresh", action="store_true", help="redo every stage, forgetting checkpoints")
+    parser.add_argument("--fresh", action="store_true", help="redo every stage, and train anew")
     options = parser.parse_args(arguments)
     profiles = sorted(path.name for path in (KIT / "params").iterdir() if path.is_dir())
     profile = KIT / "params" / options.profile if options.profile in profiles else Path(options.profile)
     if not profile.is_dir():
         parser.error(f"there is no profile {options.profile!r}; there are {', '.join(profiles)}")
-    starts = [notebook for notebook in NOTEBOOKS if notebook.startswith(options.start)]
+    starts = [notebook for notebook in NOTEBOOKS if notebook.startswith(options.start or "01")]
     if len(starts) != 1:
         parser.error(f"there is no stage {options.start!r}; give one of {', '.join(NOTEBOOKS)}, or its number")
     if options.data and not Path(options.data).is_dir():
         parser.error(f"there is no folder {options.data}; --data takes a folder of competition files or of published .npy files")
+    if options.jobs < 0 or len(set(options.seeds)) < len(options.seeds):
+        parser.error(f"--jobs {options.jobs} and --seeds {options.seeds}: at least 0, and every seed once")
     try:
         return _run(options, profile, NOTEBOOKS.index(starts[0]))
     except KeyboardInterrupt:
@@ -307,23 +322,25 @@ def main(arguments=None) -> int:
 
 def _run(options, profile: Path, start: int) -> int:
     run = options.run or profile.name
-    data = str(Path(options.data).resolve()) if options.data else ""
+    data = str(Path(options.data).resolve()) if options.data else _remembered_data(kaggle.run_folder(run))
     jobs = options.jobs or len(_gpus()) or min(2, os.cpu_count() or 1)
     pipeline = Pipeline(run, jobs, options.fresh)
     began = time.monotonic()
     for index, group in enumerate(stages(profile, run, data, options.seeds)):
-        if index < start:
-            continue
-        if index == start and options.start != "01":
-            for stage in group:
-                pipeline.record(stage).unlink(missing_ok=True)
-        pipeline.run_group(group)
+        if index >= start:
+            pipeline.run_group(group, redo=bool(options.start))
     from aslutils.report import write_report  # needs nbformat: --help works before anything is installed
 
     write_report(pipeline.folder)
     print(summary(pipeline.folder))
     print(f"\nAll stages done in {_duration(time.monotonic() - began)}.")
     return 0
+
+
+def _remembered_data(folder: Path) -> str:
+    """The data that the run was made from, when it was the user's: a later call need not name it again."""
+    known = read_json(folder / "corpus.json") if (folder / "corpus.json").is_file() else {"kind": "demo"}
+    return "" if known["kind"] == "demo" else known["data"]
 
 
 if __name__ == "__main__":

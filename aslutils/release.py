@@ -10,7 +10,7 @@ from aslutils import folds
 from aslutils.files import read_json
 from aslutils.landmarks import COLUMNS
 from aslutils.prepare import find_kind
-from aslutils.rounds import CORPUS, FOLDS, RunConfig, store_rows
+from aslutils.rounds import CORPUS, FOLDS, RunConfig, held_out, store_rows
 from aslutils.store import Store
 from aslutils.train import CHECKPOINT
 
@@ -56,16 +56,20 @@ def find_checkpoints(folder: Path, asked: list) -> list[Path]:
     return paths
 
 
-def scored_rows(folder: Path, most: int) -> tuple[Store | None, np.ndarray, str]:
+def scored_rows(folder: Path, most: int, checkpoints=()) -> tuple[Store | None, np.ndarray, str]:
     """What an export is scored on: the store, up to `most` of its rows, drawn at random, and what they are, in words.
 
     The held-out participants' recordings where there are any, else recordings that were trained on; without a store, none.
+    checkpoints: the loaded checkpoints of the ensemble: only those that this run trained are known to have held anyone out.
     """
     if not has_store(folder):
         return None, np.zeros(0, int), "no recordings: this run has no data, so nothing is compared or scored"
     store, table = Store(folder / "store"), folds.read_folds(folder / FOLDS)
     held = table[table["holdout"]]
-    words = "recordings of held-out participants" if len(held) else "recordings that were trained on: nobody is held out"
+    honest = all(checkpoint.facts.get("held_out") == held_out(table) for checkpoint in checkpoints)
+    words = ("recordings that were trained on: nobody is held out" if not len(held) else
+             "recordings of held-out participants" if honest else
+             "recordings that these networks may have been trained on: they come from elsewhere")
     rows = np.random.default_rng(1).permutation(store_rows(store, held if len(held) else table))[:most]
     return store, np.sort(rows), f"{len(rows):,} {words}"
 
@@ -104,7 +108,8 @@ def scored_sequences(folder: Path, most: int, data: str) -> tuple[list[int] | No
     if data or not has_store(folder):
         return None, "recordings of the given data"
     store, rows, words = scored_rows(folder, most)
-    return sequence_ids(store, rows).tolist(), words
+    exported = read_json(folder / "export" / "report.json")["scored_on"].partition(" ")[2]    # which knows its networks
+    return sequence_ids(store, rows).tolist(), f"{len(rows):,} {exported}" if exported else words
 
 
 def submission_report(export: dict, result: dict | None, words: str) -> dict:

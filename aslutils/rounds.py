@@ -4,6 +4,7 @@ Round 1 trains a network on each fold and predicts the fold's recordings; their 
 Round 2 trains on everything. Both take their settings from a notebook's parameters.
 """
 
+import hashlib
 import os
 import shutil
 from dataclasses import dataclass, replace
@@ -14,8 +15,8 @@ import pandas as pd
 
 from aslutils import demo, folds, kaggle
 from aslutils.evaluate import predict
-from aslutils.files import write_json, write_table
-from aslutils.jobs import forget, train_here
+from aslutils.files import read_json, write_json, write_table
+from aslutils.jobs import forget, train_together
 from aslutils.model.checkpoint import load_network
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
@@ -98,22 +99,30 @@ def open_run(run: str) -> Path:
 def open_corpus(config: DataConfig, fresh: bool = False) -> Corpus:
     """Find or make the data, prepare the store once, divide the participants once; says what it found.
 
-    fresh: make demo data and store anew where they were made from other parameters or other data; else that is an error.
+    Without `data` a run goes on with the data that it was made from. fresh: divide anew, and make the demo's own data and store
+    anew, where they were made with other parameters; else that is an error.
     """
     folder = open_run(config.run)
-    source = kaggle.find_data(config.data)
+    source = kaggle.find_data(config.data or _remembered(folder))
     print(f"Data: {source.how}")
-    data = source.folder
-    if data is None:
-        data = _demo_data(config, folder / "data", fresh)
+    data = _demo_data(config, folder / "data", fresh) if source.folder is None else source.folder
+    own = data == folder / "data"
     try:
         store = prepare(data, folder / "store", dtype=config.store_dtype)
     except StoreError:
-        if not fresh:
+        if not fresh or not own:
             raise
         store = prepare(data, folder / "store", dtype=config.store_dtype, rebuild=True)
     write_json(folder / CORPUS, {"data": str(Path(data).resolve()), "kind": source.kind})
-    return Corpus(folder, Path(data), source.kind, store, _folds(config, store, folder))
+    return Corpus(folder, Path(data), source.kind, store, _folds(config, store, folder, fresh))
+
+
+def _remembered(folder: Path) -> str:
+    """The user's data that the run was made from, "" where there was none or it is not there any more."""
+    if not (folder / CORPUS).is_file():
+        return ""
+    known = read_json(folder / CORPUS)
+    return known["data"] if known["kind"] != "demo" and Path(known["data"]).is_dir() else ""
 
 
 def _demo_data(config: DataConfig, folder: Path, fresh: bool) -> Path:
@@ -129,15 +138,28 @@ def _demo_data(config: DataConfig, folder: Path, fresh: bool) -> Path:
         return write()
 
 
-def _folds(config: DataConfig, store: Store, folder: Path) -> pd.DataFrame:
+def _folds(config: DataConfig, store: Store, folder: Path, fresh: bool) -> pd.DataFrame:
     if config.folds_file:
+        if config.holdout:
+            raise ValueError(f"folds_file and holdout ({config.holdout}) exclude each other: the table says who is held out")
         table = folds.read_folds(config.folds_file)
         store_rows(store, table)                  # all of its recordings must be there
     else:
         people = store.table.loc[~store.table["is_sup"], "participant_id"].nunique()
-        table = folds.assign_folds(store.table, config.fold_count, holdout=round(config.holdout * people), seed=config.fold_seed)
-    write_table(folder / FOLDS, table)
+        held = max(1, round(config.holdout * people)) if config.holdout else 0
+        table = folds.assign_folds(store.table, config.fold_count, holdout=held, seed=config.fold_seed)
+    path = folder / FOLDS
+    if path.is_file() and not fresh and not folds.read_folds(path).equals(table):
+        raise ValueError(f"{path} was divided with another fold_count, fold_seed, folds_file or holdout, and trainings of this "
+                         "run may rest on it; use those again, another run name, or fresh=True in notebook 01 (--fresh)")
+    write_table(path, table)
     return table
+
+
+def held_out(table: pd.DataFrame) -> str:
+    """A name for the set of held-out participants in a table of folds; "" when nobody is."""
+    people = sorted(set(table.loc[table["holdout"].astype(bool), "participant_id"]))
+    return hashlib.sha256(repr([int(person) for person in people]).encode()).hexdigest()[:16] if people else ""
 
 
 def fold_job(corpus: Corpus, fold: int, model: ModelConfig, loss: LossConfig, train: TrainConfig, augmentations: list) -> Job:
@@ -162,7 +184,8 @@ def seed_job(corpus: Corpus, table: pd.DataFrame, model: ModelConfig, loss: Loss
 
 def _job(corpus, name, folder, rows, scores, validation, model, loss, train, augmentations) -> Job:
     return Job(name=name, folder=corpus.folder / folder, store=corpus.store.path, rows=rows, scores=scores, validation=validation,
-               augmentations=tuple(augmentations), model=replace(model, ctc=loss.ctc_weight > 0), loss=loss, train=train)
+               augmentations=tuple(augmentations), held_out=held_out(corpus.folds), loss=loss, train=train,
+               model=replace(model, ctc=loss.ctc_weight > 0))
 
 
 def train_params(values: dict) -> bool:
@@ -173,8 +196,9 @@ def train_params(values: dict) -> bool:
     kinds = (DataConfig, TrainingRun, *([FoldsConfig] if "folds" in values else []), ModelConfig, LossConfig, TrainConfig)
     data, run, *which, model, loss, train = from_values(values, *kinds)
     state = join_processes()
+    limit = kaggle.minutes_left(train.max_minutes)
     with state.main_process_first():              # the others find the data prepared
-        corpus = open_corpus(data, run.fresh and state.is_main_process)
+        corpus = open_corpus(data, run.fresh and bool(which) and state.is_main_process)
     if which:
         jobs = [fold_job(corpus, fold, model, loss, train, run.augmentations) for fold in which[0].folds]
     else:
@@ -182,7 +206,7 @@ def train_params(values: dict) -> bool:
     if run.fresh and state.is_main_process:
         forget(jobs)
     state.wait_for_everyone()
-    return train_here(jobs, max_minutes=train.max_minutes, quiet=not state.is_main_process)
+    return train_together(jobs, max_minutes=limit, quiet=not state.is_main_process)
 
 
 def read_predictions(path) -> pd.DataFrame:
@@ -213,8 +237,11 @@ def training_table(corpus: Corpus) -> pd.DataFrame:
     """Round 2's table: the one that notebook 02 made, or, without it, every recording with the score 1; says which."""
     path = corpus.folder / TABLE
     if path.is_file():
+        table = pd.read_csv(path, keep_default_na=False, na_values={"score": [""]}, dtype={"phrase": str, "prediction": str})
+        if held_out(table) != held_out(corpus.folds):
+            raise ValueError(f"{path} holds other participants out than {corpus.folder / FOLDS}; run notebook 02_build_oof again")
         print(f"Training on {path}: out-of-fold scores are the confidence targets")
-        return pd.read_csv(path, keep_default_na=False, na_values={"score": [""]}, dtype={"phrase": str, "prediction": str})
+        return table
     print(f"There is no {path} (notebook 02 makes it): every score is 1, so the confidence head has nothing to learn")
     unread = corpus.folds[["sequence_id"]].assign(prediction=corpus.folds["phrase"])
     return folds.out_of_fold_table(corpus.folds, unread, corpus.store.table).assign(score=1.0)

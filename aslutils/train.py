@@ -29,7 +29,7 @@ from aslutils.dataset import TrainLoader
 from aslutils.evaluate import postprocess, predict
 from aslutils.files import write_table
 from aslutils.metric import score
-from aslutils.model.checkpoint import load_checkpoint, save_checkpoint
+from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig, compute_loss
 from aslutils.model.network import Network
@@ -57,7 +57,6 @@ class TrainConfig:
     clip: float = 4.0                # largest gradient norm
     precision: str = "auto"          # "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
     min_frames: int = 1              # shorter recordings are left out of training
-    max_frames: int = 384            # longer ones are resampled to this
     workers: int = 0                 # processes that load data; 0: in the training process
     threads: int = 0                 # CPU threads a training uses; 0: all cores shared by the trainings at once
     max_minutes: float = 0.0         # stop with a checkpoint after this time; 0: no limit
@@ -78,6 +77,7 @@ class TrainConfig:
 
 
 # What changes neither the numbers nor what is learnt: a resumed training may be given other values of these.
+# (`threads` changes the last bits of a sum; a job keeps its share of the cores through every resume.)
 FREE = {"max_minutes", "checkpoint_minutes", "evaluate_every", "tracker", "workers", "threads"}
 
 
@@ -92,6 +92,7 @@ class Job:
     scores: np.ndarray               # float (N,): their confidence targets
     validation: np.ndarray           # int (M,): the store's rows to decode at the end, into predictions.csv
     augmentations: tuple             # the YAML list
+    held_out: str                    # names the participants that no training of this run may see; "" for none
     model: ModelConfig
     loss: LossConfig
     train: TrainConfig
@@ -103,7 +104,7 @@ class Job:
         digest.update(np.asarray(self.rows, np.int64).tobytes())
         digest.update(np.asarray(self.scores, np.float64).tobytes())
         return {**asdict(self.model), **asdict(self.loss), **train, "augmentations": [dict(item) for item in self.augmentations],
-                "sequences": len(self.rows), "data": digest.hexdigest()[:16]}
+                "sequences": len(self.rows), "data": digest.hexdigest()[:16], "held_out": self.held_out}
 
 
 def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float:
@@ -150,7 +151,7 @@ class Trainer:
         self.store = Store(job.store)
         self.loader = TrainLoader(
             self.store, job.rows, job.scores, augment.build(list(job.augmentations)), batch_size=self.config.batch_size,
-            seed=self.config.seed, min_frames=self.config.min_frames, max_frames=self.config.max_frames,
+            seed=self.config.seed, min_frames=self.config.min_frames,
             workers=self.config.workers, rank=self.accelerator.process_index, world=self.accelerator.num_processes)
         self.steps_per_epoch = len(self.loader)
         self.total = self.steps_per_epoch * self.config.epochs
@@ -176,10 +177,12 @@ class Trainer:
         saved = time.time()
         while self.step < self.total:
             epoch, start = divmod(self.step, self.steps_per_epoch)
+            began = time.perf_counter()
             for batch in self.loader.epoch(epoch, start_batch=start):
-                began = time.perf_counter()
                 figures = self._train_step(batch)
-                self._add({**figures, "sequences": len(batch["row"]), "seconds": time.perf_counter() - began})
+                now = time.perf_counter()
+                self._add({**figures, "sequences": len(batch["row"]), "seconds": now - began})   # waiting for data included
+                began = now
                 if tell:
                     tell(self.step, self.total, figures)
                 if self.step % self.steps_per_epoch == 0:
@@ -190,6 +193,7 @@ class Trainer:
                         self._save_training()
                         saved = time.time()
                     if stop:
+                        self._close_tracker()
                         return False
         self._finish()
         return True
@@ -218,8 +222,9 @@ class Trainer:
     def _average_sums(self):
         """Make the sums the mean over all processes, the same in each."""
         if self.sums and self.accelerator.num_processes > 1:
-            mine = torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in self.sums.values()])
-            mean = self.accelerator.reduce(mine.to(self.accelerator.device), "mean")
+            device = self.accelerator.device
+            mine = torch.stack([torch.as_tensor(value, dtype=torch.float64, device=device) for value in self.sums.values()])
+            mean = self.accelerator.reduce(mine, "mean")
             self.sums = dict(zip(self.sums, mean.unbind()))
 
     def _end_epoch(self):
@@ -271,14 +276,21 @@ class Trainer:
         os.replace(written, path)
 
     def _resume(self):
-        """Go on from the newest readable checkpoint, if there is one."""
-        for path in (self.folder / RESUME, self.folder / PREVIOUS):
-            if not path.is_file():
-                continue
+        """Go on from the newest readable checkpoint, if there is one; a damaged one is taken away.
+
+        Raises DamagedCheckpoint when none that is there can be read, ValueError when it belongs to another training.
+        """
+        found = [path for path in (self.folder / RESUME, self.folder / PREVIOUS) if path.is_file()]
+        for path in found:
             try:
                 checkpoint = load_checkpoint(path)
-            except ValueError as error:
+            except DamagedCheckpoint as error:
+                if path == found[-1]:
+                    raise DamagedCheckpoint(f"{error}. No earlier checkpoint is there to go on from; train anew with "
+                                            "fresh=True (run_all.sh --fresh)") from error
                 warnings.warn(f"{error}; going on from the checkpoint before it", stacklevel=2)
+                if self.accelerator.is_main_process:
+                    path.unlink(missing_ok=True)
                 continue
             _same_training(self.job, checkpoint.facts, path)
             state = checkpoint.training
@@ -300,8 +312,12 @@ class Trainer:
             save_checkpoint(self.folder / CHECKPOINT, self.network, self.job.facts())
             for name in (RESUME, PREVIOUS):
                 (self.folder / name).unlink(missing_ok=True)
-        if self.config.tracker:
-            self.accelerator.end_training()
+        self._close_tracker()
+
+    def _close_tracker(self):
+        """Write out what the tracker holds. (`Accelerator.end_training` would part the processes; more trainings may follow.)"""
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
 
 def join_processes() -> PartialState:
@@ -328,8 +344,12 @@ def main() -> int:
     parser.add_argument("--params", required=True, help="such as params/winning/03_fullfit.yaml")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter's other value")
     options = parser.parse_args()
-    values = read_params(options.params, {name: yaml.safe_load(value) for name, value in options.p})
-    if rounds.train_params(values):
+    try:
+        ended = rounds.train_params(read_params(options.params, {name: yaml.safe_load(value) for name, value in options.p}))
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if ended:
         return 0
     print("Stopped at the time limit, with a checkpoint: start it again to go on.")
     return 3

@@ -54,7 +54,6 @@ beta2: float = 0.98  # AdamW's second beta; 0.999 as published
 clip: float = 4.0  # largest gradient norm
 precision: str = "auto"  # "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
 min_frames: int = 15  # shorter recordings are left out of training
-max_frames: int = 384  # longer ones are resampled to this
 workers: int = 0  # processes that load data; 0: in the training process
 threads: int = 0  # CPU threads a training uses; 0: all cores shared by the trainings at once
 max_minutes: float = 0.0  # stop with a checkpoint after this time, run again to go on; 0: no limit but Kaggle's own
@@ -161,7 +160,7 @@ plots.learning_curves(histories(jobs))
 # %% [markdown]
 # ## What the folds' own networks read
 #
-# The score of the whole corpus out of fold: each recording read by a network that never saw the person.
+# Each recording of the trained folds, read by a network that never saw the person.
 
 # %%
 if finished:

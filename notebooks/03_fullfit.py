@@ -52,7 +52,6 @@ beta2: float = 0.98  # AdamW's second beta; 0.999 as published
 clip: float = 4.0  # largest gradient norm
 precision: str = "auto"  # "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
 min_frames: int = 1  # shorter recordings are left out of training
-max_frames: int = 384  # longer ones are resampled to this
 workers: int = 0  # processes that load data; 0: in the training process
 threads: int = 0  # CPU threads a training uses; 0: all cores shared by the trainings at once
 max_minutes: float = 0.0  # stop with a checkpoint after this time, run again to go on; 0: no limit but Kaggle's own
@@ -99,7 +98,7 @@ print(kaggle.check_gpu())
 # ## The data
 
 # %%
-corpus = rounds.open_corpus(data_config, training.fresh)
+corpus = rounds.open_corpus(data_config)
 table = rounds.training_table(corpus)
 table.groupby("is_sup")["score"].describe()
 

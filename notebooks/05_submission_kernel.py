@@ -74,13 +74,13 @@ if result:
 # Predictions beside the truth, characters that differ on a coloured ground:
 
 # %%
-if result and release.has_store(folder):
+if result and not config.data and release.has_store(folder):
     store = release.Store(folder / "store")
     predictions = rounds.with_recordings(result["predictions"], store)
     display(plots.predictions(predictions, store))
 
 # %%
-if result and release.has_store(folder):
+if result and not config.data and release.has_store(folder):
     display(plots.scores_by(predictions))
 
 # %% [markdown]

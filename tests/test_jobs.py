@@ -1,9 +1,16 @@
 """Several trainings at once end like one after the other."""
 
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 import torch
 from toy import toy_job, toy_store
 
+from aslutils import jobs as jobs_room
 from aslutils.jobs import histories, train_all
 from aslutils.model.checkpoint import load_network
 from aslutils.train import CHECKPOINT, is_finished
@@ -57,3 +64,37 @@ def test_a_failing_training_is_told_with_its_own_words(store, tmp_path, processe
 def test_no_process_at_all_is_an_error(store, tmp_path):
     with pytest.raises(ValueError, match="processes is 0"):
         train_all(two_jobs(store, tmp_path), processes=0)
+
+
+def test_a_job_keeps_its_share_of_the_cores_however_many_are_left(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    seen = []
+    for way in ("_train_here", "_train_apart"):
+        monkeypatch.setattr(jobs_room, way, lambda jobs, *_: seen.append([job.train.threads for job in jobs]) or True)
+    jobs = [toy_job(store, tmp_path / f"seed{seed}", seed=seed, threads=0) for seed in (1, 2, 3)]
+    train_all(jobs, processes=2)
+    monkeypatch.setattr(jobs_room, "is_finished", lambda job: job.train.seed < 3)
+    train_all(jobs, processes=2)
+    assert seen == [[4, 4, 4], [4]]
+
+
+def test_training_processes_end_with_the_one_that_started_them(store, tmp_path):
+    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps([toy_job(store, tmp_path / f"seed{seed}", seed=seed, epochs=10000)
+                                                         for seed in (1, 2)]))
+    code = ("import pickle, sys, pathlib\nfrom aslutils.jobs import train_all\nif __name__ == '__main__':\n"
+            "    train_all(pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()), processes=2)\n")
+    (tmp_path / "start.py").write_text(code)
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "start.py"), str(tmp_path / "jobs.pickle")],
+                              stderr=subprocess.DEVNULL, env={"PYTHONPATH": ":".join(sys.path)})
+
+    started, deadline = set(), time.monotonic() + 60
+    while len(started) < 2 and time.monotonic() < deadline:
+        children = subprocess.run(["ps", "--ppid", str(parent.pid), "-o", "pid="], capture_output=True, text=True)
+        started |= set(children.stdout.split())
+        time.sleep(0.2)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(started) >= 2 and not [pid for pid in started if Path(f"/proc/{pid}").exists()]

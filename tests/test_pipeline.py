@@ -73,6 +73,24 @@ def test_a_changed_parameter_redoes_its_stage_and_what_follows_from_it(first_run
     assert "04_convert_tflite: started" in told and "05_submission_kernel: started" in told
 
 
+def test_parameters_that_change_no_result_and_a_missing_data_option_redo_nothing(first_run, place, capsys):
+    path = place / "toy" / "01_round1_folds.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "checkpoint_minutes": 3.0, "evaluate_every": 5}))
+    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    assert "started" not in capsys.readouterr().out
+
+
+def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys):
+    path = place / "toy" / "03_fullfit.yaml"
+    before = path.read_text()
+    weights = {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
+    path.write_text(yaml.safe_dump({**yaml.safe_load(before), "learning_rate": 0.001}))
+    assert pipeline.main(["--profile", str(place / "toy")]) == 1
+    assert "learning_rate (0.002, now 0.001)" in capsys.readouterr().err
+    assert weights == {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
+    path.write_text(before)
+
+
 def test_a_failing_notebook_is_told_by_name_error_and_place(first_run, place, capsys):
     profile = place / "broken"
     profile.mkdir()
@@ -103,6 +121,8 @@ def test_a_stage_that_stopped_at_its_time_limit_is_told_and_goes_on(place, capsy
     (["--from", "06"], "there is no stage '06'"),
     (["--data", "/no/such/folder"], "there is no folder /no/such/folder"),
     (["--sedes", "1"], "unrecognized arguments"),
+    (["--seeds", "1", "1"], "every seed once"),
+    (["--jobs", "-1"], "at least 0"),
 ])
 def test_a_wrong_option_says_what_there_is(arguments, words, capsys):
     with pytest.raises(SystemExit) as stop:

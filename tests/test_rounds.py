@@ -12,6 +12,7 @@ from toy import AUGMENTATIONS, MODEL, TRAIN
 
 from aslutils import release, rounds
 from aslutils.jobs import train_all
+from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.loss import LossConfig
 
 LOSS = LossConfig()
@@ -150,3 +151,26 @@ def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked
         rounds.open_corpus(other)
     assert len(rounds.open_corpus(other, fresh=True).store) == 28
     assert len(rounds.open_corpus(other).store) == 28
+
+
+def test_another_division_of_the_same_run_is_refused_unless_a_fresh_start_is_asked_for(corpus):
+    config = rounds.DataConfig(run="toy", data=str(corpus.data), fold_count=2, holdout=0.3)
+    other = replace(config, fold_count=3, holdout=0.0)
+    with pytest.raises(ValueError, match="folds.csv was divided with another fold_count"):
+        rounds.open_corpus(other)
+    assert (corpus.folder / "folds.csv").is_file() and rounds.open_corpus(config).folds.equals(corpus.folds)
+    with pytest.raises(ValueError, match="exclude each other"):
+        rounds.open_corpus(replace(config, folds_file="train_folded.csv"))
+
+
+def test_a_run_goes_on_with_the_data_that_it_was_made_from(corpus, capsys):
+    again = rounds.open_corpus(rounds.DataConfig(run="toy", fold_count=2, holdout=0.3))
+    assert again.data == corpus.data and again.kind == "competition"
+    assert not (corpus.folder / "data").exists()
+
+
+def test_recordings_count_as_held_out_only_for_networks_of_the_same_division(corpus):
+    ours = Checkpoint(None, facts={"held_out": rounds.held_out(corpus.folds)})
+    assert "held-out participants" in release.scored_rows(corpus.folder, 10, [ours])[2]
+    for other in (Checkpoint(None, facts={"held_out": ""}), Checkpoint(None, facts={"checkpoint": "a.pth"}, published=True)):
+        assert "may have been trained on" in release.scored_rows(corpus.folder, 10, [ours, other])[2]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from toy import toy_job, toy_store
 
-from aslutils.model.checkpoint import load_checkpoint
+from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint
 from aslutils.train import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME, TrainConfig, Trainer, is_finished, learning_rate
 
 
@@ -122,6 +122,26 @@ def test_an_unreadable_checkpoint_falls_back_to_the_one_before_with_a_warning(st
     with pytest.warns(UserWarning, match="resume.pt is cut short.*going on from the checkpoint before"):
         assert Trainer(job).fit()
     assert_same_weights(job, uninterrupted)
+
+
+def test_without_a_readable_checkpoint_it_stops_rather_than_start_over(store, tmp_path):
+    job = toy_job(store, tmp_path)
+    assert not Trainer(job).fit(deadline=0.0)
+    (job.folder / RESUME).write_bytes(b"nonsense")
+    with pytest.raises(DamagedCheckpoint, match="No earlier checkpoint is there to go on from; train anew with fresh=True"):
+        Trainer(job).fit()
+    assert (job.folder / RESUME).is_file()
+
+
+def test_a_checkpoint_of_a_newer_kit_is_refused_and_kept(store, tmp_path):
+    job = toy_job(store, tmp_path)
+    for _ in range(2):
+        assert not Trainer(job).fit(deadline=0.0)
+    for name in (RESUME, PREVIOUS):
+        torch.save({**torch.load(job.folder / name, weights_only=True), "format": 99}, job.folder / name)
+    with pytest.raises(ValueError, match="checkpoint format 99"):
+        Trainer(job).fit()
+    assert (job.folder / RESUME).is_file() and (job.folder / PREVIOUS).is_file()
 
 
 def test_a_checkpoint_of_other_parameters_is_refused_by_their_names(store, uninterrupted, tmp_path):

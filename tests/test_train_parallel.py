@@ -30,11 +30,11 @@ def place(tmp_path_factory):
     return root
 
 
-def train(place, run, processes, **changed):
+def train(place, run, together, **changed):
     """Run `python -m aslutils.train`, in one process or by torchrun in several; the run's seed folder and the exit code."""
     path = place / f"{run}.yaml"
     path.write_text(yaml.safe_dump({**PARAMS, "run": run, "data": str(place / "data"), **changed}))
-    start = [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    start = [] if together == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(together)]
     done = subprocess.run([sys.executable, *start, "-m", "aslutils.train", "--params", str(path)], capture_output=True, text=True,
                           cwd=KIT, env={**os.environ, "ASLUTILS_KAGGLE_ROOT": str(place), "OMP_NUM_THREADS": "1"})
     return place / "working" / run / "round2" / "seed1", done
@@ -69,3 +69,10 @@ def test_a_resume_may_change_the_number_of_processes(place, alone):
     folder, done = train(place, "changed", 1)
     assert done.returncode == 0, done.stderr
     assert_same_training(folder, alone)
+
+
+def test_two_folds_follow_each_other_in_the_same_processes_with_a_tracker(place):
+    folder, done = train(place, "folds", 2, folds=[0, 1], processes=1, epochs=1, tracker="tensorboard")
+    assert done.returncode == 0, done.stderr
+    assert all((place / "working/folds/round1" / f"fold{fold}" / "checkpoint.pt").is_file() for fold in (0, 1))
+    assert len(list((place / "working/folds/round1").rglob("events.out*"))) >= 2

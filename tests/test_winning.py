@@ -34,7 +34,7 @@ def test_a_full_size_network_takes_a_training_step_and_decodes(notebook, learnt,
     assert sum(weight.numel() for weight in network.parameters()) == learnt
     rows = np.flatnonzero(store.lengths >= 15)
     loader = TrainLoader(store, rows, np.full(len(rows), 0.5), augment.build(values["augmentations"]), batch_size=3, seed=1,
-                         min_frames=train.min_frames, max_frames=train.max_frames)
+                         min_frames=train.min_frames)
     batch = next(loader.epoch(0))
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=train.weight_decay)
     before = [weight.detach().clone() for weight in network.parameters()]

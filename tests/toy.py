@@ -31,4 +31,5 @@ def toy_job(store: Store, folder: Path, name: str = "toy", **train) -> Job:
     """A training on a toy store; `train` replaces fields of its TrainConfig."""
     rows = np.flatnonzero(~store.table["is_sup"])
     return Job(name=name, folder=folder, store=store.path, rows=rows, scores=np.linspace(0, 1, len(rows)), validation=rows[:5],
-               augmentations=AUGMENTATIONS, model=MODEL, loss=LossConfig(), train=TrainConfig(**{**TRAIN.__dict__, **train}))
+               augmentations=AUGMENTATIONS, held_out="", model=MODEL, loss=LossConfig(),
+               train=TrainConfig(**{**TRAIN.__dict__, **train}))

@@ -39,6 +39,10 @@ def save_checkpoint(path, network: Network, facts: dict | None = None, training:
     return Path(path)
 
 
+class DamagedCheckpoint(ValueError):
+    """A file that is cut short, damaged or no checkpoint at all: the one before it may still serve."""
+
+
 def save_published(path, network: Network) -> Path:
     """Write a network's weights as the published ones are, atomically: what other code for the winning solution reads."""
     weights = to_published(network)
@@ -104,9 +108,10 @@ def _read(path: Path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} holds more than weights and plain values, or is no checkpoint; it was not read") from error
+        raise DamagedCheckpoint(f"{path} holds more than weights and plain values, or is no checkpoint; it was not read"
+                                ) from error
     except Exception as error:                      # a damaged file fails anywhere in torch's reader, with any error
-        raise ValueError(f"{path} is cut short, damaged or no checkpoint: {error}") from error
+        raise DamagedCheckpoint(f"{path} is cut short, damaged or no checkpoint: {error}") from error
 
 
 def main():

@@ -47,8 +47,8 @@ def measure_variants(variants: dict[str, bytes], seeds: int, sequences=(), phras
     rows = []
     for name, content in variants.items():
         model = Model(content)
-        row = {"variant": name, "seeds": seeds, "megabytes": len(content) / 1e6, "milliseconds": milliseconds(model),
-               "hours": np.nan, "agreement": np.nan, "score": np.nan}
+        row = {"variant": name, "seeds": seeds, "megabytes": len(content) / 1e6, "milliseconds": np.nan, "hours": np.nan,
+               "agreement": np.nan, "score": np.nan}
         if len(sequences):
             model(sequences[0])
             began = time.thread_time()
@@ -57,6 +57,8 @@ def measure_variants(variants: dict[str, bytes], seeds: int, sequences=(), phras
             row["milliseconds"] = 1000 * (time.thread_time() - began) / len(sequences)
             row["agreement"] = float(np.mean([text == expected.text for text, expected in zip(texts, reference, strict=True)]))
             row["score"] = score(list(phrases), texts)
+        else:
+            row["milliseconds"] = milliseconds(model)
         row["hours"] = row["milliseconds"] * HIDDEN_SEQUENCES / 3.6e6
         rows.append(row)
     return pd.DataFrame(rows)
