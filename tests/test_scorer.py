@@ -15,7 +15,7 @@ from small_corpus import corpus_rows, write_competition
 from tiny_tflite import constant_model, frame_count_model
 
 from aslutils.landmarks import COLUMNS
-from aslutils.scorer import main, open_submission, score_submission
+from aslutils.scorer import main, open_submission, pack, score_submission
 from aslutils.text import EOS
 
 
@@ -68,10 +68,8 @@ def test_the_figures_follow_from_the_times(submission, data):
     assert result["megabytes"] == pytest.approx((submission / "model.tflite").stat().st_size / 1e6) and result["fits"]
 
 
-def test_a_zip_file_scores_as_its_folder_does(submission, data, tmp_path):
-    with zipfile.ZipFile(tmp_path / "submission.zip", "w") as archive:
-        for file in submission.iterdir():
-            archive.write(file, file.name)
+def test_a_packed_export_scores_as_its_folder_does(submission, data, tmp_path):
+    pack(submission, tmp_path / "submission.zip")
     assert score_submission(tmp_path / "submission.zip", data)["score"] == score_submission(submission, data)["score"]
 
 

@@ -38,6 +38,13 @@ def sign(model: schema.ModelT, name: str, inputs: list[str], outputs: list[str])
                                    inputs=named(inputs, main.inputs), outputs=named(outputs, main.outputs))]
 
 
+def rewrite(content: bytes, precision_of) -> bytes:
+    """A float32 TFLite file with the precisions that `set_precisions` sets."""
+    model = unpack(content)
+    set_precisions(model, precision_of)
+    return pack(model)
+
+
 def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
     """Rewrite the float32 weights of the networks' layers that have two axes or more and at least 256 elements.
 
@@ -63,12 +70,28 @@ def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
             elif precision != "float32":
                 raise ValueError(f"precision {precision!r} for {name}; expected float32, float16 or int8")
             chosen[name] = precision
-    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
-    used |= {entry.buffer for entry in model.metadata or []}
-    for number, buffer in enumerate(model.buffers):
-        if number not in used:
-            buffer.data = None
+    _drop_unused(model)
     return chosen
+
+
+def _drop_unused(model):
+    """Drop what costs bytes and says nothing: buffers that no tensor has any more or that are empty, and blank quantisations."""
+    kept, numbers = [schema.BufferT()], {}                # by the format the first is empty
+    owners = [tensor for graph in model.subgraphs for tensor in graph.tensors] + list(model.metadata or [])
+    for owner in owners:
+        buffer = model.buffers[owner.buffer]
+        if buffer.data is None or not len(buffer.data):
+            owner.buffer = 0
+            continue
+        if owner.buffer not in numbers:
+            numbers[owner.buffer] = len(kept)
+            kept.append(buffer)
+        owner.buffer = numbers[owner.buffer]
+    model.buffers = kept
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
 
 
 def _products(model, graph) -> dict[int, list]:

@@ -7,11 +7,19 @@ import pandas as pd
 
 from aslutils.landmarks import COLUMNS
 from aslutils.metric import score
-from aslutils.port.compare import Reading, read_tflite
+from aslutils.port.compare import Reading, compare, read_tflite
 from aslutils.port.export import PRECISIONS, convert, with_precision
+from aslutils.port.precision import rewrite
 from aslutils.progress import progress
 from aslutils.tflite import Model
 
+GROUPS = {                         # parts of a network -> what the names of their layers hold
+    "stem": (".stem.",), "encoder attention": (".attention.",), "encoder feed-forward": (".feed_forward",),
+    "encoder convolution": (".pointwise",), "decoder self-attention": (".self_attention.",),
+    "decoder's keys and values of the frames": (".cross_attention.key/", ".cross_attention.value/"),
+    "decoder's look at the frames": (".cross_attention.projection/", ".cross_attention.output/"),
+    "decoder feed-forward": (".linear1/", ".linear2/"), "decoder head": (".head/",),
+}
 TYPICAL_FRAMES = 150               # the median of the competition's recordings
 HIDDEN_SEQUENCES = 68_000          # recordings of the hidden test set, about
 
@@ -62,6 +70,25 @@ def measure_variants(variants: dict[str, bytes], seeds: int, sequences=(), phras
         row["hours"] = row["milliseconds"] * HIDDEN_SEQUENCES / 3.6e6
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def sensitivity(networks, sequences, reference: list[Reading]) -> pd.DataFrame:
+    """What int8 costs in each part of the networks when all else keeps float32: one row a part, the dearest first.
+
+    sequences: recordings (T, 390); reference: PyTorch's readings of them. Columns: part, megabytes (saved), changed (share of
+    texts), difference (mean over texts of the largest difference of their logits, where the text is the same).
+    """
+    content, rows = convert(networks), []
+    for part, names in GROUPS.items():
+        variant = rewrite(content, _int8_where(names))
+        table = compare(networks, variant, sequences, reference)
+        rows.append({"part": part, "megabytes": (len(content) - len(variant)) / 1e6, "changed": 1 - table["agrees"].mean(),
+                     "difference": table["difference"][table["agrees"]].mean()})
+    return pd.DataFrame(rows).sort_values(["changed", "difference"], ascending=False, ignore_index=True)
+
+
+def _int8_where(names):
+    return lambda name: "int8" if any(held in name for held in names) else "float32"
 
 
 def choose(table: pd.DataFrame, precision: str, max_mb: float, max_ms: float) -> str:

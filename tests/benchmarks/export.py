@@ -1,0 +1,101 @@
+"""The export at full size: megabytes, CPU time and agreement of every precision with 1, 2 and 4 networks.
+
+    python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9]
+
+Winning round-2 networks with random weights, made to end each phrase after 18 characters, the corpus' median. One thread of
+ai-edge-litert, a new length in every call, medians. Agreement is with PyTorch on recordings at the competition's lengths;
+random weights decide by narrower margins than trained ones, so it is a floor.
+"""
+
+import argparse
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import corpus
+
+from aslutils.landmarks import COLUMNS
+from aslutils.model.config import ModelConfig
+from aslutils.model.network import Network
+from aslutils.port.compare import compare, read_pytorch
+from aslutils.port.export import DEFAULT, PRECISIONS, convert, with_precision
+from aslutils.text import EOS, PAD
+from aslutils.tflite import Model
+
+FRAMES = (50, 150, 384)
+CHARACTERS = 18
+
+
+def network(seed: int) -> Network:
+    """A full-size network that spells 18 characters: from then on its positions point where EOS looks."""
+    torch.manual_seed(seed)
+    made = Network(ModelConfig()).eval()
+    towards_end = torch.randn(made.config.dim, generator=torch.Generator().manual_seed(0))
+    towards_end /= towards_end.norm()
+    with torch.no_grad():
+        made.decoder.head.weight[PAD:] = 0                # a PAD in the phrase would not count
+        made.decoder.head.weight[EOS] = towards_end
+        made.decoder.positions[PAD + 1:] -= 8 * towards_end
+        made.decoder.positions[PAD + 1 + CHARACTERS:] += 16 * towards_end
+        made.confidence.bias.fill_(3.0)
+    return made
+
+
+def recording(frames: int, seed: int) -> np.ndarray:
+    """A made-up recording (frames, 390) with a hand missing half of the time."""
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(0.2, 0.8, len(COLUMNS)) + 0.02 * rng.standard_normal((frames, len(COLUMNS))).cumsum(axis=0)
+    values[::2, ["left_hand" in column for column in COLUMNS]] = np.nan
+    return values.astype(np.float32)
+
+
+def milliseconds(model: Model, frames: int, calls: int) -> float:
+    """The median CPU time of recordings of about so many frames, each of another length than the one before."""
+    times = []
+    for call in range(calls + 1):
+        inputs = recording(frames - call % 3, seed=call)
+        began = time.thread_time()
+        outputs = model(inputs)["outputs"]
+        times.append(1000 * (time.thread_time() - began))
+        if len(outputs) != CHARACTERS:
+            raise SystemExit(f"{len(outputs)} characters instead of {CHARACTERS}: the networks do not end where they should")
+    return float(np.median(times[1:]))                    # the first call prepares the weights
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", type=int, nargs="+", default=[1, 2, 4], help="how many networks are averaged")
+    parser.add_argument("--calls", type=int, default=9, help="timed calls a length, of which the median counts")
+    options = parser.parse_args()
+
+    torch.set_num_threads(1)
+    recordings = [recording(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
+    headline = None
+    print("variant   networks     MB " + "".join(f"{f'ms at {frames}':>11}" for frames in FRAMES) + "   texts as PyTorch's")
+    for count in sorted(options.networks):
+        networks = [network(seed) for seed in range(1, count + 1)]
+        began = time.process_time()
+        content = convert(networks)
+        spent, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        reference = [read_pytorch(networks, inputs) for inputs in recordings]
+        for precision in PRECISIONS:
+            variant = with_precision(content, precision)
+            model = Model(variant)
+            times = [milliseconds(model, frames, options.calls) for frames in FRAMES]
+            agreement = compare(networks, model, recordings, reference)["agrees"].mean()
+            print(f"{precision:<9} {count:>8} {len(variant) / 1e6:>6.1f} " + "".join(f"{value:>11.1f}" for value in times)
+                  + f"{agreement:>21.1%}", flush=True)
+            if (precision, count) == (DEFAULT, 2):
+                headline = times[FRAMES.index(150)]
+        print(f"# converting {count}: {spent:.0f} CPU s, process at most {peak:.1f} GB so far", flush=True)
+    if headline is not None:
+        print(f"CPU ms at 150 frames, 2 seeds: {headline:.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The table of variants and the choice among them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from toys import recording
+
+from aslutils.port.compare import read_pytorch
+from aslutils.port.export import PRECISIONS
+from aslutils.port.variants import build_variants, choose, measure_variants, sensitivity
+
+
+@pytest.fixture(scope="module")
+def read(ensemble):
+    """Recordings, what PyTorch reads in them, and phrases of which the first half is what it reads."""
+    recordings = [recording(frames, frames) for frames in (20, 40, 60, 80, 100, 120)]
+    reference = [read_pytorch(ensemble, inputs) for inputs in recordings]
+    return recordings, reference, [reading.text if place < 3 else "wrong" for place, reading in enumerate(reference)]
+
+
+@pytest.fixture(scope="module")
+def table(ensemble, read):
+    recordings, reference, phrases = read
+    return measure_variants(build_variants(ensemble), len(ensemble), recordings, phrases, reference)
+
+
+def test_each_precision_is_measured(table, read):
+    assert table["variant"].tolist() == list(PRECISIONS) and (table["seeds"] == 3).all()
+    assert table["megabytes"].is_monotonic_decreasing
+    exact = table.iloc[0]
+    assert exact["agreement"] == 1.0 and 0 < exact["score"] < 1
+    np.testing.assert_allclose(table["hours"], table["milliseconds"] * 68 / 3600)
+
+
+def test_without_recordings_the_variants_still_have_size_and_time(ensemble):
+    table = measure_variants({"float32": build_variants(ensemble[1:2])["float32"]}, 1)
+    assert table["milliseconds"][0] > 0 and np.isnan(table["agreement"][0]) and np.isnan(table["score"][0])
+
+
+def test_every_part_is_tried_in_int8_alone(round2, read):
+    parts = sensitivity([round2], read[0][:3], [read_pytorch([round2], inputs) for inputs in read[0][:3]])
+    assert len(parts) == 9 and (parts["megabytes"] > 0).all() and (parts["difference"] > 0).any()
+
+
+def measured(**megabytes) -> pd.DataFrame:
+    return pd.DataFrame({"variant": megabytes.keys(), "megabytes": megabytes.values(),
+                         "milliseconds": [90.0, 90.0, 60.0, 50.0][:len(megabytes)]})
+
+
+def test_auto_takes_the_most_faithful_that_fits():
+    table = measured(float32=68.0, float16=35.0, mixed=21.0, int8=19.0)
+    assert choose(table, "auto", max_mb=40, max_ms=265) == "float16"
+    assert choose(table, "auto", max_mb=40, max_ms=70) == "mixed"
+    assert choose(table, "auto", max_mb=20, max_ms=265) == "int8"
+    assert choose(table, "auto", max_mb=100, max_ms=265) == "float32"
+
+
+def test_a_named_precision_is_taken_whatever_its_size():
+    table = measured(float32=68.0, float16=35.0)
+    assert choose(table, "float32", max_mb=40, max_ms=265) == "float32"
+    with pytest.raises(ValueError, match="float64.*auto or one of float32"):
+        choose(table, "float64", max_mb=40, max_ms=265)
+
+
+def test_nothing_that_fits_is_an_error_with_the_figures():
+    with pytest.raises(ValueError, match="no variant fits 10 MB and 265 ms: float32 68.0 MB, 90 ms; float16 35.0 MB"):
+        choose(measured(float32=68.0, float16=35.0), "auto", max_mb=10, max_ms=265)
