@@ -1,4 +1,7 @@
-"""The decoder, one token at a time with a key/value cache. Mirrors `aslutils.model.decoder`."""
+"""The decoder, one step at a time with a key/value cache. Mirrors `aslutils.model.decoder`.
+
+It spells W hypotheses at once, which share the frames: one when greedy, the beams in beam search.
+"""
 
 import math
 
@@ -12,25 +15,32 @@ HIDDEN = np.float32(-1e9)          # added to the score of a step that is still 
 
 
 class Attention(tf.Module):
-    """Multi-head attention of one step x (1, D) to keys and values (H, N, D/H)."""
+    """Multi-head attention of one step x (W, D), a row a hypothesis; `projections`: what it makes of x, side by side."""
 
     def __init__(self, attention, name: str, *projections: str):
         super().__init__()
         self.heads = attention.heads
         self.head_dim = attention.query.in_features // self.heads
-        scale = 1 / math.sqrt(self.head_dim)
-        weight = np.concatenate([array(getattr(attention, part).weight) * (scale if part == "query" else 1)
-                                 for part in projections])
-        bias = np.concatenate([array(getattr(attention, part).bias) * (scale if part == "query" else 1)
-                               for part in projections])
-        self.projection = Linear(weight, bias, name=f"{name}.projection")         # the projections of one step, side by side
+        scale = [1 / math.sqrt(self.head_dim) if part == "query" else 1.0 for part in projections]
+        layers = [getattr(attention, part) for part in projections]
+        weight = np.concatenate([array(layer.weight) * factor for layer, factor in zip(layers, scale)])
+        bias = np.concatenate([array(layer.bias) * factor for layer, factor in zip(layers, scale)])
+        self.projection = Linear(weight, bias, name=f"{name}.projection")
         self.output = Linear.of(attention.output, name=f"{name}.output")
 
-    def look(self, query, key, value, hidden=None):
-        """query (H, 1, D/H) at key and value (H, N, D/H); `hidden` (N,) is added to the scores. Returns (1, D)."""
-        scores = tf.matmul(query, key, transpose_b=True)                          # (H, 1, N)
-        weights = tf.nn.softmax(scores if hidden is None else scores + hidden)
-        return self.output(tf.reshape(tf.matmul(weights, value), [1, self.heads * self.head_dim]))
+    def of_itself(self, x, cache, now, hidden):
+        """Attend to the steps so far; the cache's keys and values (W, H, S, D/H) take this step's. Returns (W, D), cache."""
+        query, *step = (tf.reshape(part, [-1, self.heads, 1, self.head_dim]) for part in tf.split(self.projection(x), 3, axis=1))
+        key, value = cache = [steps + new * now for steps, new in zip(cache, step)]
+        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + hidden)                  # (W, H, 1, S)
+        return self.output(tf.reshape(tf.matmul(weights, value), [-1, self.heads * self.head_dim])), cache
+
+    def of_frames(self, x, key, value):
+        """Attend to the frames' keys and values (H, T, D/H). Returns (W, D)."""
+        query = tf.transpose(tf.reshape(self.projection(x), [-1, self.heads, self.head_dim]), [1, 0, 2])
+        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))                           # (H, W, T)
+        x = tf.transpose(tf.matmul(weights, value), [1, 0, 2])
+        return self.output(tf.reshape(x, [-1, self.heads * self.head_dim]))
 
 
 class DecoderLayer(tf.Module):
@@ -48,10 +58,10 @@ class DecoderLayer(tf.Module):
         self.linear2 = Linear.of(layer.linear2, name=f"{name}.linear2")
         self.norm = LayerNorm(layer.norm)
 
-    @property
-    def cache_shape(self) -> tuple[int, int, int, int]:
-        """Of what a layer keeps between steps: keys and values (2, H, S, D/H)."""
-        return 2, self.self_attention.heads, STEPS, self.self_attention.head_dim
+    def cache(self, hypotheses: int):
+        """Keys and values (W, H, S, D/H) of no step yet."""
+        shape = hypotheses, self.self_attention.heads, STEPS, self.self_attention.head_dim
+        return [tf.zeros(shape), tf.zeros(shape)]
 
     def memory(self, encoded):
         """Keys and values (H, T, D/H) of the encoded frames (T, D), the same for every step."""
@@ -59,18 +69,13 @@ class DecoderLayer(tf.Module):
         return [tf.transpose(tf.reshape(linear(encoded), split), [1, 0, 2]) for linear in (self.key, self.value)]
 
     def __call__(self, x, memory, cache, now, hidden):
-        """One step x (1, D). cache (2, H, S, D/H); now (S, 1): 1 at this step, else 0; hidden (S,) from `HIDDEN`.
+        """One step x (W, D), from `memory` and `cache`. now (S, 1): 1 at this step, else 0; hidden (S,): added to scores.
 
-        Returns x and the cache with this step's key and value.
+        Returns x and the cache with this step's keys and values.
         """
-        attention = self.self_attention
-        y = attention.projection(self.self_attention_norm(x))                     # (1, 3 D)
-        y = tf.reshape(y, [3, attention.heads, 1, attention.head_dim])
-        cache = cache + y[1:] * now
-        x = x + attention.look(y[0], cache[0], cache[1], hidden)
-        attention = self.cross_attention
-        query = tf.reshape(attention.projection(self.cross_attention_norm(x)), [attention.heads, 1, attention.head_dim])
-        x = x + attention.look(query, *memory)
+        y, cache = self.self_attention.of_itself(self.self_attention_norm(x), cache, now, hidden)
+        x = x + y
+        x = x + self.cross_attention.of_frames(self.cross_attention_norm(x), *memory)
         return x + self.linear2(tf.nn.relu(self.linear1(self.norm(x)))), cache
 
 
@@ -90,22 +95,22 @@ class Decoder(tf.Module):
         """Each layer's keys and values of the encoded frames (T, D)."""
         return [layer.memory(encoded) for layer in self.layers]
 
-    def caches(self):
-        """Each layer's empty cache."""
-        return [tf.zeros(layer.cache_shape) for layer in self.layers]
+    def caches(self, hypotheses: int):
+        """Each layer's empty cache for W hypotheses."""
+        return [layer.cache(hypotheses) for layer in self.layers]
 
-    def embed(self, token, count):
-        """One token, int32 (), as (1, D); `count`: the non-PAD tokens so far, this one included. PAD takes row 0, all 0."""
-        row = tf.where(tf.equal(token, PAD), 0, count)
+    def embed(self, tokens, counts):
+        """Tokens, int32 (W,), as (W, D); counts: each one's non-PAD tokens so far, this one included. PAD takes row 0, all 0."""
+        rows = tf.where(tf.equal(tokens, PAD), 0, counts)
         with tf.name_scope(self.path + "/"):
-            return tf.gather(self.embedding, token[None]) + tf.gather(self.positions, row[None])
+            return tf.gather(self.embedding, tokens) + tf.gather(self.positions, rows)
 
-    def __call__(self, token, count, step, memory, caches):
-        """Logits (1, V) after `token` at step 0..32, and the caches that hold it."""
+    def __call__(self, tokens, counts, step, memory, caches):
+        """Logits (W, V) after `tokens` at step 0..32, and the caches that hold it."""
         steps = tf.range(STEPS)
         now = tf.cast(tf.equal(steps, step), tf.float32)[:, None]
         hidden = tf.cast(steps > step, tf.float32) * HIDDEN
-        x = self.embed(token, count)
+        x = self.embed(tokens, counts)
         after = []
         for layer, frames, cache in zip(self.layers, memory, caches):
             x, cache = layer(x, frames, cache, now, hidden)
