@@ -97,7 +97,7 @@ table
 
 # %%
 path = write_export(variants[chosen], folder / "export")
-(figures,) = table[table["variant"] == chosen].to_dict("records")
+(figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
 report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
           "scored_on": words, "compared": len(rows), "confidence_auc": auc,
           "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],

@@ -6,20 +6,28 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
 import papermill
 import pytest
+import torch
 from small_corpus import write_competition
+from toy import MODEL
 
 from aslutils import release, rounds
+from aslutils.files import read_json
+from aslutils.model.checkpoint import save_published
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
+from aslutils.model.network import Network
 from aslutils.params import from_values, read_params
 from aslutils.pipeline import KIT, NOTEBOOKS
+from aslutils.text import DUMMY_PHRASE, decode
+from aslutils.tflite import Model
 from aslutils.train import TrainConfig
 
 CONFIGS = {
@@ -142,6 +150,25 @@ def test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks(
     said = "".join(output.get("text", "") for cell in nbformat.read(kaggle_root / "out.ipynb", 4).cells
                    for output in cell.get("outputs", []))
     assert "every score is 1" in said and "held-out participants" in said
+
+
+def test_published_checkpoints_are_exported_without_training_and_without_data(kaggle_root):
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        save_published(kaggle_root / f"checkpoint_last_seed{seed}.pth", Network(replace(MODEL, decoder_heads=4)))
+    names = [str(kaggle_root / f"checkpoint_last_seed{seed}.pth") for seed in (1, 2)]
+    done = run("04_convert_tflite", kaggle_root / "out.ipynb", "-p", "run", "published", "-p", "precision", "float32",
+               "-y", f"checkpoints: {names}")
+    assert done.returncode == 0, done.stderr
+    export = kaggle_root / "working/published/export"
+    report = read_json(export / "report.json")
+    assert report["agreement"] is None and report["milliseconds"] > 0
+    assert report["seeds"] == 2 and report["variant"] == "float32" and report["score"] is None
+    assert "this run has no data" in (kaggle_root / "out.ipynb").read_text()
+    answer = Model(export)(np.full((30, 390), np.nan, np.float32))
+    assert decode(answer["outputs"].argmax(axis=1)) == DUMMY_PHRASE
+    missing = run("04_convert_tflite", kaggle_root / "out.ipynb", "-y", "checkpoints: [/no/such.pth]")
+    assert missing.returncode and "there is no checkpoint /no/such.pth" in missing.stderr
 
 
 def test_papermill_tells_every_parameter_with_its_comment():
