@@ -15,6 +15,7 @@ import tensorflow as tf  # noqa: E402
 from aslutils.files import atomic, write_json  # noqa: E402
 from aslutils.landmarks import COLUMNS, LANDMARKS  # noqa: E402
 from aslutils.port import precision as precisions  # noqa: E402
+from aslutils.port.beam import Beam, search  # noqa: E402
 from aslutils.port.decoding import greedy, mean  # noqa: E402
 from aslutils.port.network import Network  # noqa: E402
 from aslutils.port.preprocess import standardise  # noqa: E402
@@ -55,9 +56,11 @@ class Ensemble(tf.Module):
     the dummy phrase's 11 one-hot rows. `confidence` is NaN where no network has that head.
     """
 
-    def __init__(self, networks):
+    def __init__(self, networks, beam: Beam | None = None):
         super().__init__()
-        self.networks = [Network(network, f"network{index}") for index, network in enumerate(networks)]
+        backward = beam is not None and beam.backward_weight > 0
+        self.networks = [Network(network, f"network{index}", backward) for index, network in enumerate(networks)]
+        self.beam = beam
 
     @tf.function(input_signature=[tf.TensorSpec([None, len(COLUMNS)], tf.float32, name="inputs")], autograph=False)
     def recognise(self, inputs):
@@ -67,14 +70,21 @@ class Ensemble(tf.Module):
         logits = [network.confidence_logit(x) for network, x in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(float("nan"))
         rejected = (tf.shape(inputs)[0] < MIN_FRAMES) | ~seen | (confidence < MIN_CONFIDENCE)
-        rows, count = greedy([network.decoder for network in self.networks], encoded, rejected)
+        rows, count = self.spell(encoded, rejected)
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
         count = tf.where(rejected, len(DUMMY_PHRASE), tf.maximum(count, 1))
         return {"outputs": rows[:count], "confidence": confidence}
 
+    def spell(self, encoded, rejected):
+        """Logits (33, V) and how many of them spell the phrase."""
+        if self.beam is not None:
+            return search(self.networks, encoded, rejected, self.beam)
+        return greedy([network.decoder for network in self.networks], encoded, rejected)
 
-def check(networks):
-    """Raise ValueError where the networks cannot be one ensemble: none at all, another vocabulary or other landmarks."""
+
+def check(networks, beam: Beam | None = None):
+    """Raise ValueError where the networks cannot be one ensemble: none at all, another vocabulary or other landmarks, no
+    backward decoder where the beam search asks for it."""
     if not networks:
         raise ValueError("no networks to export; give at least one checkpoint")
     for number, network in enumerate(networks, 1):
@@ -86,6 +96,8 @@ def check(networks):
         if features != (len(LANDMARKS) + 1) // 2 * channels:
             raise ValueError(f"{where} reads about {2 * features // channels} landmarks; "
                              f"this kit's recordings have {len(LANDMARKS)}")
+        if beam is not None and beam.backward_weight and network.backward_decoder is None:
+            raise ValueError(f"{where} has no backward decoder to rank hypotheses with; set backward_weight to 0")
 
 
 def to_tflite(function, module, inputs: list[str]) -> bytes:
@@ -98,10 +110,10 @@ def to_tflite(function, module, inputs: list[str]) -> bytes:
     return precisions.pack(model)
 
 
-def convert(networks) -> bytes:
-    """The networks as a float32 TFLite model."""
-    check(networks)
-    ensemble = Ensemble(networks)
+def convert(networks, beam: Beam | None = None) -> bytes:
+    """The networks as a float32 TFLite model that decodes greedily, or by beam search."""
+    check(networks, beam)
+    ensemble = Ensemble(networks, beam)
     return to_tflite(ensemble.recognise.get_concrete_function(), ensemble, [INPUT])
 
 
@@ -112,13 +124,14 @@ def with_precision(content: bytes, precision: str) -> bytes:
     return precisions.rewrite(content, PRECISIONS[precision])
 
 
-def export(networks, folder, precision: str = DEFAULT) -> Path:
+def export(networks, folder, precision: str = DEFAULT, beam: Beam | None = None) -> Path:
     """Write `model.tflite` and `inference_args.json` for PyTorch networks of any sizes and either round.
 
-    The model averages the networks' confidence logits and, at each step, their logits. precision: one of `PRECISIONS`.
-    Returns the model's path. Raises ValueError as `check` does.
+    The model averages the networks' confidence logits and, at each step, their logits. precision: one of `PRECISIONS`; beam:
+    searches for the phrase instead of taking the likeliest token at each step. Returns the model's path. Raises ValueError as
+    `check` does.
     """
-    return write_export(with_precision(convert(networks), precision), folder)
+    return write_export(with_precision(convert(networks, beam), precision), folder)
 
 
 def write_export(content: bytes, folder) -> Path:

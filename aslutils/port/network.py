@@ -9,13 +9,17 @@ from aslutils.port.stem import LandmarkStem
 
 
 class Network(tf.Module):
-    """Standardised frames (T, 130, 3) to encoded frames, decoder steps and a confidence. `network`: the PyTorch one."""
+    """Standardised frames (T, 130, 3) to encoded frames, decoder steps and a confidence.
 
-    def __init__(self, network, name: str = "network"):
+    network: the PyTorch one; backward: whether its backward decoder is wanted too.
+    """
+
+    def __init__(self, network, name: str = "network", backward: bool = False):
         super().__init__()
         self.stem = LandmarkStem(network.stem, f"{name}.stem")
         self.encoder = Squeezeformer(network.encoder, f"{name}.encoder")
         self.decoder = Decoder(network.decoder, f"{name}.decoder")
+        self.backward_decoder = Decoder(network.backward_decoder, f"{name}.backward_decoder") if backward else None
         self.confidence = None if network.confidence is None else Linear.of(network.confidence, name=f"{name}.confidence")
 
     def encode(self, frames):

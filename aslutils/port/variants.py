@@ -7,6 +7,7 @@ import pandas as pd
 
 from aslutils.landmarks import COLUMNS
 from aslutils.metric import score
+from aslutils.port.beam import Beam
 from aslutils.port.compare import Reading, compare, read_tflite
 from aslutils.port.export import PRECISIONS, convert, with_precision
 from aslutils.port.precision import rewrite
@@ -24,9 +25,9 @@ TYPICAL_FRAMES = 150               # the median of the competition's recordings
 HIDDEN_SEQUENCES = 68_000          # recordings of the hidden test set, about
 
 
-def build_variants(networks) -> dict[str, bytes]:
-    """The ensemble in every precision: its name -> a TFLite file, the most faithful first."""
-    content = convert(networks)
+def build_variants(networks, beam: Beam | None = None) -> dict[str, bytes]:
+    """The ensemble in every precision: its name -> a TFLite file, the most faithful first; greedy, or by beam search."""
+    content = convert(networks, beam)
     return {precision: with_precision(content, precision) for precision in PRECISIONS}
 
 
