@@ -79,7 +79,8 @@ def main():
     torch.set_num_threads(1)
     recordings = [recording(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
     headline = None
-    print("variant   networks     MB " + "".join(f"{f'ms at {frames}':>11}" for frames in FRAMES) + "   texts as PyTorch's, greedy")
+    times = "".join(f"{f'ms at {frames}':>11}" for frames in FRAMES)
+    print(f"variant   networks     MB {times}   texts as PyTorch's, greedy")
     for count in sorted(options.networks):
         networks = [network(seed) for seed in range(1, count + 1)]
         began = time.process_time()
