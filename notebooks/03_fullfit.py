@@ -42,11 +42,11 @@ confidence_weight: float = 0.1  # share of the confidence head in the loss
 ctc_weight: float = 0.5  # an auxiliary CTC loss on the encoder, added; 0: none, as published
 ignore_pad: bool = True  # True: only characters and EOS are targets; False: PAD too, as published
 seed: int = 1  # decides weights, data order, augmentation, dropout
-epochs: int = 15  # passes over the data
+epochs: int = 17  # passes over the data
 batch_size: int = 32  # sequences a step
 accumulate: int = 1  # steps whose gradients are added before the weights move
 learning_rate: float = 2e-3  # highest learning rate
-warmup_epochs: float = 1.5  # epochs in which it rises from 0; then a cosine to 0
+warmup_epochs: float = 1.7  # epochs in which it rises from 0; then a cosine to 0
 weight_decay: float = 0.05  # AdamW's
 beta2: float = 0.98  # AdamW's second beta; 0.999 as published
 clip: float = 4.0  # largest gradient norm
@@ -63,7 +63,7 @@ augmentations: list = [  # in order; each with its ranges and its probability p
     {"name": "SpatialAffine", "scale": [0.82, 1.18], "shear": [-0.12, 0.12], "shift": [-0.09, 0.09],
      "degree": [-18, 18], "p": 0.75},
     {"name": "Resample", "low": 0.8, "high": 1.25, "p": 0.5},
-    {"name": "PartDrop", "pose": 0.15, "face": 0.1},
+    {"name": "PartDrop", "pose": 0.1, "face": 0.05},
 ]
 
 # %%
