@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow.parquet as parquet
 
 from aslutils.files import atomic
-from aslutils.metric import score, sequence_scores
+from aslutils.metric import HIDDEN_SEQUENCES, score, sequence_scores
 from aslutils.progress import progress
 from aslutils.text import CHARACTERS
 from aslutils.tflite import OUTPUT, Model
@@ -26,7 +26,6 @@ from aslutils.tflite import OUTPUT, Model
 MODEL, ARGUMENTS = "model.tflite", "inference_args.json"
 MAX_MEGABYTES = 40                 # of the model file
 MAX_HOURS = 5                      # for all of the hidden test set
-HIDDEN_SEQUENCES = 68_000          # about as many
 
 
 def score_submission(submission, data, *, sequences=None, limit: int | None = None) -> dict:

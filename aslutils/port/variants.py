@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from aslutils.landmarks import COLUMNS
-from aslutils.metric import score
+from aslutils.metric import HIDDEN_SEQUENCES, score
 from aslutils.port.beam import Beam
 from aslutils.port.compare import Reading, compare, read_tflite
 from aslutils.port.export import PRECISIONS, convert, with_precision
@@ -22,7 +22,6 @@ GROUPS = {                         # parts of a network -> what the names of the
     "decoder feed-forward": (".linear1/", ".linear2/"), "decoder head": (".head/",),
 }
 TYPICAL_FRAMES = 150               # the median of the competition's recordings
-HIDDEN_SEQUENCES = 68_000          # recordings of the hidden test set, about
 
 
 def build_variants(networks, beam: Beam | None = None) -> dict[str, bytes]:
