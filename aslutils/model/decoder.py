@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
 from aslutils.model.dropout import Dropout
-from aslutils.text import PAD, VOCABULARY
+from aslutils.text import PAD, STEPS, VOCABULARY
 
 POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60
 
@@ -65,19 +65,35 @@ class DecoderLayer(nn.Module):
         attention = self.cross_attention
         return attention.split(attention.key(encoded)), attention.split(attention.value(encoded))
 
-    def forward(self, x, memory, mask, past=None):
-        """x (B, S, D), memory from `memory()`, mask float (B, 1, 1, T), 0 or -inf, past: earlier steps' keys and values.
-
-        Returns x and the keys and values (B, N, D) of all N steps so far.
-        """
+    def forward(self, x, memory, mask, past):
+        """x (B, S, D), memory from `memory()`, mask float (B, 1, 1, T), 0 or -inf, past: this layer's earlier steps."""
         attention, y = self.self_attention, self.self_attention_norm(x)
-        key, value = attention.key(y), attention.value(y)                       # (B, S, D)
-        if past is not None:
-            key, value = torch.cat([past[0], key], dim=1), torch.cat([past[1], value], dim=1)
-        x = x + self.dropout(attention(y, attention.split(key), attention.split(value), causal=past is None))
+        first = past.steps == 0
+        key, value = past.extend(attention.key(y), attention.value(y))          # (B, N, D)
+        x = x + self.dropout(attention(y, attention.split(key), attention.split(value), causal=first))
         x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), *memory, mask=mask))
         y = self.dropout(F.relu(self.linear1(self.norm(x))))
-        return x + self.dropout(self.linear2(y)), (key, value)
+        return x + self.dropout(self.linear2(y))
+
+
+class Past:
+    """One layer's keys and values of the steps so far, in buffers with room for all steps of a decoding."""
+
+    def __init__(self):
+        self.steps = 0
+        self.buffers = None
+
+    def extend(self, key, value):
+        """Keys and values (B, N, D) of all N steps so far, of which the last are the given ones (B, S, D)."""
+        before, self.steps = self.steps, self.steps + key.shape[1]
+        if before == 0:
+            self.buffers = key, value                                           # teacher forcing: nothing is copied
+            return self.buffers
+        if self.buffers[0].shape[1] < self.steps:
+            self.buffers = tuple(F.pad(x, (0, 0, 0, STEPS)) for x in self.buffers)
+        for buffer, new in zip(self.buffers, (key, value), strict=True):
+            buffer[:, before:self.steps] = new
+        return tuple(buffer[:, :self.steps] for buffer in self.buffers)
 
 
 class Cache:
@@ -85,14 +101,8 @@ class Cache:
 
     def __init__(self, memory, mask):
         self.memory, self.mask = memory, mask
-        self.past = [None] * len(memory)
+        self.past = [Past() for _ in memory]
         self.count = None
-
-    def reorder(self, rows):
-        """Take the sequences `rows` (int (B',)): what beam search does after each step."""
-        self.memory = [tuple(x[rows] for x in pair) for pair in self.memory]
-        self.past = [tuple(x[rows] for x in pair) for pair in self.past]
-        self.mask, self.count = self.mask[rows], self.count[rows]
 
 
 class Decoder(nn.Module):
@@ -125,7 +135,7 @@ class Decoder(nn.Module):
         """Logits (B, S, V) after each of `tokens` (B, S); an empty cache takes any S, a used one goes on with S = 1."""
         x, cache.count = self.embed(tokens, cache.count)
         for index, layer in enumerate(self.layers):
-            x, cache.past[index] = layer(x, cache.memory[index], cache.mask, cache.past[index])
+            x = layer(x, cache.memory[index], cache.mask, cache.past[index])
         return self.head(self.norm(x))
 
 

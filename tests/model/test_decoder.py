@@ -62,19 +62,6 @@ def test_a_step_never_sees_later_tokens(decoder):
     assert not torch.equal(one[:, 5:], other[:, 5:])
 
 
-def test_a_reordered_cache_goes_on_with_the_chosen_sequences(decoder):
-    encoded, mask = memory()
-    tokens = torch.tensor([[SOS, 3, 4], [SOS, PAD, 2]])
-    order = torch.tensor([1, 1, 0])
-    cache = decoder.start(encoded, mask)
-    for step in range(2):
-        decoder(tokens[:, step:step + 1], cache)
-    cache.reorder(order)
-    found = decoder(tokens[order, 2:], cache)
-    expected = decoder(tokens, decoder.start(encoded, mask))[order, 2:]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-
-
 def test_decoder_starts_small_and_its_projection_as_torchs_linear():
     torch.manual_seed(1)
     decoder = Decoder(golden_toy.ModelConfig())
