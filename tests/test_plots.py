@@ -16,17 +16,22 @@ import pytest
 import torch
 from conftest import ROOT
 from PIL import Image
+from tiny_tflite import constant_model
 
 from aslutils import augment, plots
-from aslutils.landmarks import HANDS
+from aslutils.landmarks import COLUMNS, HANDS
 from aslutils.metric import sequence_scores
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
+from aslutils.plots import reading
 from aslutils.plots.decoding import attention_weights
 from aslutils.plots.examples import aligned
 from aslutils.plots.handsheet import recorded
 from aslutils.plots.motion import BODY, MOST_PICTURES
 from aslutils.preprocess import standardise
+from aslutils.recognizer import Reading
+from aslutils.release import columns
+from aslutils.text import MIN_FRAMES
 
 matplotlib.use("Agg")
 AUGMENTATIONS = [{"name": "Mirror"}, {"name": "CutMix"}, {"name": "Resample", "low": 0.5, "high": 2.0, "p": 0.1},
@@ -289,6 +294,27 @@ def test_a_skeleton_without_hands_says_so(store):
     assert ink(seen)[:, :BODY].sum() > 400
 
 
+def test_a_hand_is_shown_being_read_with_the_models_own_words(store, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(constant_model("asl"))
+    recording = pd.DataFrame(columns(store, 1), columns=COLUMNS).assign(sequence_id=7)
+    recording.to_parquet(tmp_path / "one.parquet")
+    reading.main([str(tmp_path), str(tmp_path / "one.parquet"), "7", str(tmp_path / "shown" / "reading.png")])
+    shown = Image.open(tmp_path / "shown" / "reading.png")
+    assert shown.n_frames == len(recording) > MIN_FRAMES
+    feet = []
+    for frame in range(shown.n_frames):
+        shown.seek(frame)
+        feet.append(np.asarray(shown.convert("L"))[-reading.FOOT:])
+    assert all((foot < 200).any() for foot in feet)
+    changes = [frame for frame, (before, now) in enumerate(zip(feet, feet[1:]), 1) if (before != now).any()]
+    assert changes == list(range(1, MIN_FRAMES))                # it counts the frames, then reads the same in every one
+
+
+def test_a_text_of_33_characters_is_not_clipped():
+    sheet = reading._with_text(Image.new("RGB", (1040, 580)), Reading("m" * 33, None, 0.9, np.ones(33, np.float32), 99, 1.0))
+    assert not (np.asarray(sheet.convert("L"))[-reading.FOOT:, -reading.MARGIN:] < 200).any()
+
+
 def test_a_notebook_shows_each_picture_once():
     cells = ["from aslutils import plots\nimport pandas as pd\ntimes = pd.DataFrame({'frames': [3, 4], 'milliseconds': [1, 2]})",
              "plots.latency(times)", "plots.latency(times);", "if True:\n    plots.latency(times)\n    plots.latency(times)",
@@ -305,7 +331,6 @@ def test_importing_the_pictures_needs_neither_torch_nor_tensorflow():
 
 
 def test_real_recordings_can_be_drawn(shared):
-    from aslutils.landmarks import COLUMNS
     from aslutils.preprocess import as_frames
 
     path = next((shared / "realdata" / "competition" / "train_landmarks").glob("*.parquet"))

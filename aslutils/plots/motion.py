@@ -37,8 +37,11 @@ def skeleton(frames: np.ndarray, phrase: str = "", fps: float = 15, every: int =
                 f'<figcaption style="font-family:monospace;font-size:1.1em">{caption}</figcaption></figure>')
 
 
-def as_png(pictures: list[Image.Image], milliseconds: float) -> bytes:
-    """Pictures as an animated PNG that repeats for ever: two thirds of a GIF's size, and browsers and notebooks show it."""
+def as_png(pictures: list[Image.Image], milliseconds: float | list[float]) -> bytes:
+    """Pictures as an animated PNG that repeats for ever: two thirds of a GIF's size, and browsers and notebooks show it.
+
+    milliseconds: how long each picture stays, or a list of that for each of them.
+    """
     palette = pictures[0].quantize(COLOURS) if len(pictures) < 2 else _common_palette(pictures)
     reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     buffer = io.BytesIO()
@@ -54,15 +57,18 @@ def _common_palette(pictures) -> Image.Image:
     return sheet.quantize(COLOURS)
 
 
-def draw_pictures(frames: np.ndarray, chosen) -> list[Image.Image]:
-    """One picture for each of the frames `chosen`, the signer left, the hand right; a blank one when there are none."""
+def draw_pictures(frames: np.ndarray, chosen, zoom: int = 1) -> list[Image.Image]:
+    """One picture for each of the frames `chosen`, the signer left, the hand right; a blank one when there are none.
+
+    frames: as in `skeleton`; zoom: enlarges the pictures of (BODY + HAND) x HEIGHT pixels.
+    """
     points = in_picture(frames)
     hand, seen = signing_hand(frames)
     close = np.full((len(frames), 21, 2), np.nan)
     close[seen] = close_ups(points[np.ix_(seen.nonzero()[0], hand)])
     body = _fit(points)
-    return [_draw(points[index], close[index] if seen[index] else None, body, index / max(1, len(frames) - 1))
-            for index in chosen] or [_draw(np.full((130, 2), np.nan), None, body, 0)]
+    return [_draw(points[index], close[index] if seen[index] else None, body, index / max(1, len(frames) - 1), zoom)
+            for index in chosen] or [_draw(np.full((130, 2), np.nan), None, body, 0, zoom)]
 
 
 def _fit(points: np.ndarray):
@@ -73,8 +79,8 @@ def _fit(points: np.ndarray):
     return lambda xy: (xy - (low + high) / 2) / size + (BODY / 2, HEIGHT / 2)
 
 
-def _draw(points, close, body, share: float) -> Image.Image:
-    scale = OVERSAMPLING
+def _draw(points, close, body, share: float, zoom: int) -> Image.Image:
+    scale = OVERSAMPLING * zoom
     picture = Image.new("RGB", (scale * (BODY + HAND), scale * HEIGHT), GROUND)
     draw = ImageDraw.Draw(picture)
     pixels = body(points) * scale
@@ -90,7 +96,7 @@ def _draw(points, close, body, share: float) -> Image.Image:
         for (a, b), colour in zip(HAND_BONES, BONE_COLOURS):
             _line(draw, pixels[a], pixels[b], colour, 4.5 * scale)
     draw.line([0, scale * HEIGHT - scale, share * scale * (BODY + HAND), scale * HEIGHT - scale], fill=FAINT, width=2 * scale)
-    return picture.resize((BODY + HAND, HEIGHT), Image.Resampling.BOX)
+    return picture.reduce(OVERSAMPLING)
 
 
 def _line(draw, start, end, colour, width):
