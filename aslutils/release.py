@@ -9,6 +9,8 @@ import pandas as pd
 from aslutils import folds
 from aslutils.files import read_json
 from aslutils.landmarks import COLUMNS
+from aslutils.model.beam import BeamSearch
+from aslutils.model.checkpoint import Checkpoint
 from aslutils.prepare import find_kind
 from aslutils.rounds import CORPUS, FOLDS, RunConfig, held_out, store_rows
 from aslutils.store import Store
@@ -24,6 +26,9 @@ class ExportConfig(RunConfig):
     max_mb: float = 40.0             # the competition's limit for the model file
     max_ms: float = 265.0            # a recording's time on one core; 265 is 5 h for 68,000 recordings
     compared: int = 400              # recordings that the variants are compared on, at most
+    beams: int = -1                  # of a beam search in the model; 0: greedy; -1: 8 for our networks, greedy for published ones
+    length_penalty: float = 0.5      # of the search, see BeamSearch
+    rerank_weight: float = 0.4       # share of the backward decoder's opinion in ranking what the search found
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,16 @@ def find_checkpoints(folder: Path, asked: list) -> list[Path]:
         if not path.is_file():
             raise FileNotFoundError(f"there is no checkpoint {path}")
     return paths
+
+
+def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | None:
+    """How the model decodes the loaded checkpoints' ensemble: by a search, or greedily (None).
+
+    Left to itself it searches only where the gain was measured: with our networks that have a backward decoder.
+    """
+    ours = all(not checkpoint.published and checkpoint.network.backward_decoder is not None for checkpoint in loaded)
+    beams = config.beams if config.beams >= 0 else BeamSearch.beams if ours else 0
+    return BeamSearch(beams, config.length_penalty, config.rerank_weight) if beams else None
 
 
 def scored_rows(folder: Path, most: int, checkpoints=()) -> tuple[Store | None, np.ndarray, str]:
@@ -118,7 +133,7 @@ def submission_report(export: dict, result: dict | None, words: str) -> dict:
     figures = {name: value for name, value in (result or {}).items() if name not in ("predictions", "absent")}
     facts = export["facts"][0] if export["facts"] else {}
     return {**known, "megabytes": export["megabytes"], **figures, "scored_on": words if result else "nothing",
-            "precision": export["variant"], "seeds": export["seeds"],
+            "precision": export["variant"], "seeds": export["seeds"], "beams": export["beams"],
             "parameters": {name: value for name, value in facts.items() if name != "augmentations"}}
 
 

@@ -134,15 +134,6 @@ def test_a_share_of_held_out_people_lies_in_0_to_1(share):
         rounds.DataConfig(holdout=share)
 
 
-def test_the_confidence_is_rated_by_how_it_ranks_spoilt_recordings(tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "broken.csv").write_text("sequence_id,kind\n3,late\n4,early\n")
-    assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.8, 0.1, 0.2]) == 1.0
-    assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.15, 0.1, 0.2]) == 0.75
-    assert release.confidence_auc(tmp_path, [1, 2], [0.9, 0.8]) is None
-    assert release.confidence_auc(tmp_path / "other", [1, 3], [0.9, 0.8]) is None
-
-
 def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked_for(place):
     config = rounds.DataConfig(run="demo", demo_sequences=30, demo_supplemental=4, demo_participants=8)
     assert len(rounds.open_corpus(config).store) == 34

@@ -95,6 +95,10 @@ class Past:
             buffer[:, before:self.steps] = new
         return tuple(buffer[:, :self.steps] for buffer in self.buffers)
 
+    def reorder(self, rows):
+        """Go on with the sequences `rows`, int (B',)."""
+        self.buffers = tuple(buffer[rows] for buffer in self.buffers)
+
 
 class Cache:
     """What a decoder keeps between steps: each layer's keys and values, the frames' ones, the count of tokens so far."""
@@ -103,6 +107,12 @@ class Cache:
         self.memory, self.mask = memory, mask
         self.past = [Past() for _ in memory]
         self.count = None
+
+    def reorder(self, rows):
+        """Go on with the sequences `rows`, int (B,), of one recording: what beam search does after each step."""
+        self.count = self.count[rows]
+        for past in self.past:
+            past.reorder(rows)
 
 
 class Decoder(nn.Module):

@@ -3,3 +3,9 @@
 The only room that imports TensorFlow. Layers take their weights from the PyTorch layer of the same name, in evaluation form:
 one recording at a time, no padding, no dropout, normalisations folded into the weights next to them.
 """
+
+import os
+
+# Before TensorFlow starts: without oneDNN's kernels it gives the same numbers on every machine, and it keeps its notes to itself.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,50 +1,31 @@
-"""Beam search inside the graph, and the backward decoder's opinion on its hypotheses."""
-
-from dataclasses import dataclass
+"""Beam search inside the graph, and the backward decoder's opinion on its hypotheses. Mirrors `aslutils.model.beam`."""
 
 import tensorflow as tf
 
+from aslutils.model.beam import NEVER, BeamSearch
 from aslutils.port.decoding import mean
 from aslutils.text import EOS, PAD, SOS, STEPS, VOCABULARY
 
-NEVER = -1e9                       # the log probability of what cannot follow
 
-
-@dataclass(frozen=True)
-class Beam:
-    """How to search instead of decoding greedily. The defaults did best on the demo's held-out participants."""
-
-    width: int = 8                 # hypotheses W kept at each step
-    length_penalty: float = 0.5    # a: ranks by log probability / ((5 + length) / 6) ** a (Wu et al. 2016); 0: no normalisation
-    backward_weight: float = 0.4   # share of the backward decoder's log probability in the last ranking; 0: leaves it out
-
-    def __post_init__(self):
-        if self.width < 1 or self.length_penalty < 0 or not 0 <= self.backward_weight <= 1:
-            raise ValueError(f"{self}: width must be at least 1, length_penalty at least 0, backward_weight in 0..1")
-
-    def ranked(self, total, lengths):
-        """Log probabilities (W, ...) normalised by lengths int32 (W, ...), EOS included."""
-        return total / ((5.0 + tf.cast(lengths, tf.float32)) / 6.0) ** self.length_penalty
-
-
-def search(networks, encoded, rejected, beam: Beam):
-    """Spell the most probable phrase that `beam.width` hypotheses at a time find, by the networks' mean logits.
+def search(networks, encoded, rejected, settings: BeamSearch):
+    """Spell the most probable phrase that `settings.beams` hypotheses at a time find, by the networks' mean logits.
 
     networks: port Networks; encoded: each one's frames (T, D); rejected: bool (), True spells nothing.
-    Returns logits (33, V), 0 behind the phrase, and its rows before the first EOS, int32 (). A chosen token that was not the
-    likeliest of its row is raised just above it, so that the arg max of each row spells the phrase.
+    Returns logits (33, V), 0 behind the phrase, and its rows before the first EOS, int32 (). The chosen token of each row is
+    raised just above the likeliest, so that the arg max spells the phrase.
     """
-    tokens, rows, total = _hypotheses([network.decoder for network in networks], encoded, rejected, beam)
+    tokens, rows, total = _hypotheses([network.decoder for network in networks], encoded, rejected, settings)
     lengths = tf.reduce_sum(tf.cast(tokens != EOS, tf.int32), axis=1)             # (W,)
-    if beam.backward_weight:
+    if settings.rerank_weight:
         backward = _backward([network.backward_decoder for network in networks], encoded, tokens, lengths)
-        total = (1 - beam.backward_weight) * total + beam.backward_weight * backward
-    best = tf.argmax(beam.ranked(total, tf.minimum(lengths + 1, STEPS)), output_type=tf.int32)
+        total = (1 - settings.rerank_weight) * total + settings.rerank_weight * backward
+    counted = tf.cast(tf.minimum(lengths + 1, STEPS), tf.float32)                 # EOS included, where there was room
+    best = tf.argmax(settings.ranked(total, counted), output_type=tf.int32)
     rows, chosen = rows[best], tf.one_hot(tokens[best], VOCABULARY) > 0           # (33, V)
     return tf.where(chosen, tf.reduce_max(rows, axis=1, keepdims=True) + 1e-3, rows), lengths[best]
 
 
-def _hypotheses(decoders, encoded, rejected, beam: Beam):
+def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):
     """The last W hypotheses: tokens int32 (W, 33), EOS behind each; their logits (W, 33, V) and log probabilities (W,)."""
     memories = [decoder.start(frames) for decoder, frames in zip(decoders, encoded)]
     only_end = tf.one_hot(EOS, VOCABULARY, on_value=0.0, off_value=NEVER)         # what follows an ended hypothesis
@@ -58,8 +39,8 @@ def _hypotheses(decoders, encoded, rejected, beam: Beam):
         ended = tf.equal(last, EOS)
         candidates = total[:, None] + tf.where(ended[:, None], only_end, tf.nn.log_softmax(logits))
         lengths += tf.cast(~ended, tf.int32)
-        ranked = tf.reshape(beam.ranked(candidates, lengths[:, None]), [-1])
-        _, kept = tf.math.top_k(ranked, beam.width)                               # (W,) of W * V
+        ranked = tf.reshape(settings.ranked(candidates, tf.cast(lengths[:, None], tf.float32)), [-1])
+        _, kept = tf.math.top_k(ranked, settings.beams)                           # (W,) of W * V
         parents, last = kept // VOCABULARY, kept % VOCABULARY
         now = tf.equal(tf.range(STEPS), step)                                     # (33,)
         tokens = tf.where(now, last[:, None], tf.gather(tokens, parents))
@@ -69,7 +50,7 @@ def _hypotheses(decoders, encoded, rejected, beam: Beam):
         return (step + 1, last, counts, tf.gather(lengths, parents), tf.gather(tf.reshape(candidates, [-1]), kept), tokens, rows,
                 caches)
 
-    width = beam.width
+    width = settings.beams
     state = (0, tf.fill([width], tf.where(rejected, EOS, SOS)), tf.ones(width, tf.int32), tf.zeros(width, tf.int32),
              tf.constant([0.0] + [NEVER] * (width - 1)), tf.fill([width, STEPS], EOS), tf.zeros((width, STEPS, VOCABULARY)),
              [decoder.caches(width) for decoder in decoders])

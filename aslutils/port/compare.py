@@ -11,6 +11,7 @@ import tensorflow as tf
 import torch
 
 from aslutils.landmarks import COLUMNS
+from aslutils.model.beam import BeamSearch, search
 from aslutils.port.decoding import forced
 from aslutils.port.export import Ensemble, to_tflite
 from aslutils.port.preprocess import standardise as standardise_in_graph
@@ -35,9 +36,12 @@ def network_frames(inputs) -> np.ndarray:
     return fit_length(standardise(as_frames(np.where(np.isfinite(inputs), inputs, np.nan))))
 
 
-@torch.no_grad()
-def read_pytorch(networks, inputs) -> Reading:
-    """Read one recording (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step."""
+@torch.inference_mode()
+def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Reading:
+    """Read one recording (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
+
+    beam: how to search for the phrase; None: the likeliest token at each step.
+    """
     frames = network_frames(inputs)
     if not len(frames) or not np.isfinite(inputs).any():
         return _rejected(float("nan"))
@@ -47,16 +51,21 @@ def read_pytorch(networks, inputs) -> Reading:
     confidence = float(torch.stack(heads).mean().sigmoid()) if heads else float("nan")
     if len(inputs) < MIN_FRAMES or confidence < MIN_CONFIDENCE:
         return _rejected(confidence)
-    caches = [network.decoder.start(x, mask) for network, (x, mask) in zip(networks, encoded)]
-    token, rows = torch.tensor([[SOS]]), []
-    while len(rows) < STEPS:
-        logits = torch.stack([network.decoder(token, cache)[0, -1] for network, cache in zip(networks, caches)]).mean(0)
-        token = logits.argmax().reshape(1, 1)
+    rows = (_greedy(networks, encoded) if beam is None else search(networks, encoded, beam)).numpy()
+    return Reading(decode(rows.argmax(axis=1)), confidence, rows)
+
+
+def _greedy(networks, encoded):
+    """Logits (n, V) before the first EOS, by the likeliest token at each step."""
+    caches = [network.decoder.start(*frames) for network, frames in zip(networks, encoded)]
+    token, rows = torch.tensor([[SOS]]), [torch.zeros(0, VOCABULARY)]
+    for _ in range(STEPS):
+        logits = torch.stack([network.decoder(token, cache)[0] for network, cache in zip(networks, caches)]).mean(0)
+        token = logits.argmax(dim=1, keepdim=True)
         if token.item() == EOS:
             break
-        rows.append(logits.numpy())
-    rows = np.array(rows, np.float32).reshape(-1, VOCABULARY)
-    return Reading(decode(rows.argmax(axis=1)), confidence, rows)
+        rows.append(logits)
+    return torch.cat(rows)
 
 
 def _rejected(confidence: float) -> Reading:
@@ -69,16 +78,12 @@ def read_tflite(model: Model, inputs) -> Reading:
     return Reading(decode(answer["outputs"].argmax(axis=1)), float(answer["confidence"]), answer["outputs"])
 
 
-def compare(networks, model, sequences, reference: list[Reading] | None = None) -> pd.DataFrame:
+def compare(model: Model, sequences, reference: list[Reading]) -> pd.DataFrame:
     """One row a recording: frames, the text and confidence by PyTorch and by TFLite, whether the texts agree, and the
     largest difference of logits over the rows that both have.
 
-    networks: PyTorch networks; model: path or bytes of their export; sequences: recordings (T, 390); reference: their
-    readings by `read_pytorch`, when they are at hand.
+    sequences: recordings (T, 390); reference: their readings by `read_pytorch`.
     """
-    model = model if isinstance(model, Model) else Model(model)
-    reference = reference or [read_pytorch(networks, inputs) for inputs in progress(sequences, what="reading with PyTorch",
-                                                                                  unit="recordings", leave=False)]
     rows = []
     for inputs, expected in zip(sequences, reference, strict=True):
         found = read_tflite(model, inputs)

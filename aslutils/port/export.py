@@ -5,22 +5,20 @@
 writes `export/model.tflite` and `export/inference_args.json`, which is what the competition's scorer takes.
 """
 
-import os
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")        # before TensorFlow: its start-up notes are not the user's
+import tensorflow as tf
 
-import tensorflow as tf  # noqa: E402
-
-from aslutils.files import atomic, write_json  # noqa: E402
-from aslutils.landmarks import COLUMNS, LANDMARKS  # noqa: E402
-from aslutils.port import precision as precisions  # noqa: E402
-from aslutils.port.beam import Beam, search  # noqa: E402
-from aslutils.port.decoding import greedy, mean  # noqa: E402
-from aslutils.port.network import Network  # noqa: E402
-from aslutils.port.preprocess import standardise  # noqa: E402
-from aslutils.text import DUMMY_PHRASE, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode  # noqa: E402
-from aslutils.tflite import INPUT, SIGNATURE  # noqa: E402
+from aslutils.files import atomic, write_json
+from aslutils.landmarks import COLUMNS, LANDMARKS
+from aslutils.model.beam import BeamSearch
+from aslutils.port import precision as precisions
+from aslutils.port.beam import search
+from aslutils.port.decoding import greedy, mean
+from aslutils.port.network import Network
+from aslutils.port.preprocess import standardise
+from aslutils.text import DUMMY_PHRASE, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode
+from aslutils.tflite import INPUT, SIGNATURE
 
 SENSITIVE = (".conv/", ".embedding/", ".head/")    # few numbers, and most of the error that float16 makes
 TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # feel int8 least
@@ -56,9 +54,9 @@ class Ensemble(tf.Module):
     the dummy phrase's 11 one-hot rows. `confidence` is NaN where no network has that head.
     """
 
-    def __init__(self, networks, beam: Beam | None = None):
+    def __init__(self, networks, beam: BeamSearch | None = None):
         super().__init__()
-        backward = beam is not None and beam.backward_weight > 0
+        backward = beam is not None and beam.rerank_weight > 0
         self.networks = [Network(network, f"network{index}", backward) for index, network in enumerate(networks)]
         self.beam = beam
 
@@ -82,7 +80,7 @@ class Ensemble(tf.Module):
         return greedy([network.decoder for network in self.networks], encoded, rejected)
 
 
-def check(networks, beam: Beam | None = None):
+def check(networks, beam: BeamSearch | None = None):
     """Raise ValueError where the networks cannot be one ensemble: none at all, another vocabulary or other landmarks, no
     backward decoder where the beam search asks for it."""
     if not networks:
@@ -96,8 +94,8 @@ def check(networks, beam: Beam | None = None):
         if features != (len(LANDMARKS) + 1) // 2 * channels:
             raise ValueError(f"{where} reads about {2 * features // channels} landmarks; "
                              f"this kit's recordings have {len(LANDMARKS)}")
-        if beam is not None and beam.backward_weight and network.backward_decoder is None:
-            raise ValueError(f"{where} has no backward decoder to rank hypotheses with; set backward_weight to 0")
+        if beam is not None and beam.rerank_weight and network.backward_decoder is None:
+            raise ValueError(f"{where} has no backward decoder to rank hypotheses with; set rerank_weight to 0")
 
 
 def to_tflite(function, module, inputs: list[str]) -> bytes:
@@ -110,7 +108,7 @@ def to_tflite(function, module, inputs: list[str]) -> bytes:
     return precisions.pack(model)
 
 
-def convert(networks, beam: Beam | None = None) -> bytes:
+def convert(networks, beam: BeamSearch | None = None) -> bytes:
     """The networks as a float32 TFLite model that decodes greedily, or by beam search."""
     check(networks, beam)
     ensemble = Ensemble(networks, beam)
@@ -124,7 +122,7 @@ def with_precision(content: bytes, precision: str) -> bytes:
     return precisions.rewrite(content, PRECISIONS[precision])
 
 
-def export(networks, folder, precision: str = DEFAULT, beam: Beam | None = None) -> Path:
+def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None = None) -> Path:
     """Write `model.tflite` and `inference_args.json` for PyTorch networks of any sizes and either round.
 
     The model averages the networks' confidence logits and, at each step, their logits. precision: one of `PRECISIONS`; beam:

@@ -7,10 +7,10 @@ import pandas as pd
 
 from aslutils.landmarks import COLUMNS
 from aslutils.metric import HIDDEN_SEQUENCES, score
-from aslutils.port.beam import Beam
+from aslutils.model.beam import BeamSearch
 from aslutils.port.compare import Reading, compare, read_tflite
 from aslutils.port.export import PRECISIONS, convert, with_precision
-from aslutils.port.precision import rewrite
+from aslutils.port.precision import rewrite, set_precisions, unpack
 from aslutils.progress import progress
 from aslutils.tflite import Model
 
@@ -24,8 +24,8 @@ GROUPS = {                         # parts of a network -> what the names of the
 TYPICAL_FRAMES = 150               # the median of the competition's recordings
 
 
-def build_variants(networks, beam: Beam | None = None) -> dict[str, bytes]:
-    """The ensemble in every precision: its name -> a TFLite file, the most faithful first; greedy, or by beam search."""
+def build_variants(networks, beam: BeamSearch | None = None) -> dict[str, bytes]:
+    """The ensemble in every precision: its name -> a TFLite file, the most faithful first. beam: None is greedy decoding."""
     content = convert(networks, beam)
     return {precision: with_precision(content, precision) for precision in PRECISIONS}
 
@@ -72,23 +72,22 @@ def measure_variants(variants: dict[str, bytes], seeds: int, sequences=(), phras
     return pd.DataFrame(rows)
 
 
-def sensitivity(networks, sequences, reference: list[Reading]) -> pd.DataFrame:
+def sensitivity(content: bytes, sequences, reference: list[Reading]) -> pd.DataFrame:
     """What int8 costs in each part of the networks when all else keeps float32: one row a part, the dearest first.
 
-    sequences: recordings (T, 390); reference: PyTorch's readings of them. Columns: part, megabytes (saved), changed (share of
-    texts), difference (mean over texts of the largest difference of their logits, where the text is the same).
+    content: the float32 variant; sequences: recordings (T, 390); reference: PyTorch's readings of them. Columns: part, megabytes
+    (saved), changed (share of texts), difference (mean over texts of the largest difference of their logits, where the text is
+    the same), mixed (what that part is kept in by the variant of this name).
     """
-    content, rows = convert(networks), []
-    for part, names in GROUPS.items():
-        variant = rewrite(content, _int8_where(names))
-        table = compare(networks, variant, sequences, reference)
+    mixed, rows = set_precisions(unpack(content), PRECISIONS["mixed"]), []
+    for part, words in progress(GROUPS.items(), what="int8 part by part", unit="parts"):
+        names = [name for name in mixed if any(word in name for word in words)]
+        variant = rewrite(content, (dict.fromkeys(mixed, "float32") | dict.fromkeys(names, "int8")).get)
+        table = compare(Model(variant), sequences, reference)
         rows.append({"part": part, "megabytes": (len(content) - len(variant)) / 1e6, "changed": 1 - table["agrees"].mean(),
-                     "difference": table["difference"][table["agrees"]].mean()})
+                     "difference": table["difference"][table["agrees"]].mean(),
+                     "mixed": " and ".join(sorted({mixed[name] for name in names}))})
     return pd.DataFrame(rows).sort_values(["changed", "difference"], ascending=False, ignore_index=True)
-
-
-def _int8_where(names):
-    return lambda name: "int8" if any(held in name for held in names) else "float32"
 
 
 def choose(table: pd.DataFrame, precision: str, max_mb: float, max_ms: float) -> str:

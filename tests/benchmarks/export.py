@@ -1,6 +1,6 @@
 """The export at full size: megabytes, CPU time and agreement of every precision with 1, 2 and 4 networks.
 
-    python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9] [--beam 8]
+    python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9] [--beams 8]
 
 Winning round-2 networks with random weights, made to end each phrase after 18 characters, the corpus' median. One thread of
 ai-edge-litert, a new length in every call, medians. Agreement is with PyTorch on recordings at the competition's lengths;
@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
 from aslutils.landmarks import COLUMNS
+from aslutils.model.beam import BeamSearch
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
-from aslutils.port.beam import Beam
 from aslutils.port.compare import compare, read_pytorch
 from aslutils.port.export import DEFAULT, PRECISIONS, convert, with_precision
 from aslutils.text import EOS, PAD
@@ -72,26 +72,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, nargs="+", default=[1, 2, 4], help="how many networks are averaged")
     parser.add_argument("--calls", type=int, default=9, help="timed calls a length, of which the median counts")
-    parser.add_argument("--beam", type=int, default=0, help="search with so many hypotheses and the backward decoder; 0: greedy")
+    parser.add_argument("--beams", type=int, default=0, help="search with so many hypotheses and the backward decoder; 0: greedy")
     options = parser.parse_args()
 
-    beam = Beam(options.beam) if options.beam else None
+    beam = BeamSearch(options.beams) if options.beams else None
     torch.set_num_threads(1)
     recordings = [recording(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
     headline = None
     times = "".join(f"{f'ms at {frames}':>11}" for frames in FRAMES)
-    print(f"variant   networks     MB {times}   texts as PyTorch's, greedy")
+    print(f"variant   networks     MB {times}   texts as PyTorch's")
     for count in sorted(options.networks):
         networks = [network(seed) for seed in range(1, count + 1)]
         began = time.process_time()
         content = convert(networks, beam)
         spent, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        reference = [read_pytorch(networks, inputs) for inputs in recordings]
+        reference = [read_pytorch(networks, inputs, beam) for inputs in recordings]
         for precision in PRECISIONS:
             variant = with_precision(content, precision)
             model = Model(variant)
             times = [milliseconds(model, frames, options.calls) for frames in FRAMES]
-            agreement = compare(networks, model, recordings, reference)["agrees"].mean()
+            agreement = compare(model, recordings, reference)["agrees"].mean()
             print(f"{precision:<9} {count:>8} {len(variant) / 1e6:>6.1f} " + "".join(f"{value:>11.1f}" for value in times)
                   + f"{agreement:>29.1%}", flush=True)
             if (precision, count) == (DEFAULT, 2):

@@ -22,7 +22,7 @@ from aslutils.tflite import Model
 @pytest.fixture(scope="module")
 def table(ensemble, exported, recordings):
     """PyTorch and TFLite side by side on all recordings."""
-    return compare(ensemble, exported, recordings)
+    return compare(Model(exported), recordings, [read_pytorch(ensemble, inputs) for inputs in recordings])
 
 
 def test_pytorch_and_tflite_read_the_same_texts(table):

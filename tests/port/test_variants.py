@@ -6,7 +6,7 @@ import pytest
 from toys import recording
 
 from aslutils.port.compare import read_pytorch
-from aslutils.port.export import PRECISIONS
+from aslutils.port.export import PRECISIONS, convert
 from aslutils.port.variants import build_variants, choose, measure_variants, sensitivity
 
 
@@ -38,8 +38,9 @@ def test_without_recordings_the_variants_still_have_size_and_time(ensemble):
 
 
 def test_every_part_is_tried_in_int8_alone(round2, read):
-    parts = sensitivity([round2], read[0][:3], [read_pytorch([round2], inputs) for inputs in read[0][:3]])
+    parts = sensitivity(convert([round2]), read[0][:3], [read_pytorch([round2], inputs) for inputs in read[0][:3]])
     assert len(parts) == 9 and (parts["megabytes"] > 0).all() and (parts["difference"] > 0).any()
+    assert {"float16", "int8"} <= set(parts["mixed"])
 
 
 def measured(**megabytes) -> pd.DataFrame:

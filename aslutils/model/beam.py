@@ -1,0 +1,88 @@
+"""Beam search over an ensemble, and the backward decoder's opinion on what it finds.
+
+The published solution trains a backward decoder and throws it away; here it may rank the hypotheses.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from aslutils.text import EOS, SOS, STEPS, VOCABULARY
+
+NEVER = -1e9                       # the log probability of what cannot follow
+
+
+@dataclass(frozen=True)
+class BeamSearch:
+    """How to search for the phrase instead of taking the likeliest token at each step."""
+
+    beams: int = 8                 # hypotheses W kept at each step
+    length_penalty: float = 0.5    # a: ranks by log probability / ((5 + length) / 6) ** a (Wu et al. 2016); 0: no normalisation
+    rerank_weight: float = 0.4     # share of the backward decoder's log probability in the last ranking; 0: leaves it out
+
+    def __post_init__(self):
+        if self.beams < 1 or self.length_penalty < 0 or not 0 <= self.rerank_weight <= 1:
+            raise ValueError(f"{self}: beams must be at least 1, length_penalty at least 0, rerank_weight in 0..1")
+
+    def ranked(self, total, lengths):
+        """Log probabilities normalised by lengths, EOS included."""
+        return total / ((5.0 + lengths) / 6.0) ** self.length_penalty
+
+
+@torch.inference_mode()
+def search(networks, encoded, settings: BeamSearch):
+    """Spell the most probable phrase that `settings.beams` hypotheses at a time find, by the networks' mean logits.
+
+    encoded: what each network's `encode` returned for one recording. Returns logits (n, V), the rows before the first EOS, each
+    with the chosen token raised just above the likeliest, so that the arg max of each row spells the phrase.
+    """
+    tokens, rows, total = _hypotheses([network.decoder for network in networks], encoded, settings)
+    lengths = (tokens != EOS).sum(dim=1)                                        # (W,)
+    if settings.rerank_weight:
+        backward = _backward([network.backward_decoder for network in networks], encoded, tokens, lengths)
+        total = (1 - settings.rerank_weight) * total + settings.rerank_weight * backward
+    best = settings.ranked(total, (lengths + 1).clamp(max=STEPS)).argmax()
+    rows, tokens = rows[best, :lengths[best]], tokens[best, :lengths[best]]
+    return rows.scatter(1, tokens[:, None], rows.amax(dim=1, keepdim=True) + 1e-3)
+
+
+def _hypotheses(decoders, encoded, settings: BeamSearch):
+    """The last W hypotheses: tokens (W, N), EOS behind each; their logits (W, N, V) and log probabilities (W,)."""
+    width = settings.beams
+    caches = [decoder.start(*_repeated(frames, width)) for decoder, frames in zip(decoders, encoded)]
+    only_end = torch.full((VOCABULARY,), NEVER)                                 # what follows an ended hypothesis
+    only_end[EOS] = 0.0
+    last = torch.full((width,), SOS)
+    total = torch.tensor([0.0] + [NEVER] * (width - 1))
+    tokens, rows = last.new_zeros(width, 0), total.new_zeros(width, 0, VOCABULARY)
+    while tokens.shape[1] < STEPS and (last != EOS).any():
+        logits = _mean(decoder(last[:, None], cache)[:, 0] for decoder, cache in zip(decoders, caches))         # (W, V)
+        gains = torch.where((last == EOS)[:, None], only_end, logits.log_softmax(dim=1))
+        candidates, lengths = total[:, None] + gains, (tokens != EOS).sum(dim=1) + 1
+        kept = settings.ranked(candidates, lengths[:, None]).flatten().topk(width).indices                      # of W * V
+        parents, last, total = kept // VOCABULARY, kept % VOCABULARY, candidates.flatten()[kept]
+        tokens = torch.cat([tokens[parents], last[:, None]], dim=1)
+        rows = torch.cat([rows[parents], logits[parents, None]], dim=1)
+        for cache in caches:
+            cache.reorder(parents)
+    return tokens, rows, total
+
+
+def _backward(decoders, encoded, tokens, lengths):
+    """Log probabilities (W,) of the reversed hypotheses by the backward decoders' mean logits."""
+    steps = torch.arange(min(tokens.shape[1] + 1, STEPS))
+    places = lengths[:, None] - 1 - steps                                       # where each reversed token stands
+    targets = torch.where(places >= 0, tokens.gather(1, places.clamp(min=0)), EOS)
+    inputs = torch.cat([torch.full((len(tokens), 1), SOS), targets[:, :-1]], dim=1)
+    logits = _mean(decoder(inputs, decoder.start(*_repeated(frames, len(tokens)))) for decoder, frames in zip(decoders, encoded))
+    gains = logits.log_softmax(dim=2).gather(2, targets[:, :, None])[:, :, 0]
+    return gains.masked_fill(steps > lengths[:, None], 0.0).sum(dim=1)
+
+
+def _repeated(encoded, width: int):
+    """One recording's frames (1, T, D) and mask (1, T), as often as there are hypotheses."""
+    return tuple(x.expand(width, *x.shape[1:]) for x in encoded)
+
+
+def _mean(values):
+    return torch.stack(list(values)).mean(dim=0)

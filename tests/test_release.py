@@ -1,0 +1,34 @@
+"""What notebook 04 decides: which checkpoints, how the model decodes, how the confidence is rated."""
+
+import pytest
+from toys import ROUND1, TOY
+
+from aslutils import release
+from aslutils.model.beam import BeamSearch
+from aslutils.model.checkpoint import Checkpoint
+from aslutils.model.config import ModelConfig
+from aslutils.model.network import Network
+
+OURS = Checkpoint(Network(ModelConfig(**TOY)))
+PUBLISHED = Checkpoint(Network(ModelConfig(**TOY)), published=True)
+FIRST_ROUND = Checkpoint(Network(ModelConfig(**TOY, **ROUND1)))
+
+
+@pytest.mark.parametrize("loaded, beams, expected", [
+    ([OURS, OURS], -1, BeamSearch(8, 0.3, 0.2)),
+    ([OURS, PUBLISHED], -1, None),
+    ([OURS, FIRST_ROUND], -1, None),
+    ([OURS], 0, None),
+    ([PUBLISHED], 4, BeamSearch(4, 0.3, 0.2)),
+])
+def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, beams, expected):
+    assert release.decoding(release.ExportConfig(beams=beams, length_penalty=0.3, rerank_weight=0.2), loaded) == expected
+
+
+def test_the_confidence_is_rated_by_how_it_ranks_spoilt_recordings(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "broken.csv").write_text("sequence_id,kind\n3,late\n4,early\n")
+    assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.8, 0.1, 0.2]) == 1.0
+    assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.15, 0.1, 0.2]) == 0.75
+    assert release.confidence_auc(tmp_path, [1, 2], [0.9, 0.8]) is None
+    assert release.confidence_auc(tmp_path / "other", [1, 3], [0.9, 0.8]) is None
