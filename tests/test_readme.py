@@ -1,0 +1,156 @@
+"""The README holds: its commands are taken by the real programs and run by a test, its Python runs, its quotations are true."""
+
+import argparse
+import ast
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from accelerate.commands.launch import launch_command_parser
+from click.testing import CliRunner
+from papermill.cli import papermill
+from small_corpus import corpus_rows, recording, write_competition
+from test_notebooks import CONFIGS
+from test_recognizer import as_results
+from tiny_tflite import constant_model
+
+from aslutils.landmarks import ALL_COLUMNS, COLUMNS
+from aslutils.params import from_values
+from aslutils.pipeline import KIT
+
+README = (KIT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = ("python ", "papermill ", "./run_all.sh", "accelerate ", "tests/run.sh")
+# What a command begins with -> the test that runs it in a small form; "" for what takes minutes, or would run this test.
+RUN_BY = {
+    "./run_all.sh --help": "test_pipeline.py::test_the_shell_commands_help_needs_nothing_installed",
+    "./run_all.sh": "test_pipeline.py::test_five_notebooks_leave_a_scored_submission",
+    "tests/run.sh": "",
+    "papermill --help-notebook": "test_readme.py::test_a_notebooks_help_is_its_manual",
+    "papermill notebooks/01": "test_notebooks.py::test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit",
+    "papermill notebooks/03": "test_notebooks.py::test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks",
+    "papermill notebooks/04": "test_notebooks.py::test_published_checkpoints_are_exported_without_training_and_without_data",
+    "papermill notebooks/05": "test_kaggle_publish.py::test_the_first_time_creates_and_afterwards_versions",
+    "python -m aslutils.recognizer": "test_recognizer.py::test_the_command_prints_a_row_a_recording",
+    "python -m aslutils.prepare DIR STORE --dask":
+        "test_prepare_dask.py::test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_process",
+    "python -m aslutils.prepare": "test_prepare.py::test_the_command_prepares_shows_progress_and_ends_with_a_summary",
+    "python -m aslutils.scorer": "test_scorer.py::test_the_command_prints_figures_or_one_json_object",
+    "python -m aslutils.plots.reading": "test_plots.py::test_a_hand_is_shown_being_read_with_the_models_own_words",
+    "python -m aslutils.kaggle kernels": "test_kaggle_kernels.py::test_stages_are_pushed_in_order_with_seeds_side_by_side",
+    "python -m aslutils.kaggle download": "test_kaggle_download.py::test_every_file_is_fetched_checked_and_not_fetched_twice",
+    "accelerate launch": "test_train_parallel.py::test_two_processes_give_the_loss_curve_and_weights_of_one",
+    "python tests/benchmarks/": "",
+}
+
+
+def blocks(language: str) -> list[str]:
+    """The README's blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    """Every line of a bash block, and whatever else begins with a program between backticks; NAME=VALUE in front is dropped."""
+    spans = [re.sub(r"^(\w+=\S+ )*", "", span) for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", README)]
+    lines = [re.sub(r"\s+#.*", "", line) for block in blocks("bash") for line in block.splitlines()]
+    return sorted({*lines, *(span for span in spans if span.startswith(PROGRAMS))})
+
+
+class Parsed(Exception):
+    """A program's parser took its arguments."""
+
+
+def parse(words: list[str], monkeypatch):
+    """Start a Python program, `FILE.py ...` or `-m MODULE ...`, up to where its own parser has taken the arguments."""
+    whole = argparse.ArgumentParser.parse_args
+
+    def stop(parser, *given):
+        whole(parser, *given)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")                           # some benchmarks set it: it ends with the test
+    by_name = words[0] == "-m"
+    monkeypatch.setattr(sys, "argv", words[1:] if by_name else words)
+    monkeypatch.syspath_prepend(str(KIT / "tests" / "benchmarks"))
+    with pytest.raises((Parsed, SystemExit)) as stopped:
+        (runpy.run_module if by_name else runpy.run_path)(sys.argv[0], run_name="__main__")
+    assert getattr(stopped.value, "code", 0) == 0, stopped.value
+
+
+def inject(words: list[str], out):
+    """Let papermill inject the parameters into `out`, and the kit's own check look at them."""
+    done = CliRunner().invoke(papermill, [str(out) if word == "out.ipynb" else word for word in words] + ["--prepare-only"])
+    assert done.exit_code == 0, done.output
+    (cell,) = [cell for cell in nbformat.read(out, 4).cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    values = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(cell.source).body}
+    assert from_values(values, *CONFIGS[Path(words[0]).stem])
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+@pytest.mark.parametrize("command", commands())
+def test_a_command_is_taken_by_its_program_and_run_by_a_test(command, tmp_path, monkeypatch):
+    assert command.startswith(tuple(RUN_BY)), "no test runs it: write one, and name it here"
+    monkeypatch.chdir(KIT)
+    program, *words = shlex.split(command)
+    if program == "papermill" and words[0] != "--help-notebook":
+        inject(words, tmp_path / "out.ipynb")
+    elif program == "tests/run.sh":
+        assert all((KIT / word).exists() for word in words)
+    elif program == "accelerate":
+        options = launch_command_parser().parse_args(words[1:])
+        parse(["-m" if options.module else "", options.training_script, *options.training_script_args], monkeypatch)
+    elif program != "papermill":
+        parse(words if program == "python" else ["-m", "aslutils.pipeline", *words], monkeypatch)
+    assert all((KIT / path).is_file() for path in re.findall(r"(?:params|notebooks)/\S+", command))
+
+
+def test_a_notebooks_help_is_its_manual(monkeypatch):
+    monkeypatch.chdir(KIT)
+    (command,) = [command for command in commands() if "--help-notebook" in command]
+    told = CliRunner().invoke(papermill, shlex.split(command)[1:]).output
+    assert "seed: int (default 1)" in told and "decides weights" in told
+
+
+def test_every_test_that_is_said_to_run_a_command_is_there_and_every_entry_is_used():
+    assert [start for start in RUN_BY if not any(command.startswith(start) for command in commands())] == []
+    for file, _, test in (node.partition("::") for node in RUN_BY.values() if node):
+        assert f"def {test}(" in (KIT / "tests" / file).read_text(encoding="utf-8"), test
+
+
+def test_the_python_runs(tmp_path, monkeypatch, capsys):
+    export = tmp_path / "datamount" / "demo" / "export"
+    export.mkdir(parents=True)
+    (export / "model.tflite").write_bytes(constant_model("asl", confidence=0.5))
+    rows = corpus_rows()
+    write_competition(tmp_path, rows)
+    (tmp_path / rows["path"][0]).rename(tmp_path / "recordings.parquet")
+    np.save(tmp_path / "recording.npy", np.zeros((20, len(COLUMNS)), np.float32))
+    results = as_results(pd.DataFrame(recording(40, seed=1), columns=ALL_COLUMNS))
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {"results": results})  # noqa: S102
+    assert capsys.readouterr().out.splitlines()[0].startswith("asl 0.5 ")
+
+
+def test_links_files_rooms_and_quoted_messages_are_there():
+    headings = {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
+    for link in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", README):
+        link = "".join(link)
+        assert link.startswith("https://") or link[1:] in headings or (KIT / link).is_file(), link
+    (diagram,) = blocks("mermaid")
+    for room in re.findall(r"\w+\.py|\w+/", diagram):
+        assert (KIT / "aslutils" / room).exists(), room
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((KIT / "aslutils").rglob("*.py")))
+    code = re.sub(r'"\s*f?"', "", code)                                   # strings over several lines
+    rows = README.partition("## Troubleshooting")[2].partition("\n## ")[0].splitlines()
+    seen = [message for row in rows if not row.startswith("| pip") for message in re.findall("`([^`]+)`", row.split(" | ")[0])]
+    assert len(seen) > 10
+    for message in seen:
+        for words in re.split(r"[\d.]+|\w+\.json", message):           # what a message fills in
+            assert words.strip() in code, message
