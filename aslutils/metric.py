@@ -1,9 +1,12 @@
-"""The competition's metric: (N - D) / N, N the characters of all true phrases, D the total Levenshtein distance."""
+"""The competition's limits and metric: (N - D) / N, N the characters of all true phrases, D the total Levenshtein distance."""
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 HIDDEN_SEQUENCES = 68_000          # recordings of the hidden test set, about
+MAX_MEGABYTES = 40                 # of the model file
+MAX_HOURS = 5                      # for all of the hidden test set
+MAX_MILLISECONDS = 1000 * 3600 * MAX_HOURS / HIDDEN_SEQUENCES      # so for one recording: 265
 
 
 def score(phrases, predictions) -> float:
@@ -22,8 +25,10 @@ def sequence_scores(phrases, predictions) -> np.ndarray:
 def score_interval(phrases, predictions, draws: int = 1000, seed: int = 1) -> tuple[float, float]:
     """The 95 % bootstrap interval of `score`: sequences drawn with repetition."""
     lengths, distances = _lengths(phrases), _distances(phrases, predictions)
-    rows = np.random.default_rng(seed).integers(0, len(lengths), (draws, len(lengths)))
-    scores = 1 - distances[rows].sum(axis=1) / lengths[rows].sum(axis=1)
+    rng, scores = np.random.default_rng(seed), []
+    for _ in range(draws):                                        # one after the other: all at once would take draws x N memory
+        rows = rng.integers(0, len(lengths), len(lengths))
+        scores.append(1 - distances[rows].sum() / lengths[rows].sum())
     low, high = np.quantile(scores, [0.025, 0.975])
     return float(low), float(high)
 

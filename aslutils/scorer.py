@@ -18,14 +18,12 @@ import pandas as pd
 import pyarrow.parquet as parquet
 
 from aslutils.files import atomic
-from aslutils.metric import HIDDEN_SEQUENCES, score, sequence_scores
+from aslutils.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES, score, sequence_scores
 from aslutils.progress import progress
 from aslutils.text import CHARACTERS
 from aslutils.tflite import OUTPUT, Model
 
 MODEL, ARGUMENTS = "model.tflite", "inference_args.json"
-MAX_MEGABYTES = 40                 # of the model file
-MAX_HOURS = 5                      # for all of the hidden test set
 
 
 def score_submission(submission, data, *, sequences=None, limit: int | None = None) -> dict:

@@ -4,19 +4,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter
 
+from aslutils.metric import MAX_MEGABYTES, MAX_MILLISECONDS
 from aslutils.plots.style import BLUE, FAINT, INK, ORANGE, SERIES, VERMILLION, mark, picture, say_empty, styled
 
-LIMIT_MB = 40                     # of the competition's model file
-LIMIT_MS = 265                    # 5 hours over 68,000 sequences
 TOLERANCE = 1e-4                  # what float32 allows between frameworks
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")   # 0.1, 1, 10 rather than powers of ten
 
 
 @styled
-def latency(per_sequence: pd.DataFrame, limit_ms: float = LIMIT_MS):
+def latency(per_sequence: pd.DataFrame):
     """Time to read a sequence against its length: a point a sequence, mean and 95 % quantile, and the limit.
 
-    per_sequence: the scorer's table with frames and milliseconds; limit_ms: what 5 hours leave for one of 68,000 sequences.
+    per_sequence: the scorer's table with frames and milliseconds.
     """
     figure = picture(3.0, "Latency of the exported model")
     axes = figure.subplots()
@@ -28,7 +27,7 @@ def latency(per_sequence: pd.DataFrame, limit_ms: float = LIMIT_MS):
     axes.scatter(per_sequence["frames"], times, s=12, color=BLUE, alpha=0.5, linewidths=0, label=f"{len(times):,} sequences")
     mark(axes, times.mean(), f"mean {times.mean():.1f} ms", INK, vertical=False)
     mark(axes, np.quantile(times, 0.95), f"95 % are under {np.quantile(times, 0.95):.1f} ms", INK, vertical=False, linestyle=":")
-    mark(axes, limit_ms, f"limit {limit_ms:.0f} ms (5 h for 68,000)", VERMILLION, vertical=False, linestyle="-")
+    mark(axes, MAX_MILLISECONDS, f"limit {MAX_MILLISECONDS:.0f} ms (5 h for 68,000)", VERMILLION, vertical=False, linestyle="-")
     axes.set_yscale("log")                        # a small model's milliseconds and the limit in one picture
     axes.yaxis.set_major_formatter(PLAIN)
     figure.legend(loc="outside right upper")
@@ -54,10 +53,11 @@ def variants(table: pd.DataFrame):
         place = row["megabytes"], row["milliseconds"]
         axes.scatter(*place, s=170, color=colours[row["seeds"]], zorder=3)
         axes.text(*place, str(number + 1), color="white", fontweight="bold", ha="center", va="center", fontsize=8, zorder=4)
-    mark(axes, LIMIT_MB, f"limit {LIMIT_MB} MB", VERMILLION, linestyle="-")
-    mark(axes, LIMIT_MS, f"limit {LIMIT_MS} ms", VERMILLION, vertical=False, linestyle="--")
-    axes.set(xscale="log", yscale="log", xlim=(table["megabytes"].min() * 0.6, max(LIMIT_MB, table["megabytes"].max()) * 1.6),
-             ylim=(table["milliseconds"].min() * 0.4, max(LIMIT_MS, table["milliseconds"].max()) * 2))
+    mark(axes, MAX_MEGABYTES, f"limit {MAX_MEGABYTES} MB", VERMILLION, linestyle="-")
+    mark(axes, MAX_MILLISECONDS, f"limit {MAX_MILLISECONDS:.0f} ms", VERMILLION, vertical=False, linestyle="--")
+    sizes, times = table["megabytes"], table["milliseconds"]
+    axes.set(xscale="log", yscale="log", xlim=(sizes.min() * 0.6, max(MAX_MEGABYTES, sizes.max()) * 1.6),
+             ylim=(times.min() * 0.4, max(MAX_MILLISECONDS, times.max()) * 2))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PLAIN)
     axes.legend(loc="best")

@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from toys import recording
+from toys import TOY, lively, recording
 
-from aslutils.port.compare import read_pytorch
-from aslutils.port.export import PRECISIONS, convert
+from aslutils.metric import MAX_HOURS, MAX_MILLISECONDS, score
+from aslutils.model.config import ModelConfig
+from aslutils.model.network import Network
+from aslutils.port.compare import read_pytorch, read_tflite
+from aslutils.port.export import PRECISIONS, convert, write_export
 from aslutils.port.variants import build_variants, choose, measure_variants, sensitivity
+from aslutils.tflite import Model
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,22 @@ def test_every_part_is_tried_in_int8_alone(round2, read):
     parts = sensitivity(convert([round2]), read[0][:3], [read_pytorch([round2], inputs) for inputs in read[0][:3]])
     assert len(parts) == 9 and (parts["megabytes"] > 0).all() and (parts["difference"] > 0).any()
     assert {"float16", "int8"} <= set(parts["mixed"])
+
+
+def test_four_networks_become_one_submission_within_the_limits(tmp_path):
+    networks = [lively(Network(ModelConfig(**TOY)), seed) for seed in range(4)]
+    recordings = [recording(frames, frames) for frames in (20, 60, 100, 140)]
+    reference = [read_pytorch(networks, inputs) for inputs in recordings]
+    variants = build_variants(networks)
+    table = measure_variants(variants, 4, recordings, [reading.text for reading in reference], reference)
+    sizes = dict(zip(table["variant"], table["megabytes"]))
+    between = (sizes["float16"] + sizes["mixed"]) / 2                       # as 40 MB lie between those of the winning size
+    assert choose(table, "auto", max_mb=between, max_ms=MAX_MILLISECONDS) == "mixed"
+    assert table["agreement"][0] == 1.0 and (table["hours"] < MAX_HOURS).all()
+    path = write_export(variants["mixed"], tmp_path)
+    assert path.stat().st_size == round(1e6 * sizes["mixed"])
+    texts = [read_tflite(Model(path), inputs).text for inputs in recordings]
+    assert score([reading.text for reading in reference], texts) == table["score"][2]
 
 
 def measured(**megabytes) -> pd.DataFrame:
