@@ -6,7 +6,9 @@
     reading = recognizer.read(landmarks)             # (frames, 543, 3) as MediaPipe Holistic gives them, NaN where not seen
     print(reading.text or reading.reason)
 
-    python -m aslutils.recognizer datamount/demo/export recording.parquet other.npy
+    python -m aslutils.recognizer datamount/demo/export recording.parquet other.npy clip.mp4
+
+Videos and cameras need MediaPipe besides: see `aslutils.video`.
 """
 
 import argparse
@@ -18,11 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
+from aslutils.files import atomic
 from aslutils.landmarks import ALL_COLUMNS, COLUMNS
 from aslutils.preprocess import MAX_FRAMES
-from aslutils.recordings import as_columns, recordings_in
+from aslutils.recordings import as_columns, is_landmark_file, recordings_in
 from aslutils.text import CHARACTERS, DUMMY_PHRASE, MIN_FRAMES
 from aslutils.tflite import OUTPUT, Model
+
+INSTALL = ("videos are read by MediaPipe, in an environment of its own: python3 -m venv .venv-video && "
+           ".venv-video/bin/pip install -r requirements-video.txt, then .venv-video/bin/python -m aslutils.recognizer ...")
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class Reading:
     probabilities: np.ndarray        # float32, one a character of the text: of that character at its step
     frames: int                      # of the recording
     milliseconds: float              # that reading took
+
+    def __str__(self) -> str:
+        """The text, or the reason in brackets."""
+        return f"({self.reason})" if self.text is None else self.text
 
 
 class Recognizer:
@@ -89,7 +99,10 @@ class Recognizer:
 class Stream:
     """Frames as they come, text as it grows: `add` each frame, `finish` at the end.
 
-    milliseconds_per_frame: what reading has cost so far, divided by the frames added.
+    Every reading takes the last `window` frames anew: a recording is standardised and attended to as a whole, so that a new frame
+    changes what the earlier ones mean. The cost of a frame, a reading's divided by `every`, therefore grows until the window is
+    full and no further; `tests/benchmarks/stream.py` measures it. milliseconds_per_frame: what reading has cost so far, divided
+    by the frames added.
     """
 
     def __init__(self, recognizer: Recognizer, every: int, window: int):
@@ -145,25 +158,57 @@ def _selected(path: Path) -> list[str]:
 
 
 def main(arguments=None) -> int:
-    """Print a table of what a model reads in files; 0, or 1 with one line about what is wrong."""
+    """Print a table of what a model reads in files and videos; 0, or 1 with a line about each that could not be read."""
     parser = argparse.ArgumentParser(prog="python -m aslutils.recognizer", description=__doc__.splitlines()[0])
     parser.add_argument("model", help="folder of an export, or its .tflite file")
-    parser.add_argument("files", nargs="+", type=Path, metavar="file", help=".parquet in competition columns, or .npy")
+    parser.add_argument("files", nargs="+", metavar="file",
+                        help="landmarks, .parquet in competition columns or .npy; any other file is a video; `webcam` or a "
+                             "camera's number is read until Ctrl-C")
+    parser.add_argument("--strip", type=Path, metavar="FILE.png",
+                        help="where a video's pictures go, with the skeleton and the text (default: clip.strip.png beside "
+                             "clip.mp4, webcam.strip.png in this folder)")
     options = parser.parse_args(arguments)
+    if options.strip and sum(not is_landmark_file(file) for file in options.files) != 1:
+        parser.error("--strip names one picture: give exactly one video")
     try:
         recognizer = Recognizer(options.model)
-        print(f"{'file':<28} {'sequence':>12} {'frames':>6} {'ms':>6} {'sure':>5}  text")
-        for path in options.files:
-            for sequence_id in recordings_in(path):
-                reading = recognizer.read(path, sequence_id)
-                sequence = "" if sequence_id is None else sequence_id
-                sure = "" if reading.confidence is None else f"{reading.confidence:.2f}"
-                text = f"({reading.reason})" if reading.text is None else reading.text
-                print(f"{path.name:<28} {sequence:>12} {reading.frames:>6} {reading.milliseconds:>6.1f} {sure:>5}  {text}")
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+    print(f"{'file':<28} {'sequence':>12} {'frames':>6} {'ms':>6} {'sure':>5}  text")
+    failed = False
+    for file in options.files:
+        try:
+            if is_landmark_file(file):
+                for sequence_id in recordings_in(Path(file)):
+                    _print_row(file, recognizer.read(file, sequence_id), sequence_id)
+            else:
+                _read_video(recognizer, file, options.strip or Path(file).with_suffix(".strip.png"))
+        except (ValueError, OSError, ImportError) as error:
+            print(error, file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def _print_row(file: str, reading: Reading, sequence_id: int | None = None):
+    name, sequence = Path(file).name, "" if sequence_id is None else sequence_id
+    sure = "" if reading.confidence is None else f"{reading.confidence:.2f}"
+    print(f"{name:<28} {sequence:>12} {reading.frames:>6} {reading.milliseconds:>6.1f} {sure:>5}  {reading}", flush=True)
+
+
+def _read_video(recognizer: Recognizer, source: str, strip: Path):
+    """Print a video's or a camera's row, the running text beside the progress bar before, and leave its picture strip."""
+    stream = recognizer.stream()
+    try:
+        from aslutils.video import draw_strip, read_clip
+
+        clip = read_clip(source, lambda frame: str(stream.add(frame) or stream.reading or ""))
+    except ImportError as error:
+        raise ImportError(f"{source} was not read ({error}); {INSTALL}") from error
+    reading = recognizer.read(clip.landmarks)
+    _print_row(source, reading)
+    with atomic(strip) as temporary:
+        draw_strip(clip, str(reading)).save(temporary, "PNG")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from aslutils.landmarks import ALL_COLUMNS, HOLISTIC
 
 POINTS = sum(HOLISTIC.values())    # 543
 PLACE = {column: place for place, column in enumerate(ALL_COLUMNS)}
+LANDMARK_FILES = (".parquet", ".npy")
 REFINED = {"face": 478}            # MediaPipe's refined face mesh adds 10 iris landmarks behind the 468
 
 
@@ -41,15 +42,18 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
                      "face, left hand, pose and right hand")
 
 
+def is_landmark_file(path) -> bool:
+    """Whether a file's name says that it holds landmarks; another one is taken for a video."""
+    return Path(path).suffix in LANDMARK_FILES
+
+
 def recordings_in(path: Path) -> list[int | None]:
     """The sequence_ids of a parquet file's recordings; [None] for a file that is one recording."""
     if path.suffix != ".parquet":
         return [None]
     import pyarrow.parquet as parquet
 
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    if "sequence_id" not in parquet.read_schema(path).names:
+    if "sequence_id" not in _parquet_columns(path):
         return [None]
     return parquet.read_table(path, columns=["sequence_id"])["sequence_id"].unique().to_pylist()
 
@@ -75,7 +79,10 @@ def _check_order(frames: np.ndarray) -> None:
     missing = np.isnan(frames).any(axis=2)
     ours = tuple(HOLISTIC)
     fitting = [order for order in permutations(ours) if _whole(missing, order)]
-    if fitting and ours not in fitting:
+    if not fitting:
+        raise ValueError("landmarks are missing singly, but MediaPipe Holistic sees a part whole or not at all; "
+                         f"expected {', '.join(ours)}, each landmark with its x, y and z")
+    if ours not in fitting:
         found = " or ".join(", ".join(order) for order in fitting[:3])
         raise ValueError(f"landmarks are missing as if their order were {found}; expected {', '.join(ours)}: reorder them")
 
@@ -90,13 +97,16 @@ def _read_file(path: Path, columns: list[str], sequence_id):
     """A `.npy` file's array, or a parquet file's table of the one recording."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
+    if not is_landmark_file(path):
+        raise ValueError(f"{path} is neither .parquet nor .npy; aslutils.video.read_clip reads a video")
     if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    if path.suffix != ".parquet":
-        raise ValueError(f"{path} is neither .parquet nor .npy; turn a video into landmarks with MediaPipe Holistic first")
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} is no .npy file of numbers, or is cut short: {error}") from error
     import pyarrow.parquet as parquet
 
-    names = parquet.read_schema(path).names
+    names = _parquet_columns(path)
     lacking = [column for column in columns if column not in names]
     if lacking:
         raise ValueError(f"{path} lacks the column {lacking[0]} ({len(lacking)} of {len(columns)}); "
@@ -104,6 +114,17 @@ def _read_file(path: Path, columns: list[str], sequence_id):
     identity = ["sequence_id"] if "sequence_id" in names else []
     filters = [("sequence_id", "==", sequence_id)] if identity and sequence_id is not None else None
     return parquet.read_table(path, columns=[*columns, *identity], filters=filters).to_pandas()
+
+
+def _parquet_columns(path: Path) -> list[str]:
+    import pyarrow.parquet as parquet
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        return parquet.read_schema(path).names
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is no parquet file, or is damaged: {error}") from error
 
 
 def _from_table(table, columns: list[str], sequence_id) -> np.ndarray:

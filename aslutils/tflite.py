@@ -26,7 +26,7 @@ class Model:
     """A TFLite model with the competition's signature. An instance belongs to one thread; several may share a file.
 
     Arguments as for `interpreter`. Raises as it does, and ValueError that names the file and what it lacks: the signature
-    `serving_default`, the argument `inputs`, the output `outputs`.
+    `serving_default`, the argument `inputs`, the output `outputs`, both tables.
     """
 
     def __init__(self, path, threads: int = 1, source: str = "the model"):
@@ -34,8 +34,9 @@ class Model:
         self.interpreter = interpreter(path, threads, source)
         self.outputs = self._check(self.interpreter.get_signature_list())
         self.runner = self.interpreter.get_signature_runner(SIGNATURE)
-        shape = self.runner.get_input_details()[INPUT]["shape_signature"]
-        self.columns = int(shape[1]) if len(shape) == 2 else -1                   # -1: any number
+        shape = self._table(INPUT, self.runner.get_input_details(), "(frames, columns)")
+        self._table(OUTPUT, self.runner.get_output_details(), "(steps, tokens)")
+        self.columns = int(shape[1]) if len(shape) else -1                        # -1: any number
 
     def _check(self, signatures: dict) -> list[str]:
         if SIGNATURE not in signatures:
@@ -47,6 +48,13 @@ class Model:
         if OUTPUT not in signature["outputs"]:
             raise ValueError(f"{self.source}: {SIGNATURE} returns {signature['outputs']}; expected {OUTPUT!r} among them")
         return list(signature["outputs"])
+
+    def _table(self, name: str, details: dict, expected: str) -> np.ndarray:
+        """The shape of an input or output, which must have two axes; empty where the model leaves it open."""
+        shape = details[name]["shape_signature"]
+        if len(shape) not in (0, 2):
+            raise ValueError(f"{self.source}: {name!r} has the shape {shape.tolist()}; expected {expected}")
+        return shape
 
     def __call__(self, inputs) -> dict[str, np.ndarray]:
         """All outputs for one recording: `inputs` (frames, columns) with NaN where nothing was seen."""
