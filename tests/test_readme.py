@@ -57,8 +57,8 @@ def blocks(language: str) -> list[str]:
 def commands() -> list[str]:
     """Every line of a bash block, and whatever else begins with a program between backticks; NAME=VALUE in front is dropped."""
     spans = [re.sub(r"^(\w+=\S+ )*", "", span) for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", README)]
-    lines = [re.sub(r"\s+#.*", "", line) for block in blocks("bash") for line in block.splitlines()]
-    return sorted({*lines, *(span for span in spans if span.startswith(PROGRAMS))})
+    lines = [re.sub(r"(^|\s+)#.*", "", line) for block in blocks("bash") for line in block.splitlines()]
+    return sorted({*filter(None, lines), *(span for span in spans if span.startswith(PROGRAMS))})
 
 
 class Parsed(Exception):

@@ -26,14 +26,14 @@ def reading(recognizer: Recognizer, landmarks, sequence_id: int | None = None) -
     """An animated PNG of a recording being read; landmarks and sequence_id: as `Recognizer.read` takes them.
 
     Under every frame stands what `Recognizer.stream` answers when that frame has come: text and confidence, or why there is no
-    text yet.
+    text yet. The last frame comes first, for viewers that show one picture.
     """
     columns = as_columns(landmarks, COLUMNS, sequence_id)
     stream = recognizer.stream(every=1)
     readings = [stream.add(frame) for frame in as_columns(landmarks, recognizer.columns, sequence_id)]
     pictures = draw_pictures(as_frames(columns), range(len(columns)), ZOOM)
     signed = [_with_text(picture, reading) for picture, reading in zip(pictures, readings, strict=True)]
-    return as_png(signed, [MILLISECONDS] * (len(signed) - 1) + [LAST])
+    return as_png([signed[-1], *signed[:-1]], [LAST, *[MILLISECONDS] * (len(signed) - 1)])
 
 
 def _with_text(picture: Image.Image, reading: Reading) -> Image.Image:
