@@ -37,6 +37,7 @@ RUN_BY = {
     "papermill notebooks/04": "test_notebooks.py::test_published_checkpoints_are_exported_without_training_and_without_data",
     "papermill notebooks/05": "test_kaggle_publish.py::test_the_first_time_creates_and_afterwards_versions",
     "python -m aslutils.recognizer": "test_recognizer.py::test_the_command_prints_a_row_a_recording",
+    ".venv-video/bin/python": "test_video.py::test_a_signing_person_is_read_and_leaves_a_strip",
     "python -m aslutils.prepare DIR STORE --dask":
         "test_prepare_dask.py::test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_process",
     "python -m aslutils.prepare": "test_prepare.py::test_the_command_prepares_shows_progress_and_ends_with_a_summary",
@@ -106,7 +107,7 @@ def test_a_command_is_taken_by_its_program_and_run_by_a_test(command, tmp_path, 
         options = launch_command_parser().parse_args(words[1:])
         parse(["-m" if options.module else "", options.training_script, *options.training_script_args], monkeypatch)
     elif program != "papermill":
-        parse(words if program == "python" else ["-m", "aslutils.pipeline", *words], monkeypatch)
+        parse(["-m", "aslutils.pipeline", *words] if program == "./run_all.sh" else words, monkeypatch)
     assert all((KIT / path).is_file() for path in re.findall(r"(?:params|notebooks)/\S+", command))
 
 
