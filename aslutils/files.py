@@ -1,10 +1,19 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Writing files so that no reader ever sees half of one, and folders so that no two processes write one at once."""
 
+import errno
 import json
 import os
 import uuid
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:                               # not on this platform: there `locked` excludes nobody
+    fcntl = None
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)             # the disk's end, a user's, a process's
 
 
 @contextmanager
@@ -23,11 +32,32 @@ def atomic(path):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno == 28:                     # ENOSPC
-            raise OSError(28, f"no space left while writing {path}; free some and start again, nothing was lost") from error
+        if error.errno in NO_SPACE:
+            raise OSError(error.errno, f"no space left while writing {path}; free some and start again, nothing was lost"
+                          ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder, refusal: Callable[[str], Exception]):
+    """Hold `folder` for this process; the system lets go of it even when the process is killed.
+
+    Raises `refusal(process)` when another process, told by its number, holds it.
+    """
+    with open(Path(folder) / ".lock", "a+") as file:
+        if fcntl:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise refusal(file.read().strip() or "unknown") from error
+            os.register_at_fork(after_in_child=file.close)       # a loader's worker may outlive a killed training
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def write_text(path, text: str) -> Path:

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from aslutils.progress import progress
-from aslutils.train import HISTORY, Job, Trainer, is_finished
+from aslutils.train import HISTORY, Job, Trainer, hold, is_finished
 
 _TELL_SECONDS = 0.5
 
@@ -44,7 +44,8 @@ def forget(jobs: list[Job]) -> None:
     """Remove what earlier trainings of these jobs left."""
     for job in jobs:
         if job.folder.exists():
-            shutil.rmtree(job.folder)
+            with hold(job.folder):
+                shutil.rmtree(job.folder)
 
 
 def train_together(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:

@@ -7,7 +7,6 @@ with the same bytes, however many processes (or machines, `--dask`) worked on it
 
 import argparse
 import errno
-import fcntl
 import multiprocessing
 import os
 import shutil
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aslutils.files import atomic, read_json, write_json, write_table
+from aslutils.files import atomic, locked, read_json, write_json, write_table
 from aslutils.progress import progress
 from aslutils.readers import write_frames
 from aslutils.sources import DataError, Source, find_kind, read_corpus
@@ -43,7 +42,7 @@ from aslutils.store import (
 
 __all__ = ["DataError", "find_kind", "prepare"]
 
-PARTS, PLAN, LOCK = "parts", "plan.json", ".lock"
+PARTS, PLAN = "parts", "plan.json"
 DEFAULT_WORKERS = 4                               # at most, so that memory stays under 1.5 GB; a user may ask for more
 COUNTS = ["start", "frames", "hand_frames"]
 FILE_SIZE = 64 << 20                              # bytes of input that make one more process worth its start
@@ -68,7 +67,7 @@ def prepare(data, store, *, dtype="float16", workers=None, dask=None, rebuild=Fa
     plan = {"fingerprint": fingerprint, "dtype": dtype, "version": VERSION}
     if rebuild or not _is_finished(store, plan):
         store.mkdir(parents=True, exist_ok=True)
-        with _locked(store):
+        with _held(store):
             if rebuild:
                 _clear(store)
             if not _is_finished(store, plan):
@@ -128,20 +127,9 @@ def _is_finished(store: Path, plan: dict) -> bool:
     return True
 
 
-@contextmanager
-def _locked(store: Path) -> Iterator[None]:
-    """Hold the store for this process; the system lets go of it even when the process is killed."""
-    with open(store / LOCK, "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise StoreError(f"another preparation (process {file.read().strip() or 'unknown'}) is writing {store}; "
-                             "wait until it has finished, or name another store") from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
+def _held(store: Path):
+    return locked(store, lambda process: StoreError(f"another preparation (process {process}) is writing {store}; "
+                                                    "wait until it has finished, or name another store"))
 
 
 def _clear(store: Path) -> None:

@@ -27,7 +27,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from aslutils import augment
 from aslutils.dataset import TrainLoader
 from aslutils.evaluate import postprocess, predict
-from aslutils.files import write_table
+from aslutils.files import locked, write_table
 from aslutils.metric import score
 from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from aslutils.model.config import ModelConfig
@@ -135,6 +135,12 @@ def _same_training(job: Job, facts: dict, path):
                          "or fresh=True (run_all.sh --fresh) to train anew")
 
 
+def hold(folder):
+    """Hold a training's folder for this process; raises BlockingIOError when another process trains there."""
+    return locked(folder, lambda process: BlockingIOError(
+        f"another training (process {process}) is writing {folder}; wait until it has ended, or use another run name"))
+
+
 class Trainer:
     """The state of one training, and its loop."""
 
@@ -171,7 +177,12 @@ class Trainer:
         """Train to the end, or stop with a checkpoint at `deadline` (as time.time() counts); whether it ended.
 
         `tell(step, total, figures)` hears of every batch; figures are the parts of the loss, as tensors.
+        Raises BlockingIOError when another process trains in the same folder.
         """
+        with hold(self.folder) if self.accelerator.is_main_process else contextlib.nullcontext():
+            return self._fit(deadline, tell)
+
+    def _fit(self, deadline, tell) -> bool:
         self._resume()
         self._start_tracker()
         saved = time.time()
@@ -280,6 +291,9 @@ class Trainer:
 
         Raises DamagedCheckpoint when none that is there can be read, ValueError when it belongs to another training.
         """
+        if self.accelerator.is_main_process:
+            for half in self.folder.glob(".*.part"):             # what a killed training was writing
+                half.unlink()
         found = [path for path in (self.folder / RESUME, self.folder / PREVIOUS) if path.is_file()]
         for path in found:
             try:

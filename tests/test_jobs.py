@@ -13,7 +13,7 @@ from toy import toy_job, toy_store
 from aslutils import jobs as jobs_room
 from aslutils.jobs import histories, train_all
 from aslutils.model.checkpoint import load_network
-from aslutils.train import CHECKPOINT, is_finished
+from aslutils.train import CHECKPOINT, hold, is_finished
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,14 @@ def test_what_is_trained_is_not_trained_again_unless_asked(store, tmp_path, caps
     assert (jobs[0].folder / CHECKPOINT).stat().st_mtime_ns == before
     assert train_all(jobs, fresh=True)
     assert (jobs[0].folder / CHECKPOINT).stat().st_mtime_ns != before
+
+
+def test_a_training_under_way_is_not_forgotten(store, tmp_path):
+    (job,) = two_jobs(store, tmp_path)[:1]
+    train_all([job])
+    with hold(job.folder), pytest.raises(BlockingIOError, match="another training"):
+        train_all([job], fresh=True)
+    assert is_finished(job)
 
 
 def test_a_time_limit_stops_all_and_a_second_call_goes_on(store, tmp_path):

@@ -221,7 +221,7 @@ def is_running(process: int) -> bool:
 
 def test_two_preparations_of_one_store_do_not_mix(data, tmp_path):
     (tmp_path / "store").mkdir()
-    with preparing._locked(tmp_path / "store"), pytest.raises(StoreError, match=f"process {os.getpid()}.*is writing"):
+    with preparing._held(tmp_path / "store"), pytest.raises(StoreError, match=f"process {os.getpid()}.*is writing"):
         prepare(data, tmp_path / "store")
     assert len(prepare(data, tmp_path / "store")) == 24
 

@@ -1,5 +1,6 @@
 """One training, toy-sized: it learns, stops, goes on, refuses what is not its own."""
 
+import os
 import pickle
 import signal
 import subprocess
@@ -84,25 +85,32 @@ def test_stopping_at_every_checkpoint_and_going_on_changes_no_weight(store, unin
     pd.testing.assert_frame_equal(ours, theirs)
 
 
-KILLED = """
+LOAD = """
 import sys, pickle
 from pathlib import Path
 from aslutils.train import Trainer
 job = pickle.loads(Path(sys.argv[1]).read_bytes())
 print("ready", flush=True)
+"""
+TRAIN = LOAD + """
 print("finished", Trainer(job).fit(), flush=True)
 """
+
+
+def start(code: str, job, folder, *arguments, before=()) -> subprocess.Popen:
+    """A process that runs `code` with the pickled job."""
+    (folder / "job.pickle").write_bytes(pickle.dumps(job))
+    return subprocess.Popen([*before, sys.executable, "-c", code, str(folder / "job.pickle"), *map(str, arguments)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_weights(store, tmp_path):
     job = toy_job(store, tmp_path / "killed", epochs=15, checkpoint_minutes=0.0)
     straight = replace(job, folder=tmp_path / "straight")
     assert Trainer(straight).fit()
-    (tmp_path / "job.pickle").write_bytes(pickle.dumps(job))
     rng, kills, ended = np.random.default_rng(0), 0, False
     while not ended:
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path / "job.pickle")], stdout=subprocess.PIPE,
-                                   text=True, env={"PYTHONPATH": ":".join(sys.path)})
+        process = start(TRAIN, job, tmp_path)
         process.stdout.readline()
         time.sleep(rng.uniform(0.1, 0.5) if kills < 3 else 0)
         if kills < 3:
@@ -111,6 +119,67 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(store, tmp_path)
         kills += not ended
     assert kills == 3
     assert_same_weights(job, straight)
+
+
+PAUSED = LOAD + """
+import os, time
+write, rename, seen = Path.write_bytes, os.replace, []
+
+def moment(name):
+    seen.append(name)
+    if [name, str(seen.count(name))] == sys.argv[2:]:
+        print("paused", flush=True)
+        time.sleep(120)
+
+def write_by_halves(path, data):
+    write(path, data[:len(data) // 2])
+    moment("half written")
+    return write(path, data)
+
+def rename_after_a_pause(source, target):
+    moment(f"before {Path(target).name}")
+    rename(source, target)
+
+Path.write_bytes, os.replace = write_by_halves, rename_after_a_pause
+Trainer(job).fit()
+"""
+
+
+def paused(job, folder, moment: str, count: int) -> subprocess.Popen:
+    """A training that stands still, for the `count`th time, at a moment of writing a checkpoint."""
+    process = start(PAUSED, job, folder, moment, count)
+    while process.stdout.readline() not in ("paused\n", ""):
+        pass
+    assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("moment, count", [
+    ("half written", 1), ("half written", 3), ("before resume.new.pt", 2), ("before resume.previous.pt", 1),
+    ("before resume.pt", 2), ("before checkpoint.pt", 1)])
+def test_killed_while_it_writes_a_checkpoint_it_ends_with_the_same_weights(store, uninterrupted, tmp_path, moment, count):
+    job = toy_job(store, tmp_path / "job", checkpoint_minutes=0.0)
+    process = paused(job, tmp_path, moment, count)
+    process.kill()
+    process.communicate()
+    left = {path.name for path in job.folder.glob("*.pt")}
+    assert left == {("half written", 1): set(), ("before resume.pt", 2): {"resume.new.pt", PREVIOUS},
+                    ("before resume.previous.pt", 1): {"resume.new.pt", RESUME}}.get((moment, count), left)
+    assert Trainer(job).fit()
+    assert_same_weights(job, uninterrupted)
+    assert {path.name for path in job.folder.glob("*.pt")} == {CHECKPOINT} and not list(job.folder.glob(".*.part"))
+
+
+def test_two_trainings_of_one_folder_do_not_mix_and_a_killed_one_leaves_it_free_at_once(store, uninterrupted, tmp_path):
+    job = toy_job(store, tmp_path / "job", checkpoint_minutes=0.0, workers=1)
+    process = paused(job, tmp_path, "half written", 2)
+    with pytest.raises(BlockingIOError, match=f"another training .process {process.pid}. is writing .*job; wait"):
+        Trainer(job).fit()
+    process.kill()
+    process.wait()
+    assert Trainer(job).fit()                     # though the killed one's worker, which loads data, still lives for seconds
+    assert_same_weights(job, uninterrupted)
+    process.communicate()
 
 
 def test_an_unreadable_checkpoint_falls_back_to_the_one_before_with_a_warning(store, uninterrupted, tmp_path):
@@ -161,19 +230,60 @@ def test_parameters_that_change_no_number_may_change_on_the_way(store, uninterru
     assert_same_weights(job, uninterrupted)
 
 
-def test_a_full_disk_leaves_the_old_checkpoint(store, tmp_path, monkeypatch):
-    job = toy_job(store, tmp_path)
+LIMITED = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+print("stopped", Trainer(job).fit(deadline=0.0))
+"""
+
+
+def test_a_file_that_may_not_grow_leaves_the_old_checkpoint(store, uninterrupted, tmp_path):
+    job = toy_job(store, tmp_path / "job")
     assert not Trainer(job).fit(deadline=0.0)
     before = (job.folder / RESUME).read_bytes()
-
-    def full(content, path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left while writing .*resume"):
-        patch.setattr(torch, "save", full)
-        Trainer(job).fit(deadline=0.0)
-    assert (job.folder / RESUME).read_bytes() == before
+    process = start(LOAD + LIMITED, job, tmp_path, len(before) // 2)
+    said = process.communicate()[1]
+    assert process.returncode == 1 and "no space left while writing" in said.splitlines()[-1] and "resume" in said
+    assert (job.folder / RESUME).read_bytes() == before and not list(job.folder.glob(".*.part"))
     assert Trainer(job).fit()
+    assert_same_weights(job, uninterrupted)
+
+
+FULL = """
+import dataclasses, os, subprocess
+def mount(options):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", job.folder]).returncode:
+        sys.exit(77)
+job.folder.mkdir()
+mount(f"size={int(sys.argv[2]) * 3 // 2}")                   # room for one checkpoint, not for two
+assert not Trainer(job).fit(deadline=0.0)
+before = (job.folder / "resume.pt").read_bytes()
+try:
+    Trainer(job).fit(deadline=0.0)
+except OSError as error:
+    print(error)
+assert (job.folder / "resume.pt").read_bytes() == before and not list(job.folder.glob(".*.part"))
+mount("remount,size=100m")
+assert Trainer(job).fit()
+Path(sys.argv[3]).write_bytes((job.folder / "checkpoint.pt").read_bytes())
+"""
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_and_with_room_again_it_ends_with_the_same_weights(store, uninterrupted, tmp_path):
+    probe = toy_job(store, tmp_path / "probe")
+    assert not Trainer(probe).fit(deadline=0.0)
+    size = (probe.folder / RESUME).stat().st_size
+    moved = replace(uninterrupted, folder=tmp_path / "moved")
+    moved.folder.mkdir()
+    process = start(LOAD + FULL, toy_job(store, tmp_path / "disk"), tmp_path, size, moved.folder / CHECKPOINT,
+                    before=("unshare", "--map-root-user", "--mount"))
+    said, errors = process.communicate()
+    if process.returncode == 77 or "unshare failed" in errors:
+        pytest.skip(f"a small disk of its own cannot be made here: {errors}")
+    assert process.returncode == 0, errors
+    assert "no space left while writing" in said
+    assert_same_weights(moved, uninterrupted)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(store, tmp_path):
@@ -199,9 +309,8 @@ def test_writes_tensorboard_events(store, tmp_path):
 
 
 def test_training_never_imports_tensorflow(store, tmp_path):
-    code = KILLED + "\nassert 'tensorflow' not in sys.modules, 'TensorFlow was imported'\n"
-    (tmp_path / "job.pickle").write_bytes(pickle.dumps(toy_job(store, tmp_path / "job", tracker="tensorboard")))
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "job.pickle")], capture_output=True, text=True,
-                          env={"PYTHONPATH": ":".join(sys.path)})
-    assert done.returncode == 0, done.stderr
+    code = TRAIN + "\nassert 'tensorflow' not in sys.modules, 'TensorFlow was imported'\n"
+    process = start(code, toy_job(store, tmp_path / "job", tracker="tensorboard"), tmp_path)
+    errors = process.communicate()[1]
+    assert process.returncode == 0, errors
     assert list((tmp_path / "job").rglob("events.out*"))

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import io
 import pickle
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -34,9 +35,7 @@ def save_checkpoint(path, network: Network, facts: dict | None = None, training:
     """Write a checkpoint atomically; the file of before survives any failure."""
     content = {"format": FORMAT, "config": asdict(network.config), "landmarks": ORDER_DIGEST, "characters": CHARACTERS,
                "model": network.state_dict(), "facts": facts or {}, "training": training}
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
-    return Path(path)
+    return _write(path, content)
 
 
 class DamagedCheckpoint(ValueError):
@@ -45,9 +44,14 @@ class DamagedCheckpoint(ValueError):
 
 def save_published(path, network: Network) -> Path:
     """Write a network's weights as the published ones are, atomically: what other code for the winning solution reads."""
-    weights = to_published(network)
+    return _write(path, {"model": to_published(network)})
+
+
+def _write(path, content: dict) -> Path:
+    packed = io.BytesIO()                           # not the file itself: torch's writer hides that a disk is full
+    torch.save(content, packed)
     with atomic(path) as temporary:
-        torch.save({"model": weights}, temporary)
+        temporary.write_bytes(packed.getbuffer())
     return Path(path)
 
 
