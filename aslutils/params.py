@@ -71,7 +71,8 @@ def _checked(name, value, kind):
     if tuple in plain and isinstance(value, list):
         return tuple(value)
     names = " or ".join(choice.__name__ for choice in plain)
-    raise ValueError(f"the parameter {name} is {value!r} ({type(value).__name__}); expected {names}")
+    raw = f"; papermill reads such text as it stands with -r: -r {name} {value}" if str in plain else ""
+    raise ValueError(f"the parameter {name} is {value!r} ({type(value).__name__}); expected {names}{raw}")
 
 
 def _assigned(cells: list[str]) -> list[str]:
