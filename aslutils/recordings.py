@@ -29,7 +29,7 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
         landmarks = _read_file(Path(landmarks), columns, sequence_id)
     if hasattr(landmarks, "columns"):
         return _from_table(landmarks, columns, sequence_id)
-    if isinstance(landmarks, list | tuple) and any(hasattr(result, "pose_landmarks") for result in landmarks):
+    if isinstance(landmarks, list | tuple) and all(hasattr(result, "pose_landmarks") for result in landmarks):
         landmarks = holistic(landmarks)
     array = np.asarray(landmarks, np.float32)
     if array.ndim == 3 and array.shape[1:] == (POINTS, 3):

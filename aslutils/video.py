@@ -9,7 +9,6 @@ from right by the body, and in the competition's recordings a right-handed signe
 """
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ from aslutils.recordings import as_columns, holistic
 RATE = 30                          # frames a second that are read, about as many as the competition's recordings have
 FASTEST = 480                      # frames a second; a video that says more does not know its rate
 WHOLE = 0.9                        # of the frames that a video announces, the share that must be there
-KEPT, SHOWN, HEIGHT = 64, 8, 360   # small pictures of a clip that are kept at least, and in its strip; their height in pixels
+KEPT, SHOWN = 64, 8                # small pictures of a clip that are kept at least; those in its strip
+HEIGHT, GAP = 360, 6               # of a small picture, and between two, in pixels
 COLOURS = {"pose": "#cccccc", "face": "#cccccc", "left_hand": "#56b4e9", "right_hand": "#ffb000"}   # bright: they lie on a photo
 
 
@@ -58,6 +58,7 @@ def read_clip(source: str, watch: Callable[[np.ndarray], str] = lambda frame: ""
         if not capture.isOpened():
             raise ValueError(f"{source} is no video, or is damaged: it cannot be opened" if camera is None else
                              f"there is no camera {camera} that can be opened")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)          # phones write upright pictures lying, with a note to turn them
         step, announced = sampling(capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT))
         with progress(total=announced, what=Path(source).name, unit="frames") as bar:
             try:
@@ -79,10 +80,11 @@ def read_clip(source: str, watch: Callable[[np.ndarray], str] = lambda frame: ""
         raise ValueError(f"{source} gives no pictures")
     if announced and len(frames) < WHOLE * announced:
         raise ValueError(f"{source} is damaged or cut short: {len(frames)} of {announced} frames could be read")
-    seen = as_frames(as_columns(np.array(frames), COLUMNS))
+    landmarks = np.array(frames)
+    seen = as_frames(as_columns(landmarks, COLUMNS))
     if not any(np.isfinite(seen[:, np.unique(BONES[hand])]).any() for hand in ("left_hand", "right_hand")):
         raise ValueError(f"{source}: no hands seen" + ("" if np.isnan(seen).all() else ", only a face or body"))
-    return Clip(np.array(frames), pictures)
+    return Clip(landmarks, pictures)
 
 
 def sampling(rate: float, count: float) -> tuple[int, int | None]:
@@ -102,12 +104,13 @@ def draw_strip(clip: Clip, text: str) -> Image.Image:
     chosen = [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, SHOWN).round().astype(int))]
     drawn = [_with_skeleton(clip.pictures[frame], points[frame]) for frame in chosen]
     width, height = drawn[0].size
-    columns = SHOWN if width < height else SHOWN // 2
+    across, down = width + GAP, height + GAP
+    columns = min(len(drawn), SHOWN if width < height else SHOWN // 2)
     rows, font = -(-len(drawn) // columns), ImageFont.load_default(32)
-    strip = Image.new("RGB", (max(min(columns, len(drawn)) * width, int(font.getlength(text)) + 40), rows * height + 60), "white")
+    strip = Image.new("RGB", (max(columns * across, int(font.getlength(text)) + 40), rows * down + 60), "white")
     for index, picture in enumerate(drawn):
-        strip.paste(picture, (index % columns * width, index // columns * height))
-    ImageDraw.Draw(strip).text((20, rows * height + 30), text, fill="black", font=font, anchor="lm")
+        strip.paste(picture, (index % columns * across, index // columns * down))
+    ImageDraw.Draw(strip).text((20, rows * down + 30), text, fill="black", font=font, anchor="lm")
     return strip
 
 
@@ -143,7 +146,6 @@ def _pictures(capture, step: int):
 def _silent_libraries():
     """Keep off the terminal what MediaPipe and OpenCV write there past Python; our own lines still reach it."""
     with open(os.dup(2), "w", encoding="utf-8") as terminal, open(os.devnull, "w") as nowhere, redirect_stderr(terminal):
-        sys.__stderr__.flush()
         os.dup2(nowhere.fileno(), 2)
         try:
             yield

@@ -3,6 +3,7 @@
 The person is matplotlib's sample photo; the hand before her is drawn where a made-up signer's landmarks are.
 """
 
+import struct
 import sys
 from pathlib import Path
 
@@ -51,10 +52,19 @@ def write(path: Path, pictures, codec: str):
     writer.release()
 
 
+def write_sideways(path: Path, pictures):
+    """As a phone held upright writes them: lying on their side, with a note in the track header to turn them by 90 degrees."""
+    write(path, [cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE) for picture in pictures], "mp4v")
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    content[matrix:matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
 def main(folder: Path):
     photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     hand = right_hand("hello")
-    write(folder / "signer.mp4", [with_hand(photo, points) for points in hand], "mp4v")
+    write_sideways(folder / "signer.mp4", [with_hand(photo, points) for points in hand])
     np.save(folder / "drawn.npy", hand[..., :2] / photo.shape[1::-1])
     write(folder / "blank.mp4", [np.full((480, 360, 3), 200, np.uint8)] * 20, "mp4v")
     write(folder / "person.avi", [photo] * 20, "MJPG")

@@ -11,7 +11,7 @@ from tiny_tflite import constant_model
 
 from aslutils.landmarks import HOLISTIC
 from aslutils.recognizer import main
-from aslutils.video import COLOURS, SHOWN, Clip, draw_strip, sampling
+from aslutils.video import COLOURS, GAP, HEIGHT, SHOWN, Clip, draw_strip, sampling
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-video" / "bin" / "python"
@@ -48,7 +48,7 @@ def test_a_signing_person_is_read_and_leaves_a_strip(model, clips):
     assert Image.open(clips / "signer.strip.png").width > SHOWN * 300
 
 
-def test_hands_are_found_where_they_are_and_on_the_side_of_the_body(clips):
+def test_hands_are_found_in_a_phones_video_where_they_are_and_on_the_side_of_the_body(clips):
     code = "import sys, numpy; from aslutils.video import read_clip; numpy.save(sys.argv[2], read_clip(sys.argv[1]).landmarks)"
     in_video_environment("-c", code, clips / "signer.mp4", clips / "found.npy").check_returncode()
     found, drawn = np.load(clips / "found.npy"), np.load(clips / "drawn.npy")
@@ -100,11 +100,11 @@ def test_the_strip_shows_the_skeleton_of_frames_with_hands_and_the_text():
     frames[20:, -21:, 0], frames[20:, -21:, 1] = 0.25, np.linspace(0.1, 0.9, 21)      # the right hand, as an upright line
     clip = Clip(frames, {frame: Image.new("RGB", (200, 360), (frame, 0, 0)) for frame in range(0, 40, 2)})
     strip = np.asarray(draw_strip(clip, "hello"))
-    assert strip.shape == (420, 8 * 200, 3)
-    assert strip[5, 100::200, 0].tolist() == [20, 22, 26, 28, 30, 32, 36, 38]         # spread over the frames with a hand
+    assert strip.shape == (HEIGHT + GAP + 60, SHOWN * (200 + GAP), 3)
+    assert strip[5, 100::200 + GAP, 0].tolist() == [20, 22, 26, 28, 30, 32, 36, 38]         # spread over the frames with a hand
     assert (strip[100:300, 50] == parsed(COLOURS["right_hand"])).all()                # a line of bones in the first picture
     assert not (strip == parsed(COLOURS["left_hand"])).all(axis=2).any()
-    assert (strip[360:, :200] < 50).any() and (strip[360:, 800:] == 255).all()
+    assert (strip[HEIGHT:, :200] < 50).any() and (strip[HEIGHT:, 800:] == 255).all()
 
 
 def parsed(colour: str) -> tuple[int, ...]:
