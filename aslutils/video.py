@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from aslutils.landmarks import BONES, COLUMNS
+from aslutils.landmarks import BONES, COLUMNS, HANDS
 from aslutils.preprocess import as_frames
 from aslutils.progress import progress
 from aslutils.recordings import as_columns, holistic
@@ -25,7 +25,7 @@ from aslutils.recordings import as_columns, holistic
 RATE = 30                          # frames a second that are read, about as many as the competition's recordings have
 FASTEST = 480                      # frames a second; a video that says more does not know its rate
 WHOLE = 0.9                        # of the frames that a video announces, the share that must be there
-KEPT, SHOWN = 64, 8                # small pictures of a clip that are kept at least; those in its strip
+KEPT, SHOWN = 64, 8                # small pictures that are held of a long clip, at least; those in its strip
 HEIGHT, GAP = 360, 6               # of a small picture, and between two, in pixels
 COLOURS = {"pose": "#cccccc", "face": "#cccccc", "left_hand": "#56b4e9", "right_hand": "#ffb000"}   # bright: they lie on a photo
 
@@ -38,7 +38,7 @@ class Clip:
     pictures: dict[int, Image.Image]   # frame -> a small picture of it, for some of the frames
 
 
-def read_clip(source: str, watch: Callable[[np.ndarray], str] = lambda frame: "") -> Clip:
+def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda frame: "") -> Clip:
     """A video's landmarks, from about 30 of its frames a second; a camera's, until Ctrl-C.
 
     source: a video file, a camera's number, or `webcam` for the first one. watch: called with each frame's landmarks (543, 3);
@@ -46,13 +46,14 @@ def read_clip(source: str, watch: Callable[[np.ndarray], str] = lambda frame: ""
     wide is one to the model, which standardises each coordinate. A camera gives as many frames as Holistic keeps up with.
     Raises FileNotFoundError, ImportError without MediaPipe, ValueError for what cannot be read or shows no hands.
     """
+    source = str(source)
     camera = 0 if source == "webcam" else int(source) if source.isdigit() else None
     if camera is None and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {source}")
     import cv2
     from mediapipe.python.solutions.holistic import Holistic
 
-    frames, pictures, every = [], {}, 1
+    frames, pictures = [], {}
     with _silent_libraries(), Holistic() as model:
         capture = cv2.VideoCapture(source if camera is None else camera)
         if not capture.isOpened():
@@ -63,12 +64,8 @@ def read_clip(source: str, watch: Callable[[np.ndarray], str] = lambda frame: ""
         with progress(total=announced, what=Path(source).name, unit="frames") as bar:
             try:
                 for picture in _pictures(capture, step):
+                    keep(pictures, len(frames), picture)
                     frames.append(holistic([model.process(picture)])[0])
-                    if (len(frames) - 1) % every == 0:
-                        pictures[len(frames) - 1] = _small(picture)
-                    if len(pictures) > 2 * KEPT:
-                        every *= 2
-                        pictures = {frame: small for frame, small in pictures.items() if frame % every == 0}
                     bar.set_postfix_str(watch(frames[-1]), refresh=False)
                     bar.update()
             except KeyboardInterrupt:
@@ -82,9 +79,9 @@ def read_clip(source: str, watch: Callable[[np.ndarray], str] = lambda frame: ""
         raise ValueError(f"{source} is damaged or cut short: {len(frames)} of {announced} frames could be read")
     landmarks = np.array(frames)
     seen = as_frames(as_columns(landmarks, COLUMNS))
-    if not any(np.isfinite(seen[:, np.unique(BONES[hand])]).any() for hand in ("left_hand", "right_hand")):
+    if np.isnan(seen[:, HANDS]).all():
         raise ValueError(f"{source}: no hands seen" + ("" if np.isnan(seen).all() else ", only a face or body"))
-    return Clip(landmarks, pictures)
+    return Clip(landmarks, {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
 
 
 def sampling(rate: float, count: float) -> tuple[int, int | None]:
@@ -96,11 +93,21 @@ def sampling(rate: float, count: float) -> tuple[int, int | None]:
     return step, -(-int(count) // step) if count > 0 else None
 
 
+def keep(pictures: dict[int, Image.Image], frame: int, picture: np.ndarray):
+    """Keep a small picture of every n-th frame; n doubles as the clip grows, so that 64 to 128 are held of a long one."""
+    every = 1 << (frame // (2 * KEPT)).bit_length()
+    if frame % every == 0:
+        height, width = picture.shape[:2]
+        size = max(1, round(HEIGHT * width / height)), HEIGHT
+        pictures[frame] = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
+        for other in [other for other in pictures if other % every]:
+            del pictures[other]
+
+
 def draw_strip(clip: Clip, text: str) -> Image.Image:
     """Pictures of a clip with the skeleton, those where a hand is seen if there are any, and the text below."""
     points = as_frames(as_columns(clip.landmarks, COLUMNS))[..., :2]                            # (T, 130, 2)
-    hands = np.unique(np.concatenate([BONES["left_hand"], BONES["right_hand"]]))
-    frames = [frame for frame in clip.pictures if np.isfinite(points[frame, hands]).any()] or list(clip.pictures)
+    frames = [frame for frame in clip.pictures if np.isfinite(points[frame, HANDS]).any()] or list(clip.pictures)
     chosen = [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, SHOWN).round().astype(int))]
     drawn = [_with_skeleton(clip.pictures[frame], points[frame]) for frame in chosen]
     width, height = drawn[0].size
@@ -123,11 +130,6 @@ def _with_skeleton(picture: Image.Image, points: np.ndarray) -> Image.Image:
             if np.isfinite(bone).all():
                 draw.line(bone.ravel().tolist(), fill=colour, width=3 if "hand" in part else 1)
     return drawn
-
-
-def _small(picture: np.ndarray) -> Image.Image:
-    height, width = picture.shape[:2]
-    return Image.fromarray(picture).resize((max(1, round(HEIGHT * width / height)), HEIGHT), Image.Resampling.BILINEAR)
 
 
 def _pictures(capture, step: int):

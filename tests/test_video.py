@@ -11,7 +11,7 @@ from tiny_tflite import constant_model
 
 from aslutils.landmarks import HOLISTIC
 from aslutils.recognizer import main
-from aslutils.video import COLOURS, GAP, HEIGHT, SHOWN, Clip, draw_strip, sampling
+from aslutils.video import COLOURS, GAP, HEIGHT, KEPT, SHOWN, Clip, draw_strip, keep, sampling
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-video" / "bin" / "python"
@@ -93,6 +93,15 @@ def test_a_strip_is_for_one_video(model, capsys):
     (0, 90, (1, 90)), (float("nan"), -1, (1, None)), (90_000, 0, (1, None))])
 def test_fast_videos_are_thinned_to_about_thirty_frames_a_second(rate, count, expected):
     assert sampling(rate, count) == expected
+
+
+def test_pictures_of_a_long_clip_are_thinned_evenly():
+    pictures = {}
+    for frame in range(1000):
+        keep(pictures, frame, np.full((720, 100, 3), frame % 256, np.uint8))
+        assert min(KEPT, frame + 1) <= len(pictures) <= 2 * KEPT
+    assert list(pictures) == list(range(0, 1000, 8))
+    assert pictures[992].size == (50, HEIGHT) and pictures[992].getpixel((0, 0)) == (992 % 256,) * 3
 
 
 def test_the_strip_shows_the_skeleton_of_frames_with_hands_and_the_text():
