@@ -29,19 +29,10 @@ READS_DATA, TRAINS = ("01_round1_folds", "03_fullfit"), ("01_round1_folds", "03_
 class Stage:
     """One execution of a notebook."""
 
-    notebook: str                    # its stem
+    name: str                        # the notebook's stem
     parameters: dict                 # all of them: the YAML file's, then this execution's own
     inputs: list[Path]               # files that it reads
     outputs: list[Path]              # files that it leaves; one missing means that the stage stopped early
-    label: str = ""                  # told beside the notebook's name, such as "seed 2"
-
-    @property
-    def name(self) -> str:
-        return f"{self.notebook} {self.label}".strip()
-
-    @property
-    def slug(self) -> str:
-        return self.name.replace(" ", "_")
 
     def fingerprint(self) -> str:
         """What the stage is made from: parameters that change results, and the content of its inputs."""
@@ -64,16 +55,16 @@ def _content(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def stages(profile: Path, run: str, data: str, seeds: list[int]) -> list[list[Stage]]:
-    """The stages in order; those in one list do not wait for each other. profile: a folder of parameter files."""
+def stages(profile: Path, run: str, data: str, seeds: list[int], jobs: int) -> list[Stage]:
+    """The stages in order. profile: a folder of parameter files; jobs: seeds that are trained at once."""
     from aslutils.params import read_params  # needs YAML: --help works before anything is installed
 
     folder = kaggle.run_folder(run)
     params = {notebook: read_params(profile / f"{notebook}.yaml") for notebook in NOTEBOOKS}
 
-    def stage(notebook, inputs, outputs, label="", **own):
+    def stage(notebook, inputs, outputs, **own):
         found = {"data": data} if notebook in READS_DATA else {}
-        return Stage(notebook, {**params[notebook], "run": run, **found, **own}, inputs, outputs, label)
+        return Stage(notebook, {**params[notebook], "run": run, **found, **own}, inputs, outputs)
 
     first = params["01_round1_folds"]
     predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first.get("folds", range(4))]
@@ -82,29 +73,28 @@ def stages(profile: Path, run: str, data: str, seeds: list[int]) -> list[list[St
     export = [folder / "export" / name for name in ("model.tflite", "inference_args.json", "report.json")]
     submission = [folder / "submission" / name for name in ("submission.zip", "report.json")]
     return [
-        [stage("01_round1_folds", [Path(name).resolve() for name in (data, first.get("folds_file", "")) if name],
-               [*predictions, folder / "store" / "store.json"])],
-        [stage("02_build_oof", [folder / "folds.csv", *predictions], [table])],
-        [stage("03_fullfit", [table, folder / "store" / "store.json"], [checkpoint], f"seed {seed}", seed=seed)
-         for seed, checkpoint in zip(seeds, checkpoints)],
-        [stage("04_convert_tflite", checkpoints, export, checkpoints=[str(checkpoint) for checkpoint in checkpoints])],
-        [stage("05_submission_kernel", export, submission)],                    # it finds the data that the run was made from
+        stage("01_round1_folds", [Path(name).resolve() for name in (data, first.get("folds_file", "")) if name],
+              [*predictions, folder / "store" / "store.json"]),
+        stage("02_build_oof", [folder / "folds.csv", *predictions], [table]),
+        stage("03_fullfit", [table, folder / "store" / "store.json"], checkpoints, seeds=seeds, processes=jobs),
+        stage("04_convert_tflite", checkpoints, export, checkpoints=[str(checkpoint) for checkpoint in checkpoints]),
+        stage("05_submission_kernel", export, submission),                      # it finds the data that the run was made from
     ]
 
 
 class Pipeline:
     """Runs stages with papermill and tells a person about it."""
 
-    def __init__(self, run: str, jobs: int, fresh: bool = False):
-        self.jobs, self.fresh = jobs, fresh
+    def __init__(self, run: str, fresh: bool = False):
+        self.fresh = fresh
         self.folder = kaggle.run_folder(run)
         self.teller = _Teller()
 
     def record(self, stage: Stage) -> Path:
-        return self.folder / "stages" / f"{stage.slug}.json"
+        return self.folder / "stages" / f"{stage.name}.json"
 
     def executed(self, stage: Stage) -> Path:
-        return self.folder / "notebooks" / f"{stage.slug}.ipynb"
+        return self.folder / "notebooks" / f"{stage.name}.ipynb"
 
     def is_current(self, stage: Stage) -> bool:
         """Whether the stage was finished with these parameters and inputs and its outputs are still there."""
@@ -112,40 +102,20 @@ class Pipeline:
             return False
         return read_json(self.record(stage))["fingerprint"] == stage.fingerprint()
 
-    def run_group(self, group: list[Stage], redo: bool = False) -> None:
-        """Run the stages of a group that are not current (all of them to `redo`), `jobs` at once.
-
-        One that fails or stops lets the others come to their end; nothing new begins. Raises the first StageError.
-        """
-        waiting, running, errors = [], {}, []
-        for stage in group:
-            if not redo and not self.fresh and self.is_current(stage):
-                self.teller.say(f"{stage.name}: nothing has changed since {read_json(self.record(stage))['ended']}, kept")
-            else:
-                waiting.append(stage)
-        places = list(range(self.jobs))
+    def run_stage(self, stage: Stage, redo: bool = False) -> None:
+        """Run a stage, unless it is current and not to `redo`. Raises StageError when it fails or stops."""
+        if not redo and not self.fresh and self.is_current(stage):
+            self.teller.say(f"{stage.name}: nothing has changed since {read_json(self.record(stage))['ended']}, kept")
+            return
+        self.teller.say(f"{stage.name}: started")
+        run = _Run(stage, self)
         try:
-            while running or (waiting and not errors):
-                while waiting and places and not errors:
-                    stage = waiting.pop(0)
-                    self.teller.say(f"{stage.name}: started")
-                    running[stage] = _Run(stage, self, places.pop(0))
+            while not run.ended():
                 time.sleep(0.3)
-                self.teller.progress([run.state() for run in running.values()])
-                for run in [run for run in running.values() if run.ended()]:
-                    del running[run.stage]
-                    places.append(run.place)
-                    try:
-                        self._conclude(run)
-                    except StageError as error:
-                        errors.append(error)
-                        if running:
-                            self.teller.say(f"{run.stage.name}: failed or stopped; waiting for the others to end")
+                self.teller.progress(run.state())
         finally:
-            for run in running.values():
-                run.stop()
-        if errors:
-            raise errors[0]
+            run.stop()
+        self._conclude(run)
 
     def _conclude(self, run) -> None:
         stage, seconds = run.stage, time.monotonic() - run.began
@@ -171,27 +141,22 @@ class StageError(Exception):
 class _Run:
     """One papermill process."""
 
-    def __init__(self, stage: Stage, pipeline: Pipeline, place: int):
-        self.stage, self.place, self.began = stage, place, time.monotonic()
+    def __init__(self, stage: Stage, pipeline: Pipeline):
+        self.stage, self.began = stage, time.monotonic()
         executed = pipeline.executed(stage)
         executed.parent.mkdir(parents=True, exist_ok=True)
         self.status = executed.with_suffix(".progress")
         self.status.unlink(missing_ok=True)
         self.log = executed.with_suffix(".log")
         own = {**stage.parameters, "run": pipeline.folder.name}
-        if stage.notebook in TRAINS:
+        if stage.name in TRAINS:
             own["fresh"] = own.get("fresh", False) or pipeline.fresh
-        together = pipeline.jobs if stage.notebook == "03_fullfit" else 1
-        if together > 1 and not _gpus():
-            own["threads"] = own.get("threads", 0) or max(1, (os.cpu_count() or 1) // together)
         parameters = executed.with_suffix(".yaml")
         parameters.write_text(json.dumps(own, default=str))                     # JSON is YAML
-        command = [sys.executable, "-m", "papermill", str(KIT / "notebooks" / f"{stage.notebook}.ipynb"), str(executed),
+        command = [sys.executable, "-m", "papermill", str(KIT / "notebooks" / f"{stage.name}.ipynb"), str(executed),
                    "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
         environment = {**os.environ, "ASLUTILS_PROGRESS": str(self.status), "JUPYTER_PREFER_ENV_PATH": "1",
                        "OMP_WAIT_POLICY": "passive", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        if together > 1 and len(_gpus()) > 1:
-            environment["CUDA_VISIBLE_DEVICES"] = _gpus()[place % len(_gpus())]
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
                                             start_new_session=True)
@@ -200,9 +165,10 @@ class _Run:
         return self.process.poll() is not None
 
     def stop(self):
-        """End papermill and its kernel."""
-        os.killpg(self.process.pid, 15)
-        self.process.wait()
+        """End papermill and its kernel, where they have not ended."""
+        if not self.ended():
+            os.killpg(self.process.pid, 15)
+            self.process.wait()
 
     def state(self) -> str:
         line = self.status.read_text(encoding="utf-8") if self.status.is_file() else ""
@@ -220,24 +186,23 @@ class _Teller:
         print(("\r\033[K" if self.terminal else "") + time.strftime("%H:%M:%S ") + line, flush=True)
         self.told = time.monotonic()
 
-    def progress(self, states: list[str]):
+    def progress(self, state: str):
         if self.terminal:
             width = os.get_terminal_size().columns
-            print("\r\033[K" + " | ".join(states)[:width - 1], end="", flush=True)
-        elif states and time.monotonic() - self.told > 30:
-            for state in states:
-                self.say(state)
+            print("\r\033[K" + state[:width - 1], end="", flush=True)
+        elif time.monotonic() - self.told > 30:
+            self.say(state)
 
 
-def _gpus() -> list[str]:
-    """The GPUs to use, as CUDA_VISIBLE_DEVICES names them: those that it allows, else all; [] without any."""
+def _gpus() -> int:
+    """How many GPUs there are to use: those that CUDA_VISIBLE_DEVICES allows, else all."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip()]
+        return sum(bool(name.strip()) for name in os.environ["CUDA_VISIBLE_DEVICES"].split(","))
     try:
         asked = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
     except FileNotFoundError:
-        return []
-    return asked.stdout.split() if asked.returncode == 0 else []
+        return 0
+    return len(asked.stdout.split()) if asked.returncode == 0 else 0
 
 
 def _duration(seconds: float) -> str:
@@ -323,12 +288,11 @@ def main(arguments=None) -> int:
 def _run(options, profile: Path, start: int) -> int:
     run = options.run or profile.name
     data = str(Path(options.data).resolve()) if options.data else _remembered_data(kaggle.run_folder(run))
-    jobs = options.jobs or len(_gpus()) or min(2, os.cpu_count() or 1)
-    pipeline = Pipeline(run, jobs, options.fresh)
+    jobs = options.jobs or _gpus() or min(2, os.cpu_count() or 1)
+    pipeline = Pipeline(run, options.fresh)
     began = time.monotonic()
-    for index, group in enumerate(stages(profile, run, data, options.seeds)):
-        if index >= start:
-            pipeline.run_group(group, redo=bool(options.start))
+    for stage in stages(profile, run, data, options.seeds, jobs)[start:]:
+        pipeline.run_stage(stage, redo=bool(options.start))
     from aslutils.report import write_report  # needs nbformat: --help works before anything is installed
 
     write_report(pipeline.folder)

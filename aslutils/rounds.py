@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from aslutils import demo, folds, kaggle
-from aslutils.evaluate import predict
+from aslutils.evaluate import postprocess, predict
 from aslutils.files import read_json, write_json, write_table
 from aslutils.jobs import forget, train_together
+from aslutils.metric import score, score_interval
 from aslutils.model.checkpoint import load_network
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
@@ -61,6 +62,18 @@ class FoldsConfig:
 
     folds: list = (0, 1, 2, 3)       # the folds to train
     processes: int = 1               # trainings at once: one a GPU, or a share of the cores
+
+
+@dataclass(frozen=True)
+class SeedsConfig:
+    """Which seeds this execution of notebook 03 trains."""
+
+    seeds: list = ()                 # several seeds at once; empty: the parameter `seed` alone
+    processes: int = 1               # trainings at once: one a GPU, or a share of the cores
+
+    def __post_init__(self):
+        if len(set(self.seeds)) < len(self.seeds) or not all(type(seed) is int for seed in self.seeds):
+            raise ValueError(f"seeds is {self.seeds}; it must hold whole numbers, each once")
 
 
 @dataclass(frozen=True)
@@ -174,6 +187,12 @@ def fold_job(corpus: Corpus, fold: int, model: ModelConfig, loss: LossConfig, tr
                 model, loss, train, augmentations)
 
 
+def seed_jobs(corpus: Corpus, table: pd.DataFrame, seeds: list, model: ModelConfig, loss: LossConfig, train: TrainConfig,
+              augmentations: list) -> list[Job]:
+    """Round 2 once for each of `seeds`; without any, for the seed in `train`."""
+    return [seed_job(corpus, table, model, loss, replace(train, seed=seed), augmentations) for seed in seeds or [train.seed]]
+
+
 def seed_job(corpus: Corpus, table: pd.DataFrame, model: ModelConfig, loss: LossConfig, train: TrainConfig, augmentations: list,
              ) -> Job:
     """Round 2: train on every row of `table` that is not held out; at the end read the held-out ones, if there are any."""
@@ -193,16 +212,17 @@ def train_params(values: dict) -> bool:
 
     This is what `accelerate launch -m aslutils.train --params FILE` runs in each of its processes.
     """
-    kinds = (DataConfig, TrainingRun, *([FoldsConfig] if "folds" in values else []), ModelConfig, LossConfig, TrainConfig)
-    data, run, *which, model, loss, train = from_values(values, *kinds)
+    first = "folds" in values                     # only round 1 has any
+    kinds = (DataConfig, TrainingRun, FoldsConfig if first else SeedsConfig, ModelConfig, LossConfig, TrainConfig)
+    data, run, which, model, loss, train = from_values(values, *kinds)
     state = join_processes()
     limit = kaggle.minutes_left(train.max_minutes)
     with state.main_process_first():              # the others find the data prepared
-        corpus = open_corpus(data, run.fresh and bool(which) and state.is_main_process)
-    if which:
-        jobs = [fold_job(corpus, fold, model, loss, train, run.augmentations) for fold in which[0].folds]
+        corpus = open_corpus(data, run.fresh and first and state.is_main_process)
+    if first:
+        jobs = [fold_job(corpus, fold, model, loss, train, run.augmentations) for fold in which.folds]
     else:
-        jobs = [seed_job(corpus, training_table(corpus), model, loss, train, run.augmentations)]
+        jobs = seed_jobs(corpus, training_table(corpus), which.seeds, model, loss, train, run.augmentations)
     if run.fresh and state.is_main_process:
         forget(jobs)
     state.wait_for_everyone()
@@ -252,6 +272,17 @@ def final_predictions(job: Job, corpus: Corpus) -> pd.DataFrame:
     if len(job.validation):
         return read_predictions(job.folder)
     return predict(load_network(job.folder / CHECKPOINT), corpus.store, job.rows[:VALIDATION_SAMPLE])
+
+
+def score_table(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The score of each network's predictions as they would be handed in, and its 95 % interval; a row a network."""
+    rows = {}
+    for name, table in predictions.items():
+        rated = postprocess(table)
+        low, high = score_interval(rated["phrase"], rated["prediction"])
+        rows[name] = {"recordings": len(rated), "score": score(rated["phrase"], rated["prediction"]),
+                      "95 % from": low, "95 % to": high}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def longest_right(predictions: pd.DataFrame) -> int:

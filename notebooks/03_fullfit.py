@@ -1,9 +1,9 @@
 # %% [markdown]
-# # Round 2: one network on everything
+# # Round 2: the large network on everything
 #
 # The large network: a stem for each part of the body, rotary attention, a second decoder that spells backwards, and a head that
-# predicts how well a recording can be read. It trains on all recordings, supplemental ones included; each seed is a run
-# of this notebook.
+# predicts how well a recording can be read. It trains on all recordings, supplemental ones included, once a seed; the seeds'
+# networks are averaged later.
 #
 # Reads the store (prepared here if need be) and `train_folded_oof_supp.csv` (without it every score is 1). Leaves in
 # `round2/seed<s>/` a checkpoint, its history, and predictions for the participants that were held out.
@@ -12,6 +12,8 @@
 run: str = "demo"  # the run's folder: datamount/<run>, on Kaggle /kaggle/working/<run>
 data: str = ""  # folder of competition files or of the published .npy files; "": what Kaggle attached, else the demo
 fresh: bool = False  # train anew, forgetting checkpoints
+processes: int = 2  # trainings at once: one a GPU, or a share of the cores
+seeds: list = []  # several seeds at once, one a GPU; empty: seed alone
 store_dtype: str = "float16"  # of the landmark store: float16 (its error is below MediaPipe's jitter) or float32
 fold_count: int = 4  # participant-disjoint folds
 fold_seed: int = 1  # decides the folds and who is held out
@@ -83,15 +85,14 @@ from IPython.display import display
 from aslutils import augment, kaggle, plots, rounds
 from aslutils.evaluate import postprocess
 from aslutils.jobs import histories, train_all
-from aslutils.metric import score, score_interval
 from aslutils.model.checkpoint import load_network
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
 from aslutils.params import settings
 from aslutils.train import CHECKPOINT, TrainConfig
 
-data_config, training, model, loss, train = settings(
-    globals(), rounds.DataConfig, rounds.TrainingRun, ModelConfig, LossConfig, TrainConfig)
+data_config, training, seed_config, model, loss, train = settings(
+    globals(), rounds.DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig)
 print(kaggle.check_gpu())
 
 # %% [markdown]
@@ -111,13 +112,14 @@ plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(pa
 # ## Training
 
 # %%
-job = rounds.seed_job(corpus, table, model, loss, train, training.augmentations)
-finished = train_all([job], max_minutes=kaggle.minutes_left(train.max_minutes), fresh=training.fresh)
-kaggle.end_session(run, f"03_fullfit seed {seed}", finished=finished)
+jobs = rounds.seed_jobs(corpus, table, seed_config.seeds, model, loss, train, training.augmentations)
+finished = train_all(jobs, processes=seed_config.processes, fresh=training.fresh,
+                     max_minutes=kaggle.minutes_left(train.max_minutes))
+kaggle.end_session(run, "03_fullfit", finished=finished)
 print("Trained." if finished else "Stopped at the time limit, with a checkpoint: run this notebook again to go on.")
 
 # %%
-plots.learning_curves(histories([job]))
+plots.learning_curves(histories(jobs))
 
 # %% [markdown]
 # ## What it reads
@@ -127,12 +129,17 @@ plots.learning_curves(histories([job]))
 
 # %%
 if finished:
-    predictions = rounds.final_predictions(job, corpus)
-    rated = postprocess(predictions)
-    low, high = score_interval(rated["phrase"], rated["prediction"])
-    print(f"Score of {len(rated):,} {rounds.validation_words(job)}: {score(rated['phrase'], rated['prediction']):.4f} "
-          f"(95 % interval {low:.4f} to {high:.4f})")
-    display(plots.scores_by(rounds.with_recordings(rated, corpus.store)))
+    read = {job.name: rounds.final_predictions(job, corpus) for job in jobs}
+    print(f"Scores on {rounds.validation_words(jobs[0])}:")
+    display(rounds.score_table(read).round(4))
+
+# %% [markdown]
+# The pictures are of the first seed's network: where it does well and where not, each bar with its 95 % interval.
+
+# %%
+if finished:
+    predictions = read[jobs[0].name]
+    display(plots.scores_by(rounds.with_recordings(postprocess(predictions), corpus.store)))
 
 # %% [markdown]
 # How sure it is, against how well it reads; recordings left of the line get the dummy phrase.
@@ -150,4 +157,4 @@ if finished:
 
 # %%
 if finished:
-    display(plots.attention(load_network(job.folder / CHECKPOINT), corpus.store, rounds.longest_right(predictions)))
+    display(plots.attention(load_network(jobs[0].folder / CHECKPOINT), corpus.store, rounds.longest_right(predictions)))

@@ -33,7 +33,7 @@ from aslutils.train import TrainConfig
 CONFIGS = {
     "01_round1_folds": (rounds.DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig),
     "02_build_oof": (rounds.TableConfig,),
-    "03_fullfit": (rounds.DataConfig, rounds.TrainingRun, ModelConfig, LossConfig, TrainConfig),
+    "03_fullfit": (rounds.DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig),
     "04_convert_tflite": (release.ExportConfig,),
     "05_submission_kernel": (release.SubmissionConfig,),
 }
@@ -176,10 +176,9 @@ def test_papermill_tells_every_parameter_with_its_comment():
     assert told["seed"]["inferred_type_name"] == "int" and "decides weights" in told["seed"]["help"]
 
 
-@pytest.mark.parametrize("layout", ["asl-fingerspelling", "competitions/asl-fingerspelling"])
-def test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit(layout, kaggle_root, monkeypatch):
+def test_on_kaggle_round_one_finds_the_attached_files_and_an_uploaded_kit(kaggle_root, monkeypatch):
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
-    data = kaggle_root / "input" / layout
+    data = kaggle_root / "input" / "asl-fingerspelling"
     write_competition(data)
     kit = kaggle_root / "input" / "asl-kit"
     shutil.copytree(KIT / "aslutils", kit / "aslutils", ignore=shutil.ignore_patterns("__pycache__"))

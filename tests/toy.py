@@ -5,10 +5,13 @@ import io
 from pathlib import Path
 
 import numpy as np
+import yaml
 from small_corpus import write_competition
 
+from aslutils.kaggle.place import KIT
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
+from aslutils.params import read_params
 from aslutils.prepare import prepare
 from aslutils.store import Store
 from aslutils.train import Job, TrainConfig
@@ -33,3 +36,18 @@ def toy_job(store: Store, folder: Path, name: str = "toy", **train) -> Job:
     return Job(name=name, folder=folder, store=store.path, rows=rows, scores=np.linspace(0, 1, len(rows)), validation=rows[:5],
                augmentations=AUGMENTATIONS, held_out="", model=MODEL, loss=LossConfig(),
                train=TrainConfig(**{**TRAIN.__dict__, **train}))
+
+
+PARAMETERS = {"demo_sequences": 120, "demo_supplemental": 20, "demo_participants": 12, "epochs": 1, "warmup_epochs": 0.1,
+              "dim": 16, "blocks": 1, "heads": 2, "decoder_heads": 2, "decoder_ffn": 16, "fold_count": 2, "folds": [0, 1],
+              "compared": 20, "scored": 10}
+
+
+def write_profile(folder: Path) -> Path:
+    """The demo's parameter files, toy-sized."""
+    folder.mkdir(parents=True)
+    for path in (KIT / "params" / "demo").iterdir():
+        values = read_params(path)
+        values.update({name: value for name, value in PARAMETERS.items() if name in values})
+        (folder / path.name).write_text(yaml.safe_dump(values))
+    return folder
