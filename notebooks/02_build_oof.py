@@ -32,7 +32,6 @@ folder = rounds.open_run(config.run)
 
 # %%
 table = rounds.build_table(folder)
-kaggle.end_session(run, "02_build_oof", finished=True)
 table.groupby("is_sup")["score"].describe()
 
 # %% [markdown]
@@ -60,4 +59,5 @@ plots.confusions(read)
 # Some cannot be read by anyone: the hand is out of sight, or the recording breaks off. These are what the confidence is to find.
 
 # %%
+kaggle.end_session(run, "02_build_oof", finished=True)
 plots.worst(read, store, count=config.worst)

@@ -101,6 +101,16 @@ def test_a_complete_store_is_read_in_place_and_its_link_ends_with_the_process(ro
     assert (store / "frames").read_text() == "15 GB"
 
 
+def test_the_link_to_a_store_ends_with_the_stage_and_is_made_again_by_the_next_run_of_the_notebook(root):
+    output(root, "prepare", store={HEADER: "{}", "frames": "15 GB"})
+    link = root / "working/winning/store"
+    for _ in range(2):
+        adopt("winning")
+        assert link.is_symlink()
+        end_session("winning", "01_round1_folds", finished=False)    # a kernel with child processes is killed before its atexit
+        assert not os.path.lexists(link)
+
+
 def test_a_store_cut_off_is_copied_to_go_on_in(root):
     output(root, "prepare", store={"frames": "half"})
     adopt("winning")

@@ -38,7 +38,11 @@ def earlier_outputs(run: str, *, root=None) -> list[Path]:
 
 
 def end_session(run: str, stage: str, *, finished: bool, root=None) -> Path:
-    """Leave word of how a stage ended; `kernels --push` reads it, and goes on in a new session where `finished` is False."""
+    """Leave word of how a stage ended; `kernels --push` reads it, and goes on in a new session where `finished` is False.
+
+    A store that was read in place stays open, but its link is taken away: see `_link`.
+    """
+    _unlink()
     folder = run_folder(run, root=root)
     epochs = sum(_epochs(history.parent) for round_ in SHARED for history in folder.glob(f"{round_}/*/history.csv"))
     return write_json(folder / SESSION, {"stage": stage, "finished": finished, "progress": f"{epochs} epochs"})
@@ -104,15 +108,24 @@ def _check_space(folder: Path, parts) -> None:
                           "attach only the outputs that this stage needs")
 
 
-def _link(target: Path, link: Path) -> None:
-    """Link a folder, and take the link away when this process ends: Kaggle would save what it leads to a second time."""
-    link.symlink_to(target, target_is_directory=True)
-    owner = os.getpid()
+_links: list[tuple[int, Path]] = []                              # made by which process
 
-    def unlink():
+
+def _link(target: Path, link: Path) -> None:
+    """Link a folder until the stage ends: Kaggle would save what it leads to a second time.
+
+    The process's end would be too late: Jupyter kills a kernel that has started processes before it comes to its atexit.
+    """
+    link.symlink_to(target, target_is_directory=True)
+    _links.append((os.getpid(), link))
+
+
+@atexit.register                                                 # for a notebook that fails
+def _unlink() -> None:
+    for owner, link in _links:
         if os.getpid() == owner and link.is_symlink():           # a forked worker's end is not the notebook's
             link.unlink()
-    atexit.register(unlink)
+    _links.clear()
 
 
 def _copy(part: Path, target: Path) -> None:
