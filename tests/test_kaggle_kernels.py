@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import shutil
-import subprocess
-import sys
 
 import nbformat
 import pytest
@@ -13,12 +10,12 @@ import yaml
 from aslutils.kaggle import KaggleError
 from aslutils.kaggle.__main__ import main
 from aslutils.kaggle.cluster import Cluster
-from aslutils.kaggle.kernels import NOTEBOOKS, plan, write_kernels
+from aslutils.kaggle.kernels import NOTEBOOKS, RESUMES, plan, write_kernels
 from aslutils.kaggle.place import KIT
 
 CELLS = {"01_round1_folds": 'run: str = "demo"\nfolds: list = [0, 1]\nprocesses: int = 1\nmax_minutes: float = 0.0',
          "02_build_oof": 'run: str = "demo"',
-         "03_fullfit": 'run: str = "demo"\nseed: int = 1\nepochs: int = 2\nmax_minutes: float = 0.0',
+         "03_fullfit": 'run: str = "demo"\nseeds: list = []\nprocesses: int = 1\nepochs: int = 2\nmax_minutes: float = 0.0',
          "04_convert_tflite": 'run: str = "demo"', "05_submission_kernel": 'run: str = "demo"'}
 PARAMS = {"01_round1_folds": {"folds": [0, 1]}, "03_fullfit": {"epochs": 400}}
 SEED1, SEED2 = "signer/asl-winning-03-seed1", "signer/asl-winning-03-seed2"
@@ -46,7 +43,7 @@ def kit(tmp_path):
 @pytest.fixture
 def written(kit, tmp_path):
     kernels = plan("winning", kit=kit)
-    write_kernels(kernels, tmp_path / "out", "signer", kit=kit)
+    write_kernels(kernels, tmp_path / "out", "signer", kit=kit, packages=False)
     return kernels
 
 
@@ -85,13 +82,15 @@ def test_parameters_are_injected_with_each_kernels_own_on_top(written, tmp_path)
     fold1 = injected((tmp_path / "out/01_round1_folds_fold1/01_round1_folds.ipynb").read_text())
     assert fold1 == {"folds": [1], "run": "winning", "processes": 1, "max_minutes": 510.0}
     seed2 = injected((tmp_path / "out/03_fullfit_seed2/03_fullfit.ipynb").read_text())
-    assert seed2 == {"epochs": 400, "run": "winning", "seed": 2, "max_minutes": 510.0}
+    assert seed2 == {"epochs": 400, "run": "winning", "seeds": [2], "processes": 1, "max_minutes": 510.0}
 
 
-def test_a_session_can_train_two_folds_one_a_gpu(kit):
-    both = [kernel for kernel in plan("winning", per_session=2, kit=kit) if kernel.notebook == "01_round1_folds"]
-    assert [(kernel.slug, kernel.parameters["folds"], kernel.parameters["processes"]) for kernel in both] == \
-        [("asl-winning-01-fold0-1", [0, 1], 2)]
+def test_a_session_can_train_two_folds_or_seeds_one_a_gpu(kit):
+    kernels = plan("winning", per_session=2, seeds=(1, 2, 3), kit=kit)
+    told = [(kernel.slug, kernel.parameters.get("folds") or kernel.parameters["seeds"], kernel.parameters["processes"])
+            for kernel in kernels if kernel.notebook in RESUMES]
+    assert told == [("asl-winning-01-fold0-1", [0, 1], 2), ("asl-winning-03-seed1-2", [1, 2], 2),
+                    ("asl-winning-03-seed3", [3], 1)]
 
 
 def test_the_code_travels_as_a_data_set(written, tmp_path):
@@ -104,7 +103,7 @@ def test_the_code_travels_as_a_data_set(written, tmp_path):
 def test_a_parameter_that_the_notebook_lacks_is_an_error_with_the_nearest_name(kit, tmp_path):
     (kit / "params/winning/03_fullfit.yaml").write_text("epochz: 400\n")
     with pytest.raises(ValueError, match="03_fullfit.ipynb has no parameter 'epochz'; did you mean 'epochs'"):
-        write_kernels(plan("winning", kit=kit), tmp_path / "out", "signer", kit=kit)
+        write_kernels(plan("winning", kit=kit), tmp_path / "out", "signer", kit=kit, packages=False)
 
 
 def test_an_unknown_profile_and_a_long_run_name_are_errors(kit):
@@ -154,7 +153,7 @@ def test_stages_are_pushed_in_order_with_seeds_side_by_side(kaggle_server, writt
         index for index, entry in enumerate(seen) if entry == ("GetKernelSessionStatus", SEED2))    # and waited for
     request = kaggle_server.kernels[SEED2].pushes[0]
     assert request["enableGpu"] and not request.get("enableInternet") and request["machineShape"] == "NvidiaTeslaT4"
-    assert injected(request["text"])["seed"] == 2
+    assert injected(request["text"])["seeds"] == [2]
     assert set(kaggle_server.datasets["signer/asl-fingerspelling-kit"].versions[0]) == {"aslutils.zip", "params.zip"}
     kaggle_server.calls.clear()
     Cluster(kernels, tmp_path / "out", "signer").run()            # started again: all is done
@@ -259,23 +258,8 @@ def test_a_changed_parameter_trains_again_from_there_on_and_nothing_else(kit, wr
         before._remember(kernel.name, {"state": "done", "digest": before._digest(kernel)})
     (kit / "params/winning/03_fullfit.yaml").write_text("epochs: 500\n")
     changed = plan("winning", kit=kit)
-    write_kernels(changed, tmp_path / "out", "signer", kit=kit)
+    write_kernels(changed, tmp_path / "out", "signer", kit=kit, packages=False)
     assert [*Cluster(changed, tmp_path / "out", "signer").state] == [kernel.name for kernel in written[:4]]
-
-
-def test_the_preparing_script_makes_the_store_from_an_attached_kit_alone(tmp_path, shared):
-    kernels = plan_of_real_kit(tmp_path)
-    root = tmp_path / "kaggle"
-    (root / "working").mkdir(parents=True)
-    (root / "input/competitions").mkdir(parents=True)
-    (root / "input/competitions/asl-fingerspelling").symlink_to(shared / "realdata" / "competition")
-    shutil.copytree(tmp_path / "out/dataset", root / "input/datasets/signer/asl-fingerspelling-kit")
-    script = tmp_path / "out" / kernels[0].name / kernels[0].code
-    environment = {"PATH": "/usr/bin:/bin", "ASLUTILS_KAGGLE_ROOT": str(root), "KAGGLE_KERNEL_RUN_TYPE": "Batch"}
-    done = subprocess.run([sys.executable, script], cwd=root / "working", env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert (root / "working/winning/store/store.json").is_file() and (root / "working/winning/folds.csv").is_file()
-    assert json.loads((root / "working/winning/session.json").read_text())["finished"] is True
 
 
 def plan_of_real_kit(tmp_path):
@@ -284,7 +268,7 @@ def plan_of_real_kit(tmp_path):
     if missing:
         pytest.skip(f"the kit has no {missing[0]} yet")
     kernels = plan("winning")
-    write_kernels(kernels, tmp_path / "out", "signer")
+    write_kernels(kernels, tmp_path / "out", "signer", packages=False)
     return kernels
 
 
@@ -292,13 +276,13 @@ def test_the_kits_own_notebooks_take_the_winning_parameters(tmp_path):
     kernels = plan_of_real_kit(tmp_path)
     assert [kernel.notebook for kernel in kernels].count("01_round1_folds") == 4
     seed2 = injected((tmp_path / "out/03_fullfit_seed2/03_fullfit.ipynb").read_text())
-    assert seed2["seed"] == 2 and seed2["run"] == "winning" and seed2["epochs"] == 400
+    assert seed2["seeds"] == [2] and seed2["run"] == "winning" and seed2["epochs"] == 400
 
 
 def test_the_command_writes_the_kernels_and_says_where(tmp_path, capsys):
     if not (KIT / "notebooks" / "05_submission_kernel.ipynb").is_file():
         pytest.skip("the kit has no notebooks yet")
-    assert main(["kernels", "--user", "signer", "--out", str(tmp_path / "out")]) == 0
+    assert main(["kernels", "--user", "signer", "--no-packages", "--out", str(tmp_path / "out")]) == 0
     assert str(tmp_path / "out") in capsys.readouterr().out
     assert main(["kernels", "--user", "no name", "--out", str(tmp_path / "out")]) == 1
     assert "no Kaggle name" in capsys.readouterr().err

@@ -8,9 +8,12 @@ importing it logs in, and ends the process when that fails.
 
 from aslutils.kaggle.card import write_model_card
 from aslutils.kaggle.client import KaggleError, username
+from aslutils.kaggle.packages import check_packages
 from aslutils.kaggle.place import DataSource, Place, check_gpu, find_data, minutes_left, where
 from aslutils.kaggle.publish import publish, publish_commands, write_dataset_metadata
 from aslutils.kaggle.runs import adopt, earlier_outputs, end_session, run_folder
+
+check_packages()          # before a notebook's other imports fail for want of them
 
 __all__ = ["DataSource", "KaggleError", "Place", "adopt", "check_gpu", "earlier_outputs", "end_session", "find_data",
            "minutes_left", "publish", "publish_commands", "run_folder", "username", "where", "write_dataset_metadata",

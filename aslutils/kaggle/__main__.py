@@ -19,11 +19,13 @@ def _parser() -> argparse.ArgumentParser:
     kernels.add_argument("--out", type=Path, help="folder to write them to (default: datamount/kaggle/RUN)")
     kernels.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="seeds of round 2 (default: 1 2)")
     kernels.add_argument("--per-session", type=int, default=1, choices=[1, 2],
-                         help="folds that a session trains at once, one a GPU; 2 halves the GPU quota that round 1 takes "
-                              "(default: 1, all folds side by side)")
+                         help="folds or seeds that a session trains at once, one a GPU; 2 halves the GPU quota that they take "
+                              "(default: 1, all side by side)")
     kernels.add_argument("--minutes", type=float, default=510, help="a training stops with a checkpoint after this time, and a "
                          "later session goes on (default: 510, of Kaggle's 9 to 12 hours)")
     kernels.add_argument("--data", choices=["competition", "demo"], help="what they read (default: demo for the profile demo)")
+    kernels.add_argument("--no-packages", dest="packages", action="store_false",
+                         help="leave out what Kaggle's image may lack (fetched with pip, which needs internet)")
     kernels.add_argument("--push", action="store_true", help="push them, wait, go on; can be stopped and started again")
     kernels.add_argument("--poll", type=float, default=60, help="seconds between looks (default: 60)")
     kernels.set_defaults(do=_kernels)
@@ -50,7 +52,7 @@ def _kernels(options) -> None:
     data = options.data or ("demo" if options.profile == "demo" else "competition")
     kernels = plan(options.profile, run=options.run, seeds=options.seeds, per_session=options.per_session,
                    minutes=options.minutes, competition=data == "competition")
-    write_kernels(kernels, out, options.user)
+    write_kernels(kernels, out, options.user, packages=options.packages)
     print(f"{len(kernels)} kernels and the data set that they import are in {out}")
     if options.push:
         Cluster(kernels, out, options.user, poll=options.poll).run()

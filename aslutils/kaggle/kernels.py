@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aslutils.files import write_json, write_text
+from aslutils.kaggle.packages import PYTHON, fetch_packages
 from aslutils.kaggle.place import COMPETITION, KIT
 from aslutils.kaggle.publish import write_dataset_metadata
 from aslutils.params import read_params
@@ -67,9 +68,10 @@ def plan(profile: str, *, run: str = "", seeds=(1, 2), per_session: int = 1, min
          kit=KIT) -> list[Kernel]:
     """The kernels of a whole training, each behind those that it needs.
 
-    profile: folder under params/; run: the run's name, else the profile's; per_session: folds that one session trains at once,
-    one a GPU (a T4 session has two); minutes: when a training stops with a checkpoint, unless its parameters say; competition:
-    attach the competition's files (else the kernels write and read the demo's). Raises FileNotFoundError for an unknown profile.
+    profile: folder under params/; run: the run's name, else the profile's; per_session: folds or seeds that one session trains
+    at once, one a GPU (a T4 session has two); minutes: when a training stops with a checkpoint, unless its parameters say;
+    competition: attach the competition's files (else the kernels write and read the demo's). Raises FileNotFoundError for an
+    unknown profile.
     """
     run = run or profile
     params = {notebook: read_params(Path(kit) / "params" / profile / f"{notebook}.yaml") for notebook in NOTEBOOKS[1:]}
@@ -85,14 +87,18 @@ def plan(profile: str, *, run: str = "", seeds=(1, 2), per_session: int = 1, min
 
     add(PREPARE)
     folds = params[FOLDS].get("folds") or list(range(params[FOLDS].get("fold_count", 4)))
-    for group in (folds[start:start + per_session] for start in range(0, len(folds), per_session)):
+    for group in _groups(folds, per_session):
         add(FOLDS, "fold" + "-".join(map(str, group)), folds=group, processes=len(group))
     add(TABLE)
-    for seed in seeds:
-        add(SEEDS, f"seed{seed}", seed=seed)
+    for group in _groups(seeds, per_session):
+        add(SEEDS, "seed" + "-".join(map(str, group)), seeds=group, processes=len(group))
     add(CONVERT)
     add(SUBMIT)
     return kernels
+
+
+def _groups(numbers, size: int) -> list[list[int]]:
+    return [list(numbers[start:start + size]) for start in range(0, len(numbers), size)]
 
 
 def _slug(run: str, notebook: str, label: str) -> str:
@@ -103,14 +109,15 @@ def _slug(run: str, notebook: str, label: str) -> str:
     return slug
 
 
-def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT) -> None:
+def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT, packages: bool = True) -> None:
     """Write `out/<kernel>/` for each kernel of a plan, and `out/dataset/`, which holds the code.
 
-    user: the Kaggle name that they will belong to; kit: the folder with aslutils/, params/ and notebooks/.
-    Raises ValueError for a parameter that its notebook does not have, FileNotFoundError for a missing notebook.
+    user: the Kaggle name that they will belong to; kit: the folder with aslutils/, params/ and notebooks/; packages: bring
+    what Kaggle's image may lack. Raises ValueError for a parameter that its notebook does not have, FileNotFoundError for a
+    missing notebook, KaggleError when the packages cannot be fetched.
     """
     out, kit = Path(out), Path(kit)
-    write_kit(out / "dataset", user, kit=kit)
+    write_kit(out / "dataset", user, kit=kit, packages=packages)
     for kernel in kernels:
         folder = out / kernel.name
         if kernel.notebook == PREPARE:
@@ -121,14 +128,18 @@ def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT) -> None:
                               [other.reference(user) for other in kernels if other.name in kernel.needs])
 
 
-def write_kit(folder: Path, user: str, *, kit=KIT) -> None:
-    """The data set that carries the code: aslutils/ and params/, which Kaggle shows as folders again, and its metadata."""
-    shutil.rmtree(folder, ignore_errors=True)
+def write_kit(folder: Path, user: str, *, kit=KIT, packages: bool = True) -> None:
+    """The data set that carries the code: aslutils/, params/ and packages/, which Kaggle shows as folders again; its metadata."""
     for part in ("aslutils", "params"):
+        shutil.rmtree(folder / part, ignore_errors=True)
         shutil.copytree(Path(kit) / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"))
     for text in ("LICENSE", "NOTICE"):
         if (Path(kit) / text).is_file():
             shutil.copyfile(Path(kit) / text, folder / text)
+    if packages:
+        fetch_packages(folder / "packages" / PYTHON)
+    else:
+        shutil.rmtree(folder / "packages", ignore_errors=True)
     write_dataset_metadata(folder, title="ASL fingerspelling kit", slug=SLUG, user=user, license="apache-2.0",
                            description="The code that the ASL fingerspelling kernels import.")
 
