@@ -1,0 +1,144 @@
+"""Every kernel of a plan in a row on made-up Kaggle machines: a session each, read-only inputs, no network, the kit attached."""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import ROOT
+from toy import write_profile
+
+from aslutils.files import read_json
+from aslutils.kaggle.kernels import NOTEBOOKS, PREPARE, Kernel, plan, write_kernels
+from aslutils.kaggle.place import COMPETITION, KIT
+
+REAL = ROOT.parent / "shared" / "realdata" / "competition"
+LAYOUTS = {                                      # where Kaggle shows a competition, a data set, a kernel's output
+    "flat": ("{slug}", "{slug}", "{slug}"),
+    "nested": ("competitions/{slug}", "datasets/signer/{slug}", "notebooks/signer/{slug}")}
+CHAINS = {"flat": None, "nested": REAL}          # a layout each, and the competition's files in it
+OFFLINE = '''\
+import socket
+
+connect = socket.socket.connect
+
+def connect_here(self, address):
+    if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        raise OSError(101, "Network is unreachable")
+    return connect(self, address)
+
+socket.socket.connect = connect_here
+'''
+
+
+@dataclass
+class Session:
+    """What became of one kernel."""
+
+    kernel: Kernel
+    working: Path                                # its output
+    done: subprocess.CompletedProcess
+    changed: list                                # of what was attached to it: files that are not as they were
+
+    def said(self) -> str:
+        cells = nbformat.read(self.working / "out.ipynb", 4).cells if self.kernel.notebook != PREPARE else []
+        return self.done.stdout + "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+def run_chain(folder: Path, layout: str, data: Path | None) -> list[Session]:
+    """All kernels of the demo's parameters, toy-sized, one after the other until one fails."""
+    kit = folder / "kit"
+    write_profile(kit / "params" / "toy")
+    for part in ("aslutils", "notebooks"):
+        (kit / part).symlink_to(KIT / part)
+    kernels = plan("toy", per_session=2, competition=data is not None, kit=kit)
+    write_kernels(kernels, folder / "out", "signer", kit=kit, packages=False)
+    (folder / "python").mkdir()
+    (folder / "python" / "sitecustomize.py").write_text(OFFLINE)
+    sessions = []
+    for kernel in kernels:
+        outputs = [session for session in sessions if session.kernel.name in kernel.needs]
+        sessions.append(run_session(folder, layout, data, kernel, outputs))
+        if sessions[-1].done.returncode:
+            break
+    return sessions
+
+
+def run_session(folder: Path, layout: str, data: Path | None, kernel: Kernel, outputs: list[Session]) -> Session:
+    root, working = folder / "kaggle", folder / "kaggle" / "working"
+    competition, dataset, output = LAYOUTS[layout]
+    attached = {dataset.format(slug="asl-fingerspelling-kit"): folder / "out" / "dataset",
+                **{output.format(slug=session.kernel.slug): session.working for session in outputs},
+                **({competition.format(slug=COMPETITION): data} if data else {})}
+    for name, source in attached.items():
+        shutil.copytree(source, root / "input" / name)
+    working.mkdir(parents=True)
+    subprocess.run(["chmod", "-R", "a-w", root / "input"], check=True)
+    before = state(root / "input")
+    shutil.copyfile(folder / "out" / kernel.name / kernel.code, working / kernel.code)
+    command = [kernel.code] if kernel.notebook == PREPARE else ["-m", "papermill", kernel.code, "out.ipynb", "--no-progress-bar"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(folder / "python"), "OMP_NUM_THREADS": "1",
+                   "ASLUTILS_KAGGLE_ROOT": str(root), "KAGGLE_KERNEL_RUN_TYPE": "Batch", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, *command], cwd=working, env=environment, capture_output=True, text=True)
+    changed = sorted({*before.items()} ^ {*state(root / "input").items()})
+    subprocess.run(["chmod", "-R", "u+w", root / "input"], check=True)
+    shutil.rmtree(root / "input")
+    kept = folder / kernel.name
+    working.rename(kept)
+    return Session(kernel, kept, done, changed)
+
+
+def state(folder: Path) -> dict:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def chains(tmp_path_factory):
+    """Both chains, side by side."""
+    here = {layout: data for layout, data in CHAINS.items() if data is None or data.is_dir()}
+    with ThreadPoolExecutor() as pool:
+        running = {layout: pool.submit(run_chain, tmp_path_factory.mktemp(layout), layout, data) for layout, data in here.items()}
+        return {layout: future.result() for layout, future in running.items()}
+
+
+@pytest.fixture(params=CHAINS)
+def sessions(request, chains):
+    if request.param not in chains:
+        pytest.skip("no ../shared beside the project: real recordings are not tested")
+    return chains[request.param]
+
+
+def test_every_notebook_runs_from_what_is_attached_alone(sessions):
+    assert not sessions[-1].done.returncode, f"{sessions[-1].kernel.name}: {sessions[-1].done.stderr[-3000:]}"
+    assert [session.kernel.notebook for session in sessions] == list(NOTEBOOKS)
+    assert all(read_json(session.working / "toy" / "session.json")["finished"] for session in sessions)
+    assert read_json(sessions[-1].working / "toy" / "submission" / "report.json")["seeds"] == 2
+
+
+def test_nothing_that_is_attached_is_changed(sessions):
+    assert [session.changed for session in sessions] == [[]] * len(sessions)
+
+
+def test_the_real_files_or_the_demo_are_read_and_it_says_which(sessions):
+    words = "Data: the competition's files" if sessions[0].kernel.competition else "Data: nothing to read is attached"
+    reading = [session for session in sessions if session.kernel.notebook in (PREPARE, "01_round1_folds", "03_fullfit")]
+    assert len(reading) == 3 and all(words in session.said() for session in reading)
+
+
+def test_both_seeds_are_trained_in_one_session_and_told_in_one_table(sessions):
+    (session,) = [session for session in sessions if session.kernel.notebook == "03_fullfit"]
+    assert sorted(path.parent.name for path in session.working.glob("toy/round2/*/checkpoint.pt")) == ["seed1", "seed2"]
+    cells = nbformat.read(session.working / "out.ipynb", 4).cells
+    shown = [output["data"].get("text/plain", "") for cell in cells for output in cell.get("outputs", []) if "data" in output]
+    (scores,) = [text for text in shown if "95 % from" in text]
+    assert "seed 1" in scores and "seed 2" in scores
+
+
+def test_the_store_is_not_saved_again_by_later_sessions(sessions):
+    kept = [session.kernel.name for session in sessions if os.path.lexists(session.working / "toy" / "store")]
+    assert kept == ["00_prepare"]
