@@ -7,10 +7,18 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
+from small_corpus import write_competition
+from toy import AUGMENTATIONS, MODEL, TRAIN
 
+from aslutils import rounds
+from aslutils.jobs import train_all
 from aslutils.kaggle import adopt, earlier_outputs, end_session, run_folder
 from aslutils.kaggle.place import KIT
+from aslutils.model.checkpoint import load_network
+from aslutils.model.loss import LossConfig
 from aslutils.store import HEADER
+from aslutils.train import CHECKPOINT
 
 
 @pytest.fixture
@@ -151,3 +159,28 @@ def test_a_stage_leaves_word_of_how_it_ended_and_the_next_session_does_not_inher
     (root / "working/winning").rename(earlier / "winning")
     adopt("winning")
     assert (folder / "history.csv").exists() and not note.exists()
+
+
+def test_sessions_that_each_read_the_outputs_before_end_with_the_weights_of_one_uninterrupted_run(root):
+    write_competition(root / "input/competitions/asl-fingerspelling")
+
+    def session(run, max_minutes=0.0):
+        corpus = rounds.open_corpus(rounds.DataConfig(run=run, fold_count=2))
+        jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), [1, 2], MODEL, LossConfig(), TRAIN, AUGMENTATIONS)
+        finished = train_all(jobs, max_minutes=max_minutes)
+        end_session(run, "03_fullfit", finished=finished)
+        return finished, [job.folder for job in jobs]
+
+    sessions = 1
+    while not session("winning", max_minutes=1e-6)[0]:
+        earlier = root / f"input/notebooks/signer/session-{sessions}/winning"
+        earlier.parent.mkdir(parents=True)
+        (root / "working/winning").rename(earlier)
+        subprocess.run(["chmod", "-R", "a-w", earlier], check=True)
+        sessions += 1
+    subprocess.run(["chmod", "-R", "u+w", root / "input"], check=True)
+    assert sessions > 4
+    for straight in session("straight")[1]:
+        ours, theirs = (load_network(folder / CHECKPOINT).state_dict()
+                        for folder in (root / "working/winning/round2" / straight.name, straight))
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
