@@ -2,7 +2,7 @@
 
 A landmark file holds 160,000 frames or more, and its columns are best decoded a few at a time: all 390 at once would keep 390
 dictionaries and pages in memory (0.9 GB measured), and take twice as long. So frames are put together column by column, and each
-sequence's statistics are summed up on the way.
+sequence's statistics are summed up on the way. Time goes to memory more than to arithmetic, hence pieces that fit the cache.
 """
 
 from contextlib import contextmanager
@@ -16,10 +16,11 @@ from aslutils.landmarks import COLUMNS, HANDS, LANDMARKS
 from aslutils.preprocess import as_frames, as_statistics, statistics
 from aslutils.sources import DataError, Source
 
-BLOCK = 13                        # columns decoded at a time
-WINDOW = 1 << 18                  # frames put together at a time: 200 MB of float16; longer row groups are decoded in stretches
-TILE = 1024                       # frames turned from columns to rows at a time, small enough for the cache
-X_OF_HANDS = set(HANDS.tolist())  # columns
+BLOCK = 5                         # columns decoded at a time; more is slower, for what is decoded leaves the cache
+WINDOW = 160 << 20                # bytes of frames put together at a time, 215,000 of float16; longer row groups go in stretches
+TILE = 1 << 14                    # frames of a block of columns worked on at a time
+TURN = 1024, 13                   # frames and columns turned from columns to rows at a time
+X_OF_HANDS = np.isin(np.arange(len(COLUMNS)), HANDS)
 LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -68,18 +69,20 @@ def _write_parquet(source: Source, dtype: str, file) -> list[dict]:
         with _naming(source):
             sequence_ids = landmarks.read(["sequence_id"], use_threads=False)["sequence_id"].to_numpy()
         runs = Runs(sequence_ids, source)
-        moments, hand_frames, first = Moments(len(runs.ids)), np.zeros(len(runs.ids), np.int64), 0
+        sums, hand_frames, first = np.zeros((len(runs.ids), 3, 3)), np.zeros(len(runs.ids), np.int64), 0
+        stretch = len(_memory(dtype)) // len(COLUMNS)
         for group in range(landmarks.num_row_groups):
             rows = landmarks.metadata.row_group(group).num_rows
-            for begin in range(0, rows, WINDOW):
-                window = slice(begin, min(begin + WINDOW, rows))
+            for begin in range(0, rows, stretch):
+                window = slice(begin, min(begin + stretch, rows))
                 here, starts = runs.within(first + window.start, first + window.stop)
                 if runs.wanted[here].any():
-                    columns, seen = _decode(landmarks, group, window, source, dtype, moments, here, starts)
+                    columns, seen, moments = _decode(landmarks, group, window, source, dtype, starts)
+                    sums[here] += moments
                     hand_frames[here] += np.add.reduceat(seen, starts, dtype=np.int64)
                     _write_rows(columns, runs.wanted[here], starts, file)
             first += rows
-    known = moments.statistics()
+    known = _statistics(sums)
     starts = np.cumsum(runs.lengths * runs.wanted) - runs.lengths
     return runs.left_out + [
         {"sequence_id": runs.ids[run], "start": int(starts[run]), "frames": int(runs.lengths[run]),
@@ -131,64 +134,83 @@ class Runs:
 
 
 class Moments:
-    """Count, sum and sum of squares of the seen values of many sequences, by coordinate, from columns given in any order."""
+    """Count, sum and sum of squares of the seen values of each frame of one coordinate, from its columns, some at a time.
 
-    def __init__(self, sequences: int):
-        self.count, self.total, self.squares = np.zeros((3, sequences, 3))
+    Values are centred on one that is seen in their frame, so that float32 will do for the sums.
+    """
 
-    def add(self, coordinate: int, runs: slice, starts: np.ndarray, values: np.ndarray, missing: np.ndarray) -> None:
-        """Add a column's `values`, float32 (n,), of which runs begin at `starts`; missing: which of them were not seen.
+    def __init__(self, frames: int):
+        self.centre, self.total, self.squares = np.zeros((3, frames), np.float32)
+        self.count = np.zeros(frames, np.uint8)                              # up to 130
+        self.lacking = np.ones(frames, bool)                                 # frames without a centre yet
 
-        They are centred on the first that was seen, so that float32 will do for their squares.
-        """
-        centre = values[missing.argmin()]
-        centre = np.float32(0) if np.isnan(centre) else centre               # nothing was seen at all
-        count = np.append(starts[1:], len(values)) - starts
-        centred = values - centre
+    def add_(self, frames: slice, values: np.ndarray, missing: np.ndarray) -> None:
+        """Add columns of some frames, float32 (columns, n), which are worked on in place; missing: where they are not seen."""
+        centre, lacking = self.centre[frames], self.lacking[frames]
+        if lacking.any():
+            seen = ~missing.all(0)
+            np.copyto(centre, np.fmax.reduce(values), where=lacking & seen)
+            lacking &= ~seen
+        values -= centre
         if missing.any():
-            np.copyto(centred, 0, where=missing)
-            count -= np.add.reduceat(missing, starts, dtype=np.int64)
-        total = np.add.reduceat(centred, starts).astype(np.float64)
-        squares = np.add.reduceat(np.square(centred, out=centred), starts).astype(np.float64)
-        centre = float(centre)
-        self.count[runs, coordinate] += count
-        self.total[runs, coordinate] += total + count * centre
-        self.squares[runs, coordinate] += squares + centre * (2 * total + count * centre)
+            np.copyto(values, 0, where=missing)
+        self.total[frames] += np.add.reduce(values)
+        self.squares[frames] += np.einsum("ij,ij->j", values, values)
+        self.count[frames] += np.uint8(len(values)) - np.add.reduce(missing.view(np.uint8), dtype=np.uint8)
 
-    def statistics(self) -> np.ndarray:
-        """float32 (sequences, 2, 3): what `preprocess.statistics` gives for each."""
-        count = np.maximum(self.count, 1)
-        mean = self.total / count
-        return as_statistics(mean, self.squares / count - mean**2).swapaxes(0, 1)
+    def of_runs(self, starts: np.ndarray) -> np.ndarray:
+        """float64 (runs, 3): count, sum and sum of squares of each of the runs of frames that begin at `starts`."""
+        count, total, centre = self.count.astype(np.float64), self.total.astype(np.float64), self.centre
+        squares = self.squares + centre * (2 * total + count * centre)
+        return np.add.reduceat([count, total + count * centre, squares], starts, axis=1).T
 
 
-def _decode(file: parquet.ParquetFile, group: int, window: slice, source: Source, dtype: str, moments: Moments,
-            runs: slice, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A stretch of a row group as columns, (390, n) in the store's dtype, and in which frames a hand is seen, bool (n,)."""
+def _decode(file: parquet.ParquetFile, group: int, window: slice, source: Source, dtype: str,
+            starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A stretch of a row group, in which runs begin at `starts`.
+
+    Returns its columns, (390, n) in the store's dtype; in which frames a hand is seen, bool (n,); and its runs' moments, float64
+    (runs, 3 coordinates, 3).
+    """
     frames = window.stop - window.start
     columns = _memory(dtype)[:len(COLUMNS) * frames].reshape(len(COLUMNS), frames)
-    seen = np.zeros(frames, bool)
-    for begin in range(0, len(COLUMNS), BLOCK):
-        for position, values in enumerate(_columns(file, group, COLUMNS[begin:begin + BLOCK], source), begin):
-            values = values[window]
-            missing = np.isnan(values)
-            wild = np.abs(values) > LARGEST
-            if wild.any():
-                values, missing = np.where(wild, np.float32(np.nan), values), missing | wild
-            moments.add(position // len(LANDMARKS), runs, starts, values, missing)
-            if dtype == "float16":
-                half(values, columns[position])
-            else:
-                columns[position] = values
-            if position in X_OF_HANDS:
-                seen |= ~missing
-    return columns, seen
+    seen, sums = np.zeros(frames, bool), []
+    for first in range(0, len(COLUMNS), len(LANDMARKS)):
+        moments = Moments(frames)
+        for begin in range(first, first + len(LANDMARKS), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            hands = X_OF_HANDS[block]
+            decoded = [values[window] for values in _columns(file, group, COLUMNS[block], source)]
+            for start in range(0, frames, TILE):
+                tile = slice(start, start + TILE)
+                values = np.concatenate([column[tile] for column in decoded]).reshape(BLOCK, -1)
+                missing = np.isnan(values)
+                if np.fmax.reduce(values, None) > LARGEST or np.fmin.reduce(values, None) < -LARGEST:
+                    missing |= np.abs(values) > LARGEST
+                    values[missing] = np.nan
+                if hands.any():
+                    seen[tile] |= ~missing[hands].all(0)
+                if dtype == "float16":
+                    half(values, columns[block, tile])
+                else:
+                    columns[block, tile] = values
+                moments.add_(tile, values, missing)
+        sums.append(moments.of_runs(starts))
+    return columns, seen, np.stack(sums, 1)
+
+
+def _statistics(sums: np.ndarray) -> np.ndarray:
+    """What `preprocess.statistics` gives, float32 (n, 2, 3), from counts, sums and sums of squares, (n, 3 coordinates, 3)."""
+    count, total, squares = np.moveaxis(sums, 2, 0)
+    count = np.maximum(count, 1)
+    mean = total / count
+    return as_statistics(mean, squares / count - mean**2).swapaxes(0, 1)
 
 
 @lru_cache(maxsize=1)
 def _memory(dtype: str) -> np.ndarray:
     """Room for one window, kept for the next file: fresh memory costs as much time as all arithmetic here."""
-    return np.empty(len(COLUMNS) * WINDOW, dtype)
+    return np.empty(WINDOW // np.dtype(dtype).itemsize, dtype)
 
 
 def _columns(file: parquet.ParquetFile, group: int, names: list[str], source: Source) -> list[np.ndarray]:
@@ -201,25 +223,28 @@ def _columns(file: parquet.ParquetFile, group: int, names: list[str], source: So
 def half(values: np.ndarray, out: np.ndarray) -> None:
     """Put float32 `values`, up to 65504, into the float16 `out`, rounded to nearest even: as numpy does, three times as fast."""
     bits = (values * np.float32(2.0**-112)).view(np.uint32)                  # now exponents are float16's
-    kept = bits >> np.uint32(13)
-    kept &= np.uint32(1)
-    kept += np.uint32(0xFFF)
-    bits += kept                                                             # rounds away the last 13 bits
-    bits >>= np.uint32(13)
-    np.bitwise_and(bits, np.uint32(0x7FFF), out=kept)
-    bits >>= np.uint32(3)
-    bits &= np.uint32(0x8000)                                                # the sign
-    np.bitwise_or(kept, bits, out=out.view(np.uint16), casting="unsafe")
+    rounded = bits >> np.uint32(13)
+    rounded &= np.uint32(1)
+    rounded += bits
+    rounded += np.uint32(0xFFF)
+    rounded >>= np.uint32(13)
+    magnitude = rounded.astype(np.uint16)                                    # the rest in half the bytes
+    magnitude &= np.uint16(0x7FFF)
+    bits >>= np.uint32(16)
+    sign = bits.astype(np.uint16)
+    sign &= np.uint16(0x8000)
+    np.bitwise_or(magnitude, sign, out=out.view(np.uint16))
 
 
 def _write_rows(columns: np.ndarray, wanted: np.ndarray, starts: np.ndarray, file) -> None:
     """Write the frames of the wanted runs, turned from columns (390, n) to rows."""
     stops = np.append(starts[1:], columns.shape[1])
     edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))     # neighbouring wanted runs go together
+    frames, width = TURN
+    rows = np.empty((frames, len(columns)), columns.dtype)
     for first, beyond in edges.reshape(-1, 2):
-        for begin in range(starts[first], stops[beyond - 1], TILE):
-            tile = columns[:, begin:min(begin + TILE, stops[beyond - 1])]
-            rows = np.empty(tile.shape[::-1], columns.dtype)
-            for column in range(0, len(columns), 16):                        # twice as fast as all columns at once
-                rows[:, column:column + 16] = tile[column:column + 16].T
-            file.write(rows)
+        for begin in range(starts[first], stops[beyond - 1], frames):
+            tile = columns[:, begin:min(begin + frames, stops[beyond - 1])].T
+            for column in range(0, len(columns), width):
+                rows[:len(tile), column:column + width] = tile[:, column:column + width]
+            file.write(rows[:len(tile)])

@@ -17,6 +17,7 @@ from small_corpus import WHERE, corpus_rows, recording, write_competition, write
 
 from aslutils import prepare as preparing
 from aslutils import readers
+from aslutils.landmarks import COLUMNS
 from aslutils.prepare import find_kind, prepare
 from aslutils.preprocess import statistics
 from aslutils.sources import DataError
@@ -66,9 +67,11 @@ def test_float16_rounds_as_numpy_does(data, tmp_path):
         np.testing.assert_array_equal(store.array[start:start + store.lengths[row]], expected)
 
 
-@pytest.mark.parametrize("group, window", [(9, 4096), (50, 5), (10**6, 4096), (10**6, 13)])
-def test_sequences_may_span_row_groups_and_windows(tmp_path, monkeypatch, group, window):
-    monkeypatch.setattr(readers, "WINDOW", window)
+@pytest.mark.parametrize("group, window, tile", [(9, 4096, 7), (50, 5, 4096), (10**6, 4096, 10), (10**6, 13, 4)])
+def test_sequences_may_span_row_groups_windows_and_tiles(tmp_path, monkeypatch, group, window, tile):
+    monkeypatch.setattr(readers, "_memory", lambda dtype: np.empty(window * 390, dtype))
+    monkeypatch.setattr(readers, "TILE", tile)
+    monkeypatch.setattr(readers, "TURN", (tile, 13))
     rows = corpus_rows(files=1, sequences=4, supplemental=0)
     write_competition(tmp_path / "data", rows, group)
     store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
@@ -76,6 +79,7 @@ def test_sequences_may_span_row_groups_and_windows(tmp_path, monkeypatch, group,
     for row, expected in enumerate(rows.itertuples()):
         values = recording(expected.frames, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
         np.testing.assert_array_equal(store.raw(row), values)
+        np.testing.assert_allclose(store.statistics[row], statistics(values), rtol=2e-5)
 
 
 @pytest.mark.parametrize("place", ["sub-folder", "neighbour", "two folders down"])
@@ -119,6 +123,25 @@ def test_statistics_summed_up_column_by_column_are_those_of_the_sequence(tmp_pat
     store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
     for row in range(len(store)):
         np.testing.assert_allclose(store.statistics[row], statistics(store.raw(row)), rtol=2e-5)
+
+
+def test_a_sequence_with_a_constant_coordinate_has_no_deviation_there_whatever_lies_beside_it():
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.5, 0.2, (130, 60)).astype(np.float32)
+    values[:, 20:40] = 0.3
+    values[:70, 10:30] = np.nan                                              # no face, no left hand
+    values[:, 35] = np.nan
+    moments = readers.Moments(60)
+    for start in range(0, 130, 13):
+        for frames in (slice(0, 25), slice(25, 60)):
+            columns = values[start:start + 13, frames].copy()
+            moments.add_(frames, columns, np.isnan(columns))
+    sums = moments.of_runs(np.array([0, 20, 40]))
+    found = readers._statistics(np.stack([sums] * 3, 1))[:, :, 0]
+    runs = [values[:, run].astype(np.float64) for run in (slice(0, 20), slice(20, 40), slice(40, 60))]
+    np.testing.assert_allclose(found[:, 0], [np.nanmean(run) for run in runs], rtol=1e-6)
+    np.testing.assert_allclose(found[::2, 1], [np.nanstd(run) for run in runs[::2]], rtol=1e-6)
+    assert found[1, 1] == 0
 
 
 @settings(max_examples=300, deadline=None)
@@ -348,14 +371,24 @@ def test_sequences_that_no_csv_names_are_left_alone(own, tmp_path):
     assert store.table["sequence_id"].tolist() == [1001, 1003, 1004] and skipped(store) == {}
 
 
-def test_infinite_coordinates_count_as_not_seen(tmp_path):
+@pytest.mark.parametrize("layout", ["competition", "npy"])
+def test_infinite_coordinates_count_as_not_seen(tmp_path, layout):
     rows = corpus_rows(files=1, sequences=2, supplemental=0)
-    write_npy(tmp_path / "data", rows)
-    values = recording(5, 1)[:, WHERE]
-    values[2, 100:103] = np.inf, -np.inf, 1e30
-    np.save(tmp_path / "data" / "100" / "1000.npy", values)
+    wild = {COLUMNS[100]: np.inf, COLUMNS[101]: -np.inf, COLUMNS[230]: 1e30}
+    if layout == "npy":
+        write_npy(tmp_path / "data", rows)
+        values = recording(5, 1)[:, WHERE]
+        values[2, [COLUMNS.index(name) for name in wild]] = list(wild.values())
+        np.save(tmp_path / "data" / "100" / "1000.npy", values)
+    else:
+        write_competition(tmp_path / "data", rows)
+        path = tmp_path / "data" / rows["path"][0]
+        table = pd.read_parquet(path)
+        table.loc[2, list(wild)] = list(wild.values())
+        table.to_parquet(path)
     store = prepare(tmp_path / "data", tmp_path / "store")
-    assert np.isnan(store.array[2, 100:103]).all() and np.isfinite(store.standardised(0)).all()
+    assert np.isnan(store.array[2, [100, 101, 230]]).all() and np.isfinite(store.array[3, [100, 101, 230]]).all()
+    assert np.isfinite(store.standardised(0)).all() and np.abs(store.statistics[0]).max() < 2
 
 
 @pytest.mark.parametrize("spoil, reason", [

@@ -1,7 +1,8 @@
 """How fast a landmark file becomes part of a store: `python tests/benchmarks/prepare.py` (about a minute, 700 MB of disk).
 
 One file of the corpus' size (1,000 sequences, about 160,000 frames, one row group, values all different) is prepared a few
-times in this process; CPU seconds of one thread, the median, and which part of them pyarrow needs to decode its columns.
+times in this process; CPU seconds of one thread, the median, and which part of them pyarrow needs to open it and decode its
+columns.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import stand_in
 from aslutils import readers
 from aslutils.landmarks import COLUMNS
 from aslutils.prepare import Task, convert
-from aslutils.sources import read_corpus
+from aslutils.sources import Source, read_corpus
 
 
 class Clock:
@@ -43,10 +44,10 @@ class Clock:
         setattr(owner, name, timed)
 
 
-def seconds_of_streaming(path: Path) -> float:
+def seconds_of_streaming(source: Source) -> float:
     """What pyarrow alone needs to decode the columns all at once, a few thousand frames at a time."""
     begin = time.process_time()
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(source.path) as file:
         for _ in file.iter_batches(4096, columns=COLUMNS, use_threads=False):
             pass
     return time.process_time() - begin
@@ -55,30 +56,32 @@ def seconds_of_streaming(path: Path) -> float:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequences", type=int, default=1000)
+    parser.add_argument("--data", help="measure the files of this folder instead, as one")
     parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        stand_in.write_corpus(data, options.sequences, a_file=options.sequences)
-        _, (source,), _ = read_corpus(data)
+        data = options.data or Path(folder) / "data"
+        if not options.data:
+            stand_in.write_corpus(data, options.sequences, a_file=options.sequences)
+        sources = read_corpus(data)[1]
         clock = Clock()
-        for owner, name in ((readers, "_columns"), (parquet.ParquetFile, "read")):      # decoding, and handing over as numpy
+        for owner, name in ((readers, "_columns"), (parquet.ParquetFile, "read"), (parquet, "ParquetFile")):
             clock.around(owner, name)
         whole, decoding = [], []
-        for repeat in range(options.repeats + 1):
+        for _ in range(options.repeats + 1):
             clock.seconds, begin = 0.0, time.process_time()
-            convert(Task(source, Path(folder) / f"part{repeat}", options.dtype))
+            for source in sources:
+                convert(Task(source, Path(folder) / "part", options.dtype))
             whole.append(time.process_time() - begin)
             decoding.append(clock.seconds)
-            for file in Path(folder).glob("part*"):
-                file.unlink()
         shares = [part / total for part, total in zip(decoding[1:], whole[1:])]          # the first one warms up
         seconds, ours = figures.median(whole[1:]), figures.median(whole[1:]) - figures.median(decoding[1:])
+        sequences, size = sum(len(source.rows) for source in sources), sum(source.size for source in sources)
         print(f"share of pyarrow's decoding: {100 * figures.median(shares):.0f} %  ({options.dtype}, 1 thread)")
-        print(f"sequences per CPU second: {options.sequences / seconds:.0f}  ({seconds:.2f} s, {ours:.2f} s of them ours; "
-              f"file {source.size / 1e6:.0f} MB)")
-        print(f"decoding all columns at once, nothing else: {seconds_of_streaming(source.path):.2f} s")
+        print(f"sequences per CPU second: {sequences / seconds:.0f}  ({seconds:.2f} s, {ours:.2f} s of them ours; "
+              f"{len(sources)} files, {size / 1e6:.0f} MB)")
+        print(f"decoding all columns at once, nothing else: {sum(map(seconds_of_streaming, sources)):.2f} s")
 
 
 if __name__ == "__main__":

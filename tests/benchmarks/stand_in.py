@@ -12,10 +12,11 @@ from corpus import CHARACTERS, FRAMES, draws
 
 from aslutils import store as stores
 from aslutils import text
-from aslutils.landmarks import COLUMNS, LEFT_HAND, RIGHT_HAND
+from aslutils.landmarks import ALL_COLUMNS, COLUMNS, LEFT_HAND, RIGHT_HAND
 from aslutils.preprocess import as_frames, statistics
 
 CORPUS = 67_208 + 52_958          # sequences of the competition, training and supplemental
+MISSING = {"face": 0.014, "left_hand": 0.886, "right_hand": 0.523, "pose": 0.0}   # of a part, the share of frames
 
 
 def lengths(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -59,20 +60,26 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
 
 
 def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0) -> None:
-    """A landmark file as the competition's, one row group, of the columns that the kit reads.
+    """A landmark file as the competition's: one row group, all 1,629 columns, nulls where a part is not seen.
 
-    grain: how many values a coordinate may take, 0 for any. Few make a small file of realistic length ("sparse content").
+    The 1,239 columns that the kit does not read hold one value: they take no room, and are there to be passed over. grain: how
+    many values a coordinate may take, 0 for any. Few make a small file of realistic length ("sparse content").
     """
     rng = np.random.default_rng(seed)
     count = lengths(len(sequence_ids), rng)
-    hands, rows = np.repeat(rng.random(count.sum() // 8 + 1) < 0.5, 8)[:count.sum()], int(count.sum())
-    table = {}
-    for name in COLUMNS:
-        values = rng.random(rows, dtype=np.float32)
-        if grain:
-            values = np.floor(values * grain) / np.float32(grain)
-        missing = ~hands if "right_hand" in name else np.ones(rows, bool) if "left_hand" in name else None
-        table[name] = pa.array(values, mask=missing)
+    rows, read = int(count.sum()), set(COLUMNS)
+    missing = {part: np.repeat(rng.random(rows // 8 + 1) < share, 8)[:rows] for part, share in MISSING.items()}
+    passed_over = pa.array(np.full(rows, 0.5, np.float32))
+    table = {"frame": (np.arange(rows) - np.repeat(count.cumsum() - count, count)).astype(np.int16)}
+    for name in ALL_COLUMNS:
+        axis, _, landmark = name.partition("_")
+        if name in read:
+            values = rng.random(rows, dtype=np.float32)
+            if grain:
+                values = np.floor(values * grain) / np.float32(grain)
+            table[name] = pa.array(values - np.float32(0.5) if axis == "z" else values, mask=missing[landmark.rpartition("_")[0]])
+        else:
+            table[name] = passed_over
     table["sequence_id"] = np.repeat(np.asarray(sequence_ids), count)
     path.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(pa.table(table), path, row_group_size=rows)
