@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Round 2: the large network on everything
 #
-# The large network: a stem for each part of the body, rotary attention, a second decoder that spells backwards, and a head that
-# predicts how well a recording can be read. It trains on all recordings, supplemental ones included, once a seed; the seeds'
-# networks are averaged later.
+# It has a stem for each part of the body, rotary attention, a second decoder that spells backwards, and a head that predicts how
+# well a recording can be read. It trains on all recordings, supplemental ones included, once a seed; notebook 04 averages the
+# seeds' networks.
 #
 # Reads the store (prepared here if need be) and `train_folded_oof_supp.csv` (without it every score is 1). Leaves in
 # `round2/seed<s>/` a checkpoint, its history, and predictions for the participants that were held out.

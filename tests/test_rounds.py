@@ -109,6 +109,27 @@ def test_nobody_held_out_means_a_look_at_what_was_trained_on(corpus):
     assert len(rounds.final_predictions(job, corpus)) == len(job.rows)
 
 
+def test_round_two_is_a_training_for_each_of_the_seeds_or_for_the_one_seed(corpus):
+    table = rounds.training_table(corpus)
+    for seeds, trained in (([3, 5], [3, 5]), ([], [TRAIN.seed])):
+        jobs = rounds.seed_jobs(corpus, table, seeds, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+        assert [(job.train.seed, job.folder.name) for job in jobs] == [(seed, f"seed{seed}") for seed in trained]
+
+
+@pytest.mark.parametrize("seeds", [[1, 2, 1], ["1"], [True]])
+def test_seeds_that_are_not_whole_numbers_each_once_are_refused(seeds):
+    with pytest.raises(ValueError, match="must hold whole numbers, each once"):
+        rounds.SeedsConfig(seeds=seeds)
+
+
+def test_scores_are_told_a_row_a_network_of_what_would_be_handed_in():
+    read = pd.DataFrame({"phrase": ["abcd", "2 a-e -aroe"], "prediction": ["abcx", "noise"], "frames": [30, 3], "seen": True,
+                         "confidence": 0.9})
+    told = rounds.score_table({"seed 1": read, "seed 2": read.assign(prediction=read["phrase"])})
+    assert told.loc["seed 1", "score"] == pytest.approx(14 / 15)     # the short recording is answered with the dummy phrase
+    assert told.loc["seed 2", ["score", "95 % from", "95 % to", "recordings"]].tolist() == [1, 1, 1, 2]
+
+
 def test_the_published_arrays_are_read_like_the_competitions_files(corpus, tmp_path):
     write_npy(tmp_path / "npy")
     other = rounds.open_corpus(rounds.DataConfig(run="npy", data=str(tmp_path / "npy"), fold_count=2))
