@@ -86,6 +86,14 @@ def test_a_job_keeps_its_share_of_the_cores_however_many_are_left(store, tmp_pat
     assert seen == [[4, 4, 4], [4]]
 
 
+@pytest.mark.parametrize("allowed, count, places", [("", 2, ["0", "1", "0"]), ("3,5", 2, ["3", "5", "3"]), ("", 1, ["", "", ""]),
+                                                    ("", 0, ["", "", ""])])
+def test_each_of_several_trainings_has_a_gpu_of_its_own_as_far_as_there_are(allowed, count, places, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    assert [jobs_room._gpu(place) for place in range(3)] == places
+
+
 def test_training_processes_end_with_the_one_that_started_them(store, tmp_path):
     (tmp_path / "jobs.pickle").write_bytes(pickle.dumps([toy_job(store, tmp_path / f"seed{seed}", seed=seed, epochs=10000)
                                                          for seed in (1, 2)]))
