@@ -176,7 +176,7 @@ def test_papermill_tells_every_parameter_with_its_comment():
     assert told["seed"]["inferred_type_name"] == "int" and "decides weights" in told["seed"]["help"]
 
 
-def test_on_kaggle_round_one_finds_the_attached_files_and_an_uploaded_kit(kaggle_root, monkeypatch):
+def test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit(kaggle_root, monkeypatch):
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
     data = kaggle_root / "input" / "asl-fingerspelling"
     write_competition(data)
