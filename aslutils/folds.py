@@ -13,8 +13,8 @@ from aslutils.text import MAX_CHARACTERS, phrase_kind
 
 FOLD_COLUMNS = ["file_id", "sequence_id", "participant_id", "phrase", "seq_len", "fold", "holdout"]
 SUPPLEMENTAL_SCORE = 0.5                          # supplemental sequences have no out-of-fold prediction
-BALANCED = 0.01                                   # deviation of a fold from the mean that needs no better
-ATTEMPTS = 8                                      # starts of the search for that; the best is taken
+BALANCED, ATTEMPTS = 0.01, 8                      # a fold's deviation from the mean that needs no better; searches for it
+LIMIT, PATIENCE = 0.05, 40                        # the deviation that is promised; searches for that before it is given up
 
 
 def assign_folds(table: pd.DataFrame, folds: int = 4, holdout: int = 0, seed: int = 1) -> pd.DataFrame:
@@ -36,9 +36,10 @@ def assign_folds(table: pd.DataFrame, folds: int = 4, holdout: int = 0, seed: in
     counts = pd.crosstab(train["participant_id"], train["phrase"].map(phrase_kind)).loc[free].to_numpy(np.float64)
     counts = np.column_stack([counts.sum(1), counts])[:, np.r_[True, counts.sum(0) > 0]]   # sequences, then each kind there is
     best = _deal(counts, folds, rng)
-    for _ in range(ATTEMPTS - 1):
-        if _imbalance(counts, best, folds) > BALANCED:
-            best = min(best, _deal(counts, folds, rng), key=lambda fold: _imbalance(counts, fold, folds))
+    for attempt in range(1, PATIENCE):
+        if _imbalance(counts, best, folds) <= (BALANCED if attempt < ATTEMPTS else LIMIT):
+            break
+        best = min(best, _deal(counts, folds, rng), key=lambda fold: _imbalance(counts, fold, folds))
     fold_of = dict(zip(free, best))
     train = train.assign(fold=train["participant_id"].map(fold_of).fillna(-1).astype("int64"),
                          holdout=train["participant_id"].isin(held))
@@ -82,6 +83,15 @@ def balance(folds: pd.DataFrame) -> pd.DataFrame:
     whole = counts.loc[dealt.index].drop(columns="participants")
     counts["deviation %"] = (100 * (whole / whole.mean() - 1).abs().max(axis=1)).round(1)
     return counts
+
+
+def verdict(balance: pd.DataFrame) -> str:
+    """One line on a table that `balance` gives: whether every fold is within 5 % of the mean."""
+    deviation, participants = balance["deviation %"].max(), balance.loc[balance.index >= 0, "participants"].sum()
+    if deviation <= 100 * LIMIT:
+        return f"balanced within {LIMIT:.0%}: no fold deviates by more than {deviation:.1f} %"
+    return (f"not balanced within {LIMIT:.0%}: a fold deviates by {deviation:.1f} %; {participants} participants, each in one fold "
+            "only, may be too few for better, as their numbers of sequences and kinds of phrase differ")
 
 
 def read_folds(path) -> pd.DataFrame:
@@ -144,7 +154,8 @@ def main():
             folds = read_folds(options.source)
     except (ValueError, OSError) as error:
         raise SystemExit(f"folds: {error}") from error
-    print(balance(folds).to_string())
+    shown = balance(folds)
+    print(f"{shown.to_string()}\n{verdict(shown)}")
     if options.out:
         write_table(options.out, folds)
 
