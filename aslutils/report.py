@@ -32,8 +32,7 @@ def write_report(run_folder) -> Path:
     if not notebooks:
         raise FileNotFoundError(f"{folder / 'notebooks'} holds no executed notebook; "
                                 f"run `./run_all.sh --run {folder.name}` first")
-    told: set[str] = set()
-    stages = "".join(_stage(folder, path, told) for path in notebooks)
+    stages = "".join(_stage(folder, path) for path in notebooks)
     links = "".join(f'<a href="#{path.stem}">{escape(_name(path))}</a>' for path in notebooks)
     return write_text(folder / "report.html", (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -51,11 +50,11 @@ def _headline(folder: Path) -> str:
     """The figures that count, then where the artefacts lie."""
     export, submission = (_record(folder / part / "report.json") for part in ("export", "submission"))
     figures = [
-        ("score on held-out participants", _number(export.get("score"), ".3f"), "PyTorch, all seeds together"),
+        ("score in PyTorch", _number(export.get("score"), ".3f"), str(export.get("scored_on", ""))),
         ("score of the exported model", _number(submission.get("score"), ".3f"), str(submission.get("scored_on", ""))),
         ("size", _number(submission.get("megabytes"), ".1f", " MB"), "of 40 MB"),
-        ("latency", _number(submission.get("mean_ms"), ".0f", " ms"),
-         _number(submission.get("p95_ms"), ".0f", " ms or less for 95 % of the sequences", before="")),
+        ("latency", _number(submission.get("mean_ms"), ".1f", " ms"),
+         _number(submission.get("p95_ms"), ".1f", " ms or less for 95 % of the sequences", before="")),
         ("68,000 sequences take", _number(submission.get("projected_hours"), ".2f", " h"), "of 5 h"),
     ]
     tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
@@ -73,7 +72,7 @@ def _number(value, form: str, unit: str = "", before: str = "") -> str:
     return "" if value is None else f"{before}{value:{form}}{unit}"
 
 
-def _stage(folder: Path, path: Path, told: set[str]) -> str:
+def _stage(folder: Path, path: Path) -> str:
     """One executed notebook: its title, when it ran, its pictures and tables under their headings, its parameters."""
     try:
         notebook = nbformat.read(path, 4)
@@ -83,20 +82,14 @@ def _stage(folder: Path, path: Path, told: set[str]) -> str:
     title, sections = _sections(notebook)
     prose, outputs = sections[0]
     ran = f"took {_duration(record['seconds'])}, ended {record['ended']}" if record else "did not end"
-    label = path.stem.removeprefix(_notebook_name(path.stem)).strip("_").replace("_", " ")
-    parts = [f'<section id="{path.stem}"><h2>{escape(title or _name(path))}{escape(f" ({label})" if label else "")}</h2>',
+    parts = [f'<section id="{path.stem}"><h2>{escape(title or _name(path))}</h2>',
              f'<p class="ran"><a href="notebooks/{path.name}">{escape(path.name)}</a> {escape(ran)}</p>',
-             _once(prose, told), *outputs]
+             _html(prose), *outputs]
     for prose, outputs in sections[1:]:
         if outputs:
-            parts += [_once(prose, told), *outputs]
+            parts += [_html(prose), *outputs]
     parts.append(_parameters(record.get("parameters") or {}, _comments(notebook), record.get("fingerprint", "")))
     return "\n".join(part for part in parts if part) + "</section>\n"
-
-
-def _notebook_name(stem: str) -> str:
-    """`03_fullfit` of `03_fullfit_seed_2`."""
-    return re.sub(r"_(seed|fold)_.*$", "", stem)
 
 
 def _sections(notebook) -> tuple[str, list[tuple[str, list[str]]]]:
@@ -116,11 +109,8 @@ def _sections(notebook) -> tuple[str, list[tuple[str, list[str]]]]:
     return title, sections
 
 
-def _once(markdown: str, told: set[str]) -> str:
-    """Markdown as HTML, headings one step down; of a text that an earlier stage told already only the headings."""
-    if markdown in told:
-        markdown = "\n\n".join(line for line in markdown.splitlines() if line.startswith("#"))
-    told.add(markdown)
+def _html(markdown: str) -> str:
+    """Markdown as HTML, headings one step down."""
     return _MARKDOWN.render(re.sub(r"^(#+) ", r"#\1 ", markdown, flags=re.MULTILINE))
 
 
