@@ -88,10 +88,11 @@ def balance(folds: pd.DataFrame) -> pd.DataFrame:
 def verdict(balance: pd.DataFrame) -> str:
     """One line on a table that `balance` gives: whether every fold is within 5 % of the mean."""
     deviation, participants = balance["deviation %"].max(), balance.loc[balance.index >= 0, "participants"].sum()
+    limit = f"{100 * LIMIT:g} %"
     if deviation <= 100 * LIMIT:
-        return f"balanced within {LIMIT:.0%}: no fold deviates by more than {deviation:.1f} %"
-    return (f"not balanced within {LIMIT:.0%}: a fold deviates by {deviation:.1f} %; {participants} participants, each in one fold "
-            "only, may be too few for better, as their numbers of sequences and kinds of phrase differ")
+        return f"balanced within {limit}: no fold deviates by more than {deviation:.1f} %"
+    return (f"not balanced within {limit}: a fold deviates by {deviation:.1f} %; {participants} participants, each in one fold only, may "
+            "be too few for better, as their numbers of sequences and kinds of phrase differ")
 
 
 def read_folds(path) -> pd.DataFrame:

@@ -149,7 +149,7 @@ def test_the_command_shows_the_balance(tmp_path):
     assign_folds(corpus(12, 60)).to_csv(tmp_path / "folds.csv", index=False)
     shown = subprocess.run([sys.executable, "-m", "aslutils.folds", str(tmp_path / "folds.csv")], capture_output=True, text=True)
     assert shown.returncode == 0 and "participants" in shown.stdout and "deviation %" in shown.stdout
-    assert "not balanced within 5%" in shown.stdout and "12 participants" in shown.stdout
-    assert verdict(balance(assign_folds(corpus(94, 20000), holdout=10))).startswith("balanced within 5%")
+    assert "not balanced within 5 %" in shown.stdout and "12 participants" in shown.stdout
+    assert verdict(balance(assign_folds(corpus(94, 20000), holdout=10))).startswith("balanced within 5 %")
     wrong = subprocess.run([sys.executable, "-m", "aslutils.folds", str(tmp_path / "none.csv")], capture_output=True, text=True)
     assert wrong.returncode == 1 and "folds: " in wrong.stderr and "Traceback" not in wrong.stderr

@@ -111,18 +111,19 @@ def padding(store: Store, augmentations) -> float:
     return 1 - sum(map(sum, batches)) / sum(max(batch) * len(batch) for batch in batches)
 
 
-def first_batch(store: Store, augmentations, workers: int) -> tuple[float, float]:
-    """Wall seconds to the first batch of `workers` processes, and their memory that is not shared, MB each."""
+def in_workers(store: Store, augmentations, workers: int) -> tuple[float, float, float]:
+    """Wall seconds to the first batch of `workers` processes; MB of each and in all, this process included, shared pages once.
+
+    Memory is read after 100 batches, when it grows no more.
+    """
     begin = time.perf_counter()
     batches = loader(store, augmentations, workers).epoch(0)
     next(batches)
     seconds = time.perf_counter() - begin
-    for _ in range(20):
+    for _ in range(100):
         next(batches)
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    private = [sum(int(line.split()[1]) for line in Path(f"/proc/{child}/smaps_rollup").read_text().splitlines()
-                   if line.startswith("Private_")) / 1e3 for child in children]
-    return seconds, max(private)
+    own, *others = (stand_in.memory(process) for process in stand_in.family(os.getpid()))
+    return seconds, sum(others) / max(workers, 1), own + sum(others)
 
 
 def main():
@@ -147,9 +148,10 @@ def main():
         print(f"padding: {100 * padding(large, augmentations):.1f} % of frames")
         for name, microseconds in where_time_goes(large, augmentations, options.samples).items():
             print(f"  {name:32}{microseconds:6.0f} us a sample")
-        for workers in (1, 2, 4):
-            seconds, private = first_batch(large, augmentations, workers)
-            print(f"{workers} workers: first batch after {seconds:.2f} s, {private:.0f} MB of its own each")
+        for workers in (0, 1, 2, 4):
+            seconds, each, together = in_workers(large, augmentations, workers)
+            print(f"{workers} workers: first batch after {seconds:.2f} s; {each:.0f} MB each, {together:.0f} MB in all, "
+                  f"of a store of {large.array.nbytes / 1e6:.0f} MB")
     print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
 
 

@@ -103,21 +103,23 @@ def run_and_watch(arguments: list[str]) -> tuple[float, float, str]:
     begin, peak = time.perf_counter(), 0.0
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     while process.poll() is None:
-        peak = max(peak, sum(map(_memory, [process.pid, *_children(process.pid)])))
+        peak = max(peak, sum(map(memory, family(process.pid))))
         time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed")
     return time.perf_counter() - begin, peak, process.stdout.read()
 
 
-def _children(process: int) -> list[int]:
+def family(process: int) -> list[int]:
+    """A process and its children."""
     try:
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        return [process, *map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
     except FileNotFoundError:                     # it has just ended
-        return []
+        return [process]
 
 
-def _memory(process: int) -> float:
+def memory(process: int) -> float:
+    """MB that a process holds, pages that it shares with n others counted 1 / (n + 1) (proportional set size)."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
