@@ -91,8 +91,8 @@ def verdict(balance: pd.DataFrame) -> str:
     limit = f"{100 * LIMIT:g} %"
     if deviation <= 100 * LIMIT:
         return f"balanced within {limit}: no fold deviates by more than {deviation:.1f} %"
-    return (f"not balanced within {limit}: a fold deviates by {deviation:.1f} %; {participants} participants, each in one fold only, may "
-            "be too few for better, as their numbers of sequences and kinds of phrase differ")
+    return (f"not balanced within {limit}: a fold deviates by {deviation:.1f} %; {participants} participants, each in one fold "
+            "only, may be too few for better, as their numbers of sequences and kinds of phrase differ")
 
 
 def read_folds(path) -> pd.DataFrame:
