@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from aslutils.augment import Augmentations
 from aslutils.preprocess import MAX_FRAMES, as_frames, fit_length, standardise
@@ -91,15 +91,17 @@ class Samples(Dataset):
         self.phrases = store.table["phrase"].tolist()
 
     def __getitem__(self, plans: list[Plan]) -> dict[str, torch.Tensor]:
-        frames = np.empty((len(plans), max(plan.length for plan in plans), 130, 3), np.float32)
-        tokens = np.empty((len(plans), STEPS), np.int64)
+        batch = torch.empty(len(plans), max(plan.length for plan in plans), 130, 3)
+        if get_worker_info() is not None:
+            batch.share_memory_()                                            # spares a copy when it is handed over
+        frames, tokens = batch.numpy(), np.empty((len(plans), STEPS), np.int64)
         for place, plan in enumerate(plans):
             sample = self.frames(plan)
             for coordinate in range(3):                                      # 3.5 times as fast as copying all at once
                 frames[place, :plan.length, :, coordinate] = sample[..., coordinate]
             frames[place, plan.length:] = 0
             tokens[place] = encode(self.phrase(plan))
-        return {"frames": torch.from_numpy(frames), "tokens": torch.from_numpy(tokens),
+        return {"frames": batch, "tokens": torch.from_numpy(tokens),
                 "lengths": torch.tensor([plan.length for plan in plans]),
                 "score": torch.tensor([plan.score for plan in plans], dtype=torch.float32),
                 "row": torch.tensor([plan.row for plan in plans])}
