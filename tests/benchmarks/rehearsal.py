@@ -1,7 +1,8 @@
 """A rehearsal at a sixth of the corpus: `python tests/benchmarks/rehearsal.py` (a few minutes, 4 GB of disk).
 
-20,000 sequences of the corpus' lengths in files of 1,000, with few distinct values so that they are quickly written, are prepared
-by the command and loaded for one epoch with round 2's augmentations. Prints a table and what it means for the corpus.
+20,000 sequences of the corpus' lengths in files of 1,000, of all its 1,631 columns, with few distinct values in those that the
+kit reads and one in the others, so that they are quickly written, are prepared by the command and loaded for one epoch with
+round 2's augmentations. Prints a table and what it means for the corpus.
 """
 
 import argparse
