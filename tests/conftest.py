@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from kaggle_server import KaggleServer
+from small_corpus import corpus_rows, write_competition
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,6 +18,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared beside the project: real recordings and golden numbers are not tested")
     return folder
+
+
+@pytest.fixture
+def own(tmp_path) -> tuple[Path, pd.DataFrame]:
+    """A competition folder that a test may spoil: 2 training files of 3 sequences, and their rows."""
+    rows = corpus_rows(files=2, sequences=3, supplemental=0)
+    write_competition(tmp_path / "data", rows)
+    return tmp_path / "data", rows
 
 
 @pytest.fixture
