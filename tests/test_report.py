@@ -76,7 +76,8 @@ def test_the_report_holds_pictures_tables_scores_and_parameters(run):
     assert page.count("<img ") == 6 and 'alt="Learning curves 03_fullfit"' in page and 'alt="Scores"' in page
     assert page.count("<table border") == 2 and "<style scoped>" not in page
     for words in ("0.812", "7.3 MB", "41.2 ms", "0.78 h", "12 held-out participants", "took 2 min 13 s",
-                  "decides &lt;weights&gt;", "Mirror", "ready\n100 %", "Trains on &lt;everything&gt; and <code>more</code>", "<li>a</li>"):
+                  "decides &lt;weights&gt;", "Mirror", "ready\n100 %",
+                  "Trains on &lt;everything&gt; and <code>more</code>", "<li>a</li>"):
         assert words in page, words
     assert "secret_source" not in page and "warning" not in page and "Nothing came of this" not in page
 
