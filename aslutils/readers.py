@@ -17,7 +17,7 @@ from aslutils.preprocess import as_frames, as_statistics, statistics
 from aslutils.sources import DataError, Source
 
 BLOCK = 5                         # columns decoded at a time; more is slower, for what is decoded leaves the cache
-WINDOW = 160 << 20                # bytes of frames put together at a time, 215,000 of float16; longer row groups go in stretches
+WINDOW = 180 << 20                # bytes of frames put together at a time, 240,000 of float16; longer row groups go in stretches
 TILE = 1 << 14                    # frames of a block of columns worked on at a time
 TURN = 1024, 13                   # frames and columns turned from columns to rows at a time
 X_OF_HANDS = np.isin(np.arange(len(COLUMNS)), HANDS)
