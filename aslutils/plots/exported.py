@@ -2,13 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from aslutils.metric import MAX_MEGABYTES, MAX_MILLISECONDS
 from aslutils.plots.style import BLUE, FAINT, INK, ORANGE, SERIES, VERMILLION, mark, picture, say_empty, styled
 
 TOLERANCE = 1e-4                  # what float32 allows between frameworks
-PLAIN = FuncFormatter(lambda value, _: f"{value:g}")   # 0.1, 1, 10 rather than powers of ten
 
 
 @styled
@@ -29,7 +28,7 @@ def latency(per_sequence: pd.DataFrame):
     mark(axes, np.quantile(times, 0.95), f"95 % are under {np.quantile(times, 0.95):.1f} ms", INK, vertical=False, linestyle=":")
     mark(axes, MAX_MILLISECONDS, f"limit {MAX_MILLISECONDS:.0f} ms (5 h for 68,000)", VERMILLION, vertical=False, linestyle="-")
     axes.set_yscale("log")                        # a small model's milliseconds and the limit in one picture
-    axes.yaxis.set_major_formatter(PLAIN)
+    _plain_logarithmic(axes.yaxis)
     figure.legend(loc="outside right upper")
     return figure
 
@@ -59,7 +58,7 @@ def variants(table: pd.DataFrame):
     axes.set(xscale="log", yscale="log", xlim=(sizes.min() * 0.6, max(MAX_MEGABYTES, sizes.max()) * 1.6),
              ylim=(times.min() * 0.4, max(MAX_MILLISECONDS, times.max()) * 2))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PLAIN)
+        _plain_logarithmic(axis, steps=(1, 2, 5))
     axes.legend(loc="best")
     _legend_table(sheet, table, colours)
     return figure
@@ -102,7 +101,7 @@ def layers(table: pd.DataFrame):
         name = {"tensorflow": "TensorFlow", "tflite": "TFLite"}[column]
         axes.scatter(np.maximum(values, floor), places + shift, color=colour, marker=shape, s=26, label=name, zorder=3)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(PLAIN)
+    _plain_logarithmic(axes.xaxis)
     mark(axes, TOLERANCE, f"{TOLERANCE:g}: what float32 allows")
     axes.set_yticks(places, table["layer"].astype(str))
     axes.set_ylim(len(table) - 0.4, -0.6)
@@ -111,3 +110,10 @@ def layers(table: pd.DataFrame):
         axes.axvline(floor, color=FAINT, linewidth=0.8, linestyle=":", label="no difference at all")
     figure.legend(loc="outside right upper")
     return figure
+
+
+def _plain_logarithmic(axis, steps=(1,)):
+    """Label a logarithmic axis 0.1, 1, 10 rather than by powers of ten, and between them only at `steps`."""
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
