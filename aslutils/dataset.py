@@ -93,7 +93,7 @@ class Samples(Dataset):
     def __getitem__(self, plans: list[Plan]) -> dict[str, torch.Tensor]:
         batch = torch.empty(len(plans), max(plan.length for plan in plans), 130, 3)
         if get_worker_info() is not None:
-            batch.share_memory_()                                            # spares a copy when it is handed over
+            batch.share_memory_()                                            # while it is empty: handing over then costs nothing
         frames, tokens = batch.numpy(), np.empty((len(plans), STEPS), np.int64)
         for place, plan in enumerate(plans):
             sample = self.frames(plan)

@@ -13,6 +13,7 @@ try:
 except ImportError:                               # not on this platform: there `locked` excludes nobody
     fcntl = None
 
+LOCK = ".lock"                                    # stays in its folder: whoever waits for it must find the same file
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)             # the disk's end, a user's, a process's
 
 
@@ -46,7 +47,7 @@ def locked(folder, refusal: Callable[[str], Exception]):
 
     Raises `refusal(process)` when another process, told by its number, holds it.
     """
-    with open(Path(folder) / ".lock", "a+") as file:
+    with open(Path(folder) / LOCK, "a+") as file:
         if fcntl:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pandas as pd
 import torch
 
+from aslutils.files import LOCK
 from aslutils.progress import progress
 from aslutils.train import HISTORY, Job, Trainer, hold, is_finished
 
@@ -45,7 +46,11 @@ def forget(jobs: list[Job]) -> None:
     for job in jobs:
         if job.folder.exists():
             with hold(job.folder):
-                shutil.rmtree(job.folder)
+                for path in job.folder.iterdir():
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    elif path.name != LOCK:
+                        path.unlink()
 
 
 def train_together(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:

@@ -71,7 +71,8 @@ def _checked(name, value, kind):
     if tuple in plain and isinstance(value, list):
         return tuple(value)
     names = " or ".join(choice.__name__ for choice in plain)
-    raw = f"; papermill reads such text as it stands with -r: -r {name} {value}" if str in plain else ""
+    number = str in plain and isinstance(value, (int, float))
+    raw = f"; if papermill took a text for it, give that with -r instead of -p: -r {name} TEXT" if number else ""
     raise ValueError(f"the parameter {name} is {value!r} ({type(value).__name__}); expected {names}{raw}")
 
 

@@ -155,7 +155,7 @@ def _convert_all(tasks: list[Task], workers: int | None, dask: str | None) -> No
     todo = [task for task in tasks if not task.table.exists()]
     if workers is None:
         size = sum(task.source.size for task in todo if task.source.kind == "competition")
-        workers = min(len(os.sched_getaffinity(0)), DEFAULT_WORKERS, 1 + size // FILE_SIZE)
+        workers = min(os.cpu_count() or 1, DEFAULT_WORKERS, 1 + size // FILE_SIZE)
     sequences_done = sum(len(task.source.rows) for task in tasks) - sum(len(task.source.rows) for task in todo)
     failures = []
     with _executor(workers, len(todo), dask) as executor, progress(

@@ -79,7 +79,7 @@ class Recognizer:
         milliseconds = 1000 * (time.perf_counter() - start)
         confidence = float(answer["confidence"]) if "confidence" in answer else float("nan")
         confidence = None if np.isnan(confidence) else confidence
-        text, probabilities = spelled(answer[OUTPUT])
+        text, probabilities = spelled(answer[OUTPUT], answer.get("probabilities"))
         if text == DUMMY_PHRASE:
             reason = "not sure enough to read it" + ("" if confidence is None else f" (confidence {confidence:.2f})")
             return Reading(None, reason, confidence, probabilities[:0], len(inputs), milliseconds)
@@ -101,8 +101,7 @@ class Stream:
 
     Every reading takes the last `window` frames anew: a recording is standardised and attended to as a whole, so that a new frame
     changes what the earlier ones mean. The cost of a frame, a reading's divided by `every`, therefore grows until the window is
-    full and no further; `tests/benchmarks/stream.py` measures it. milliseconds_per_frame: what reading has cost so far, divided
-    by the frames added.
+    full and no further; `tests/benchmarks/stream.py` measures it.
     """
 
     def __init__(self, recognizer: Recognizer, every: int, window: int):
@@ -113,7 +112,7 @@ class Stream:
 
     def start(self):
         """Forget all frames: the next one begins a new phrase."""
-        self._frames, self._added, self._spent, self.reading = [], 0, 0.0, None
+        self._frames, self._added, self.reading = [], 0, None
 
     def add(self, frame) -> Reading | None:
         """Take a frame, (390,), (543, 3) or a Holistic result; the new reading when one is due, otherwise None."""
@@ -127,21 +126,20 @@ class Stream:
         """Read what has come so far."""
         frames = np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns))
         self.reading = self.recognizer.read(frames)
-        self._spent += self.reading.milliseconds
         return self.reading
 
-    @property
-    def milliseconds_per_frame(self) -> float:
-        return self._spent / max(self._added, 1)
 
+def spelled(outputs: np.ndarray, probabilities: np.ndarray | None = None) -> tuple[str, np.ndarray]:
+    """The text of a model's output rows (n, 63), and each character's probability at its step, float32.
 
-def spelled(outputs: np.ndarray) -> tuple[str, np.ndarray]:
-    """The text of a model's output rows (n, 63), and each character's probability at its step, float32."""
+    probabilities: of the rows' tokens, (n,), where the model says them; otherwise the rows are logits, decoded greedily.
+    """
     tokens = outputs.argmax(axis=1)
-    exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    likeliest = exponentials.max(axis=1) / exponentials.sum(axis=1)
+    if probabilities is None:
+        exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        probabilities = exponentials.max(axis=1) / exponentials.sum(axis=1)
     characters = tokens < len(CHARACTERS)
-    return "".join(CHARACTERS[token] for token in tokens[characters]), likeliest[characters].astype(np.float32)
+    return "".join(CHARACTERS[token] for token in tokens[characters]), probabilities[characters].astype(np.float32)
 
 
 def _selected(path: Path) -> list[str]:

@@ -30,6 +30,10 @@ class ExportConfig(RunConfig):
     length_penalty: float = 0.5      # of the search, see BeamSearch
     rerank_weight: float = 0.4       # share of the backward decoder's opinion in ranking what the search found
 
+    def __post_init__(self):
+        if self.beams < -1:
+            raise ValueError(f"beams is {self.beams}; it must be a number of hypotheses, 0 for greedy, or -1")
+
 
 @dataclass(frozen=True)
 class SubmissionConfig(RunConfig):
@@ -64,9 +68,10 @@ def find_checkpoints(folder: Path, asked: list) -> list[Path]:
 def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | None:
     """How the model decodes the loaded checkpoints' ensemble: by a search, or greedily (None).
 
-    Left to itself it searches only where the gain was measured: with our networks that have a backward decoder.
+    Left to itself it searches only where the gain was measured: with our networks that have a trained backward decoder.
     """
-    ours = all(not checkpoint.published and checkpoint.network.backward_decoder is not None for checkpoint in loaded)
+    ours = all(not checkpoint.published and checkpoint.network.backward_decoder is not None
+               and checkpoint.facts.get("backward_weight", 0) > 0 for checkpoint in loaded)
     beams = config.beams if config.beams >= 0 else BeamSearch.beams if ours else 0
     return BeamSearch(beams, config.length_penalty, config.rerank_weight) if beams else None
 

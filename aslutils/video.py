@@ -87,10 +87,11 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda fr
 def sampling(rate: float, count: float) -> tuple[int, int | None]:
     """Which frame in how many is read of a video of `rate` frames a second and `count` frames, and how many that makes.
 
-    Files without a true rate say 0 or their clock's; every frame of theirs is read. None where the count is unknown.
+    Files without a true rate say 0 or their clock's; every frame of theirs is read. None where the count is unknown, or was
+    computed from a clock's rate.
     """
     step = max(1, round(rate / RATE)) if 0 < rate <= FASTEST else 1
-    return step, -(-int(count) // step) if count > 0 else None
+    return step, -(-int(count) // step) if count > 0 and not rate > FASTEST else None
 
 
 def keep(pictures: dict[int, Image.Image], frame: int, picture: np.ndarray):

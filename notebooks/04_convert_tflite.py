@@ -38,7 +38,7 @@ from aslutils.metric import score
 from aslutils.model.checkpoint import load_checkpoint
 from aslutils.params import settings
 from aslutils.port.compare import compare_layers, read_pytorch
-from aslutils.port.export import write_export
+from aslutils.port.export import check, write_export
 from aslutils.port.variants import build_variants, choose, measure_variants, sensitivity, typical_recording
 from aslutils.progress import progress
 
@@ -49,6 +49,7 @@ paths = release.find_checkpoints(folder, config.checkpoints)
 loaded = [load_checkpoint(path) for path in paths]
 networks = [checkpoint.network.eval() for checkpoint in loaded]
 beam = release.decoding(config, loaded)
+check(networks, beam)
 for path, checkpoint in zip(paths, loaded):
     weights = sum(weight.numel() for weight in checkpoint.network.parameters())
     print(f"{path}: {'published' if checkpoint.published else 'ours'}, {weights:,} weights, {checkpoint.network.config}")

@@ -47,7 +47,7 @@ def test_takes_no_offence_at_other_variables_of_a_notebook():
     ({"seed": 1.5}, "expected int"),
     ({"folds": 3}, "expected list"),
     ({"limit": "x"}, "expected int or NoneType"),
-    ({"run": 2024}, "run is 2024 .int.; expected str; papermill reads such text as it stands with -r: -r run 2024$"),
+    ({"run": 2024}, "run is 2024 .int.; expected str; .* took a text for it, give that with -r instead of -p: -r run TEXT$"),
     ({"epoch": 4}, "did you mean 'epochs'"),
     ({"zzz": 4}, "known are"),
 ])

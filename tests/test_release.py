@@ -9,7 +9,8 @@ from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 
-OURS = Checkpoint(Network(ModelConfig(**TOY)))
+OURS = Checkpoint(Network(ModelConfig(**TOY)), {"backward_weight": 0.4})
+UNTRAINED = Checkpoint(Network(ModelConfig(**TOY)), {"backward_weight": 0.0})
 PUBLISHED = Checkpoint(Network(ModelConfig(**TOY)), published=True)
 FIRST_ROUND = Checkpoint(Network(ModelConfig(**TOY, **ROUND1)))
 
@@ -18,11 +19,17 @@ FIRST_ROUND = Checkpoint(Network(ModelConfig(**TOY, **ROUND1)))
     ([OURS, OURS], -1, BeamSearch(8, 0.3, 0.2)),
     ([OURS, PUBLISHED], -1, None),
     ([OURS, FIRST_ROUND], -1, None),
+    ([OURS, UNTRAINED], -1, None),
     ([OURS], 0, None),
     ([PUBLISHED], 4, BeamSearch(4, 0.3, 0.2)),
 ])
 def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, beams, expected):
     assert release.decoding(release.ExportConfig(beams=beams, length_penalty=0.3, rerank_weight=0.2), loaded) == expected
+
+
+def test_a_number_of_beams_that_means_nothing_is_refused():
+    with pytest.raises(ValueError, match="beams is -5"):
+        release.ExportConfig(beams=-5)
 
 
 def test_the_confidence_is_rated_by_how_it_ranks_spoilt_recordings(tmp_path):

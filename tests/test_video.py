@@ -90,7 +90,7 @@ def test_a_strip_is_for_one_video(model, capsys):
 
 @pytest.mark.parametrize(("rate", "count", "expected"), [
     (30, 90, (1, 90)), (29.97, 90, (1, 90)), (60, 91, (2, 46)), (240, 80, (8, 10)), (24, 90, (1, 90)), (15, 90, (1, 90)),
-    (0, 90, (1, 90)), (float("nan"), -1, (1, None)), (90_000, 0, (1, None))])
+    (0, 90, (1, 90)), (float("nan"), -1, (1, None)), (90_000, 0, (1, None)), (1000, 10_000, (1, None))])
 def test_fast_videos_are_thinned_to_about_thirty_frames_a_second(rate, count, expected):
     assert sampling(rate, count) == expected
 

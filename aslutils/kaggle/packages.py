@@ -20,12 +20,12 @@ GLIBC = range(17, 36)                            # minor versions of glibc 2 tha
 
 
 def fetch_packages(folder, *, python: str = PYTHON) -> Path:
-    """Unpack into `folder` what the image may lack, for `python` on x86-64 Linux; what was fetched before stays.
+    """Unpack into `folder` what the image may lack, for `python` on x86-64 Linux; packages that are there already stay.
 
     Raises KaggleError with pip's own words when it cannot.
     """
     folder = Path(folder)
-    if folder.is_dir():
+    if all((folder / name).is_dir() for name in PACKAGES):
         return folder
     unpacked = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(unpacked, ignore_errors=True)
@@ -40,6 +40,7 @@ def fetch_packages(folder, *, python: str = PYTHON) -> Path:
         raise KaggleError(f"pip cannot fetch {' and '.join(PACKAGES.values())}, which Kaggle's image may lack. Start this again "
                           "with internet, or add --no-packages: then the kernels run only where the image has them. "
                           f"pip's own words:\n{words}")
+    shutil.rmtree(folder, ignore_errors=True)
     os.replace(unpacked, folder)
     return folder
 

@@ -48,12 +48,12 @@ def search(networks, encoded, settings: BeamSearch):
 
 def _hypotheses(decoders, encoded, settings: BeamSearch):
     """The last W hypotheses: tokens (W, N), EOS behind each; their logits (W, N, V) and log probabilities (W,)."""
-    width = settings.beams
+    width, device = settings.beams, encoded[0][0].device
     caches = [decoder.start(*_repeated(frames, width)) for decoder, frames in zip(decoders, encoded)]
-    only_end = torch.full((VOCABULARY,), NEVER)                                 # what follows an ended hypothesis
+    only_end = torch.full((VOCABULARY,), NEVER, device=device)                  # what follows an ended hypothesis
     only_end[EOS] = 0.0
-    last = torch.full((width,), SOS)
-    total = torch.tensor([0.0] + [NEVER] * (width - 1))
+    last = torch.full((width,), SOS, device=device)
+    total = torch.tensor([0.0] + [NEVER] * (width - 1), device=device)
     tokens, rows = last.new_zeros(width, 0), total.new_zeros(width, 0, VOCABULARY)
     while tokens.shape[1] < STEPS and (last != EOS).any():
         logits = _mean(decoder(last[:, None], cache)[:, 0] for decoder, cache in zip(decoders, caches))         # (W, V)
@@ -70,10 +70,10 @@ def _hypotheses(decoders, encoded, settings: BeamSearch):
 
 def _backward(decoders, encoded, tokens, lengths):
     """Log probabilities (W,) of the reversed hypotheses by the backward decoders' mean logits."""
-    steps = torch.arange(min(tokens.shape[1] + 1, STEPS))
+    steps = torch.arange(min(tokens.shape[1] + 1, STEPS), device=tokens.device)
     places = lengths[:, None] - 1 - steps                                       # where each reversed token stands
     targets = torch.where(places >= 0, tokens.gather(1, places.clamp(min=0)), EOS)
-    inputs = torch.cat([torch.full((len(tokens), 1), SOS), targets[:, :-1]], dim=1)
+    inputs = torch.cat([tokens.new_full((len(tokens), 1), SOS), targets[:, :-1]], dim=1)
     logits = _mean(decoder(inputs, decoder.start(*_repeated(frames, len(tokens)))) for decoder, frames in zip(decoders, encoded))
     gains = logits.log_softmax(dim=2).gather(2, targets[:, :, None])[:, :, 0]
     return gains.masked_fill(steps > lengths[:, None], 0.0).sum(dim=1)

@@ -13,7 +13,7 @@ class ModelConfig:
     kernel: int = 51               # depthwise convolution, in frames; odd
     attention: str = "rotary"      # or "relative" (Transformer-XL), round 1's
     part_stems: bool = True        # a stem each for left hand, right hand, face and pose, beside the one over all
-    backward_decoder: bool = True  # a second decoder, trained on the reversed phrase, unused at inference
+    backward_decoder: bool = True  # a second decoder, trained on the reversed phrase; may rank what a beam search finds
     confidence: bool = True        # a head that predicts the out-of-fold score
     ctc: bool = False              # an auxiliary CTC head on the encoder, unused at inference
     decoder_layers: int = 2        # transformer decoder layers

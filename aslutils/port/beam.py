@@ -11,8 +11,8 @@ def search(networks, encoded, rejected, settings: BeamSearch):
     """Spell the most probable phrase that `settings.beams` hypotheses at a time find, by the networks' mean logits.
 
     networks: port Networks; encoded: each one's frames (T, D); rejected: bool (), True spells nothing.
-    Returns logits (33, V), 0 behind the phrase, and its rows before the first EOS, int32 (). The chosen token of each row is
-    raised just above the likeliest, so that the arg max spells the phrase.
+    Returns as `decoding.greedy` does; the chosen token of each row is raised just above the likeliest, so that the arg max spells
+    the phrase.
     """
     tokens, rows, total = _hypotheses([network.decoder for network in networks], encoded, rejected, settings)
     lengths = tf.reduce_sum(tf.cast(tokens != EOS, tf.int32), axis=1)             # (W,)
@@ -21,8 +21,9 @@ def search(networks, encoded, rejected, settings: BeamSearch):
         total = (1 - settings.rerank_weight) * total + settings.rerank_weight * backward
     counted = tf.cast(tf.minimum(lengths + 1, STEPS), tf.float32)                 # EOS included, where there was room
     best = tf.argmax(settings.ranked(total, counted), output_type=tf.int32)
-    rows, chosen = rows[best], tf.one_hot(tokens[best], VOCABULARY) > 0           # (33, V)
-    return tf.where(chosen, tf.reduce_max(rows, axis=1, keepdims=True) + 1e-3, rows), lengths[best]
+    rows, chosen = rows[best], tf.one_hot(tokens[best], VOCABULARY)               # (33, V)
+    raised = tf.where(chosen > 0, tf.reduce_max(rows, axis=1, keepdims=True) + 1e-3, rows)
+    return raised, tf.reduce_sum(tf.nn.softmax(rows) * chosen, axis=1), lengths[best]
 
 
 def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):

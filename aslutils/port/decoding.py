@@ -14,10 +14,12 @@ def greedy(decoders, encoded, rejected):
     """Spell by the likeliest token at each step.
 
     decoders: port Decoders; encoded: each one's frames (T, D); rejected: bool (), True spells nothing.
-    Returns logits (33, V), 0 behind the phrase, and its rows before the first EOS, int32 ().
+    Returns logits (33, V), 0 behind the phrase, the chosen tokens' probabilities (33,), and the rows before the first EOS,
+    int32 ().
     """
     first = tf.where(rejected, EOS, SOS)[None]
-    return _spell(decoders, encoded, first, lambda step, logits: tf.argmax(logits, axis=1, output_type=tf.int32))
+    rows, count = _spell(decoders, encoded, first, lambda step, logits: tf.argmax(logits, axis=1, output_type=tf.int32))
+    return rows, tf.reduce_max(tf.nn.softmax(rows), axis=1), count
 
 
 def forced(decoders, encoded, tokens):

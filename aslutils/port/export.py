@@ -47,11 +47,12 @@ DEFAULT = "mixed"                  # two networks of the winning size in 21 MB
 
 
 class Ensemble(tf.Module):
-    """Recorded columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, and `confidence` ().
+    """Recorded columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, `probabilities` (n,) of its tokens, and
+    `confidence` ().
 
     `outputs` are the rows before the first EOS, n in 1..33. An empty phrase is one row that says EOS, which is no character:
     LiteRT's Python interface cannot hand over an array without rows (tensorflow/tensorflow#57084). A rejected recording is
-    the dummy phrase's 11 one-hot rows. `confidence` is NaN where no network has that head.
+    the dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head.
     """
 
     def __init__(self, networks, beam: BeamSearch | None = None):
@@ -68,13 +69,14 @@ class Ensemble(tf.Module):
         logits = [network.confidence_logit(x) for network, x in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(float("nan"))
         rejected = (tf.shape(inputs)[0] < MIN_FRAMES) | ~seen | (confidence < MIN_CONFIDENCE)
-        rows, count = self.spell(encoded, rejected)
+        rows, probabilities, count = self.spell(encoded, rejected)
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
+        probabilities = tf.where(rejected, 0.0, probabilities)
         count = tf.where(rejected, len(DUMMY_PHRASE), tf.maximum(count, 1))
-        return {"outputs": rows[:count], "confidence": confidence}
+        return {"outputs": rows[:count], "confidence": confidence, "probabilities": probabilities[:count]}
 
     def spell(self, encoded, rejected):
-        """Logits (33, V) and how many of them spell the phrase."""
+        """Logits (33, V), the chosen tokens' probabilities (33,), and how many of them spell the phrase."""
         if self.beam is not None:
             return search(self.networks, encoded, rejected, self.beam)
         return greedy([network.decoder for network in self.networks], encoded, rejected)

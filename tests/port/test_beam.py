@@ -10,9 +10,9 @@ from toys import ROUND1, TOY, lively, recording
 from aslutils.model.beam import BeamSearch
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
-from aslutils.port.compare import read_pytorch, read_tflite
+from aslutils.port.compare import network_frames, read_pytorch, read_tflite
 from aslutils.port.export import convert
-from aslutils.text import DUMMY_PHRASE, STEPS, decode
+from aslutils.text import DUMMY_PHRASE, SOS, STEPS, decode
 from aslutils.tflite import Model
 
 NARROW, NORMALISED, RERANKED = BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)
@@ -41,6 +41,23 @@ def test_the_graph_finds_what_pytorch_finds(sure, exported, beam):
         assert found.text == expected.text
         if expected.text:
             np.testing.assert_allclose(found.logits, expected.logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("beam", [None, RERANKED], ids=["greedy", "reranked"])
+@torch.no_grad()
+def test_the_probabilities_are_those_of_the_chosen_tokens(sure, exported, beam):
+    unlikely = 0
+    for inputs in RECORDINGS:
+        answer = exported(beam)(inputs)
+        tokens = torch.from_numpy(answer["outputs"].argmax(axis=1))
+        frames = torch.from_numpy(network_frames(inputs))[None]
+        encoded = [network.encode(frames, torch.tensor([frames.shape[1]])) for network in sure]
+        before = torch.cat([torch.tensor([SOS]), tokens[:-1]])[None]
+        logits = [network.decoder(before, network.decoder.start(*x))[0] for network, x in zip(sure, encoded)]
+        expected = torch.stack(logits).mean(0).softmax(-1)
+        np.testing.assert_allclose(answer["probabilities"], expected[torch.arange(len(tokens)), tokens], atol=1e-4)
+        unlikely += int((expected.argmax(dim=1) != tokens).sum())
+    assert (unlikely > 0) == (beam is not None)
 
 
 def test_a_beam_of_one_is_greedy(sure):

@@ -99,7 +99,7 @@ def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble):
     assert path == tmp_path / "export" / "model.tflite"
     assert sorted(file.name for file in path.parent.iterdir()) == ["inference_args.json", "model.tflite"]
     assert json.loads((path.parent / "inference_args.json").read_text()) == {"selected_columns": COLUMNS}
-    assert Model(path.parent).outputs == ["confidence", "outputs"]
+    assert Model(path.parent).outputs == ["confidence", "outputs", "probabilities"]
 
 
 def test_four_networks_fit_one_file(round2):
