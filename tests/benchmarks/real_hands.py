@@ -88,7 +88,7 @@ def confusions(truth: list[str], read: list[str]) -> str:
     for label in sorted(set(truth)):
         answers = np.array([answer for true, answer in zip(truth, read) if true == label])
         values, counts = np.unique(answers, return_counts=True)
-        wrong = [f"{value!r} {count / len(answers):.2f}" for count, value in sorted(zip(counts, values), reverse=True)
+        wrong = [f"{str(value)!r} {count / len(answers):.2f}" for count, value in sorted(zip(counts, values), reverse=True)
                  if value != label and count >= 0.1 * len(answers)]
         lines.append(f"  {label}: {np.mean(answers == label):.2f}" + (f"   read as {', '.join(wrong)}" if wrong else ""))
     return "\n".join(lines)
