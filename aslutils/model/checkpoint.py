@@ -51,7 +51,7 @@ def _write(path, content: dict) -> Path:
     packed = io.BytesIO()                           # not the file itself: torch's writer hides that a disk is full
     torch.save(content, packed)
     with atomic(path) as temporary:
-        temporary.write_bytes(packed.getbuffer())
+        temporary.write_bytes(packed.getvalue())    # not `getbuffer()`: in the traceback of a full disk it crashed Python 3.12
     return Path(path)
 
 

@@ -1,6 +1,6 @@
 """Precisions of a TFLite model, layer by layer: its weights rewritten as float16 or int8 in the finished file.
 
-The converter quantises a model as a whole; here each weight's name, which is its layer's name, decides.
+The converter quantises a model as a whole; here the name of a weight's layer decides.
 
 - float16: the weight is stored in half precision and widened when the model is loaded; computing stays float32.
 - int8 (of products only): one scale a row, symmetric; the runtime quantises each row of the activations as it comes
@@ -53,13 +53,14 @@ def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
     """
     chosen = {}
     for graph in model.subgraphs:
-        products = _products(model, graph)
+        products, layers = _products(model, graph), _layers(graph)
         for index, tensor in enumerate(list(graph.tensors)):
             data = model.buffers[tensor.buffer].data
-            name = tensor.name.decode()
+            name = layers.get(index, "")
             small = data is None or len(tensor.shape) < 2 or len(data) < 4 * SMALLEST
             if tensor.type != schema.TensorType.FLOAT32 or small or "network" not in name:
                 continue
+            tensor.name = f"{name};weight".encode()
             precision = precision_of(name)
             if precision == "int8" and index not in products:
                 precision = "float16"
@@ -92,6 +93,16 @@ def _drop_unused(model):
         for tensor in graph.tensors:
             if tensor.quantization is not None and tensor.quantization.scale is None:
                 tensor.quantization = None
+
+
+def _layers(graph) -> dict[int, str]:
+    """Tensor -> the name of what the operator that first reads it makes. It names a weight's layer, as the weight's own name does
+    with some versions of TensorFlow only (2.20 calls many `arith.constant`)."""
+    layers = {}
+    for operator in graph.operators:
+        for tensor in operator.inputs:
+            layers.setdefault(tensor, graph.tensors[operator.outputs[0]].name.decode())
+    return layers
 
 
 def _products(model, graph) -> dict[int, list]:
