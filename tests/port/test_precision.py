@@ -41,6 +41,17 @@ def test_each_layers_name_decides_its_precision(exported):
         assert stored == {"int8": 9, "float16": 1, "float32": 0}[kind]
 
 
+def test_a_weight_without_a_name_of_its_own_is_known_by_its_layer(exported):
+    nameless = precision.unpack(exported)                 # as TensorFlow 2.20 leaves many
+    for graph in nameless.subgraphs:
+        for tensor in graph.tensors:
+            if nameless.buffers[tensor.buffer].data is not None:
+                tensor.name = b"arith.constant"
+    mixed = export.PRECISIONS["mixed"]
+    chosen = precision.set_precisions(nameless, mixed)
+    assert chosen == precision.set_precisions(precision.unpack(exported), mixed) and len(set(chosen.values())) == 3
+
+
 def test_an_int8_weight_is_within_half_a_step_of_its_row(exported):
     before, after = precision.unpack(exported), precision.unpack(export.with_precision(exported, "int8"))
     compared = 0
