@@ -99,11 +99,6 @@ variants = build_variants(networks, beam)
 table = measure_variants(variants, len(networks), recordings, phrases, reference)
 plots.variants(table)
 
-# %%
-chosen = choose(table, config.precision, config.max_mb, config.max_ms)
-print(f"Exported: {chosen}")
-table
-
 # %% [markdown]
 # ## What int8 costs
 #
@@ -113,7 +108,13 @@ table
 # %%
 sensitivity(variants["float32"], recordings[:100], reference[:100]) if len(rows) else None
 
+# %% [markdown]
+# ## The choice
+#
+# The most faithful variant within `max_mb` and `max_ms`, unless `precision` names one.
+
 # %%
+chosen = choose(table, config.precision, config.max_mb, config.max_ms)
 path = write_export(variants[chosen], folder / "export")
 (figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
 report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
@@ -122,4 +123,5 @@ report = {**figures, "score": pytorch_score, "score_exported": figures["score"] 
           "largest_difference": float(layers["tflite"].max())}
 write_json(folder / "export" / "report.json", report)
 kaggle.end_session(run, "04_convert_tflite", finished=True)
-print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+print(f"Exported: {chosen}, {path.stat().st_size / 1e6:.1f} MB, {path}")
+table
