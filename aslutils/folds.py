@@ -141,6 +141,7 @@ def out_of_fold_table(folds: pd.DataFrame, predictions: pd.DataFrame, store_tabl
 
 
 def main():
+    """Show how well folds are balanced; write them where asked."""
     parser = argparse.ArgumentParser(prog="python -m aslutils.folds", description=__doc__.partition(":")[0] + ".")
     parser.add_argument("source", help="a landmark store, or a CSV file of folds (ours or a published train_folded.csv)")
     parser.add_argument("--folds", type=int, default=4, help="how many (default 4)")

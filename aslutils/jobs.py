@@ -189,6 +189,7 @@ class _Bar:
         self.bar.close()
 
     def show(self, index, step, total, loss):
+        """Move the bar to where network `index` is: at `step` of `total`, with this loss."""
         if self.quiet:
             return
         self.totals[index] = total

@@ -228,7 +228,7 @@ def summary(folder: Path) -> str:
     people = "held-out participants" if "held-out" in export["scored_on"] else "recordings that were trained on"
     milliseconds = f"{_number(submission['mean_ms'], '.1f')} / {_number(submission['p95_ms'], '.1f')} ms a recording"
     rows = [
-        (f"score on {people} (PyTorch, ensemble, {export['compared']} of them)", _number(export.get("score"), ".4f")),
+        (f"score on {people} (PyTorch, {export['compared']} recordings)", _number(export.get("score"), ".4f")),
         ("score by the competition's scorer (exported file)", _number(submission.get("score"), ".4f")),
         ("scored on", submission["scored_on"]),
         ("confidence: spoilt from good recordings, AUC", _number(export.get("confidence_auc"), ".3f")),

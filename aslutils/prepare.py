@@ -270,6 +270,7 @@ def _summary(store: Store) -> str:
 
 
 def main():
+    """Prepare a landmark store outside a notebook."""
     parser = argparse.ArgumentParser(prog="python -m aslutils.prepare", description=__doc__.partition("\n")[0])
     parser.add_argument("data", help="folder of competition files or of the published preprocessed arrays")
     parser.add_argument("store", help="folder to write the landmark store to")

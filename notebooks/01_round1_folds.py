@@ -142,7 +142,7 @@ plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(pa
 # No participant is in two folds, and some are held out of both rounds when `holdout` says so.
 
 # %%
-balance(corpus.folds)
+balance(corpus.folds).rename(index={-1: "held out"})
 
 # %% [markdown]
 # ## Training
