@@ -140,27 +140,28 @@ class Moments:
     """
 
     def __init__(self, frames: int):
-        self.centre, self.total, self.squares = np.zeros((3, frames), np.float32)
+        self.total, self.squares = np.zeros((2, frames), np.float32)
+        self.centre = np.full(frames, np.nan, np.float32)                    # NaN until a value is seen
         self.count = np.zeros(frames, np.uint8)                              # up to 130
-        self.lacking = np.ones(frames, bool)                                 # frames without a centre yet
 
     def add_(self, frames: slice, values: np.ndarray, missing: np.ndarray) -> None:
         """Add columns of some frames, float32 (columns, n), which are worked on in place; missing: where they are not seen."""
-        centre, lacking = self.centre[frames], self.lacking[frames]
-        if lacking.any():
-            seen = ~missing.all(0)
-            np.copyto(centre, np.fmax.reduce(values), where=lacking & seen)
-            lacking &= ~seen
+        centre = self.centre[frames]
+        lacking = np.flatnonzero(np.isnan(centre))
+        centre[lacking] = np.fmax.reduce(values.take(lacking, 1))
         values -= centre
         if missing.any():
-            np.copyto(values, 0, where=missing)
+            keep = missing.astype(np.int32)                                  # all bits where seen, none where not
+            keep -= 1
+            keep &= values.view(np.int32)
+            values = keep.view(np.float32)
         self.total[frames] += np.add.reduce(values)
         self.squares[frames] += np.einsum("ij,ij->j", values, values)
         self.count[frames] += np.uint8(len(values)) - np.add.reduce(missing.view(np.uint8), dtype=np.uint8)
 
     def of_runs(self, starts: np.ndarray) -> np.ndarray:
         """float64 (runs, 3): count, sum and sum of squares of each of the runs of frames that begin at `starts`."""
-        count, total, centre = self.count.astype(np.float64), self.total.astype(np.float64), self.centre
+        count, total, centre = self.count.astype(np.float64), self.total.astype(np.float64), np.nan_to_num(self.centre)
         squares = self.squares + centre * (2 * total + count * centre)
         return np.add.reduceat([count, total + count * centre, squares], starts, axis=1).T
 

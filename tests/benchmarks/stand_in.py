@@ -17,6 +17,7 @@ from aslutils.preprocess import as_frames, statistics
 
 CORPUS = 67_208 + 52_958          # sequences of the competition, training and supplemental
 MISSING = {"face": 0.014, "left_hand": 0.886, "right_hand": 0.523, "pose": 0.0}   # of a part, the share of frames
+COMPRESSION = "zstd"              # of the competition's recordings at hand
 
 
 def lengths(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -59,8 +60,8 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
     return stores.Store(folder)
 
 
-def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0) -> None:
-    """A landmark file as the competition's: one row group, all 1,629 columns, nulls where a part is not seen.
+def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0, compression: str = COMPRESSION) -> None:
+    """A landmark file as the competition's: one row group, all 1,629 columns, nulls where a part is not seen, compressed.
 
     The 1,239 columns that the kit does not read hold one value: they take no room, and are there to be passed over. grain: how
     many values a coordinate may take, 0 for any. Few make a small file of realistic length ("sparse content").
@@ -82,10 +83,10 @@ def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0) -> None
             table[name] = passed_over
     table["sequence_id"] = np.repeat(np.asarray(sequence_ids), count)
     path.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(pa.table(table), path, row_group_size=rows)
+    parquet.write_table(pa.table(table), path, row_group_size=rows, compression=compression)
 
 
-def write_corpus(folder: Path, sequences: int, grain: int = 0, a_file: int = 1000) -> None:
+def write_corpus(folder: Path, sequences: int, grain: int = 0, a_file: int = 1000, compression: str = COMPRESSION) -> None:
     """A competition folder of that many training sequences by 94 participants, 1,000 a file as in the corpus."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def write_corpus(folder: Path, sequences: int, grain: int = 0, a_file: int = 100
     csv["phrase"] = phrases(sequences, rng)
     csv.to_csv(folder / "train.csv", index=False)
     for number, own in csv.groupby("file_id")["sequence_id"]:
-        write_landmarks(folder / f"train_landmarks/{number}.parquet", own.to_numpy(), number, grain)
+        write_landmarks(folder / f"train_landmarks/{number}.parquet", own.to_numpy(), number, grain, compression)
 
 
 def run_and_watch(arguments: list[str]) -> tuple[float, float, str]:
