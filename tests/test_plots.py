@@ -166,6 +166,15 @@ def test_a_corpus_is_shown_with_units_and_both_groups(store):
     assert figure.name() == "6 training, 2 supplemental sequences"
 
 
+def test_a_corpus_of_even_lengths_is_drawn_even_and_the_last_bar_says_what_it_holds():
+    lengths = [*range(3, 81)] * 4 + [900]
+    figure = plots.corpus(pd.DataFrame({"phrase": "oak", "is_sup": False, "frames": lengths, "hand_frames": 1}))
+    counts = figure.axes[0].patches[0].get_path().vertices[:, 1] * len(lengths) / 100
+    assert set(counts.round(6)) == {0, 12, 13}                          # no comb where bins hold 2 numbers, then 3
+    assert [axes.get_xlabel().split("\n")[1:] for axes in figure.axes] == [["(last bar: 78 and more)"],
+                                                                           ["(last bar: 26 and more)"], [], []]
+
+
 def test_hand_shapes_name_every_character():
     shown = words(plots.handshapes("kit"))
     assert set("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'()*+,-./:;=?@[_~␣") <= set(shown.split(" | "))
@@ -178,6 +187,8 @@ def test_augmentations_that_can_act_are_shown_in_their_order(store):
     maps = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert maps[0].shape == (130, len(store.raw(1))) and maps[3].shape != maps[0].shape
     assert all(shown.shape != maps[0].shape or np.ma.filled(shown != maps[0], True).any() for shown in maps[1:])
+    assert {axes.get_xlim() for axes in figure.axes if axes.images} == {(0, max(shown.shape[1] for shown in maps))}
+    assert "orange: right of it, grey: missing" in words(figure)
 
 
 def test_learning_curves_have_a_panel_for_each_known_part():
@@ -201,6 +212,24 @@ def test_scores_by_group_lie_within_their_intervals(predictions):
         points, _, (bars,) = axes.containers[0]
         spans = [segment[:, 1] for segment in bars.get_segments()]
         assert all(low - 1e-9 <= score <= high + 1e-9 for score, (low, high) in zip(points.get_ydata(), spans)) and spans
+
+
+def test_scores_below_nothing_are_in_sight():
+    table = pd.DataFrame({"participant_id": [1, 2], "phrase": "oak", "prediction": ["oakoakoak", "oak"], "frames": 9,
+                          "hand_frames": 9})
+    assert all(axes.get_ylim()[0] <= -1 for axes in plots.scores_by(table).axes)
+    score = plots.learning_curves({"seed 1": history(4).assign(score=[-0.4, 0.1, 0.2, 0.3])}).axes[-1]
+    assert score.get_ylim() == (-0.4, 1)
+
+
+@pytest.mark.parametrize("values, groups", [
+    ([100] * 80 + [*range(3, 23)], {"3-100"}), ([9, 10, 100, 9], {"9", "10", "100"}),
+    ([*range(1, 9)], {"1-3", "4", "5-6", "7-8"}),
+])
+def test_quarters_are_few_and_in_the_order_of_their_numbers(values, groups):
+    table = pd.DataFrame({"phrase": "oak", "prediction": "oak", "participant_id": 1, "frames": 100, "hand_frames": values})
+    shown = [label.get_text() for label in plots.scores_by(table).axes[3].get_xticklabels()]
+    assert set(shown) == groups and shown == sorted(shown, key=lambda label: int(label.split("-")[0]))
 
 
 def test_confusions_count_each_kind_of_error():

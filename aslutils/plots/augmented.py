@@ -1,5 +1,6 @@
 """One sequence under each augmentation."""
 
+import matplotlib
 import numpy as np
 from matplotlib.collections import LineCollection
 
@@ -8,33 +9,37 @@ from aslutils.landmarks import BONES, PARTS
 from aslutils.plots.style import FAINT, GRID, PART_COLOURS, bare, picture, styled
 
 COLUMNS, RATIO = 4, 1.5            # panels in a row; width over height of the signer's window
+_COLOURS = matplotlib.colormaps["PuOr_r"].with_extremes(bad="#B4B4B0")
 _ORDER = np.concatenate(list(PARTS.values()))     # the rows of the map: left hand, right hand, face, pose
 _ENDS = np.cumsum([0, *(len(part) for part in PARTS.values())])
 
 
 @styled
-def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: int = 1):
+def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: int = 7):
     """One sequence as it is, and after each augmentation has acted on it.
 
     frames, partner: (T, 130, 3) standardised, the sequence and the one that CutMix joins to it; augmentations: what
-    `aslutils.augment.build` gives. Above: the signer at the moment that changed most, the original in grey; below: x of all
-    landmarks over time, grey where missing.
+    `aslutils.augment.build` gives. All panels have the same scales.
     """
     shown = [("as recorded", frames), *_augmented(frames, partner, augmentations, np.random.default_rng(seed))]
     rows = -(-len(shown) // COLUMNS)
-    figure = picture(2.4 * rows + 0.5, "One sequence under each augmentation")
-    grid = figure.add_gridspec(rows, COLUMNS)
-    window = _window(frames)
-    for index, (name, sequence) in enumerate(shown):
-        cell = grid[index // COLUMNS, index % COLUMNS].subgridspec(2, 1, height_ratios=[1.5, 1], hspace=0.02)
-        upper, lower = cell.subplots()
+    figure = picture(2.4 * rows + 0.8, "One sequence under each augmentation")
+    grid = figure.subplots(2 * rows, COLUMNS, squeeze=False, height_ratios=[1.5, 1] * rows)
+    uppers, lowers = grid[::2].ravel(), grid[1::2].ravel()
+    window, longest = _window(frames), max(len(sequence) for _, sequence in shown)
+    for index, (upper, lower, (name, sequence)) in enumerate(zip(uppers, lowers, shown)):
         _signer(bare(upper), frames, sequence, window)
+        upper.set_anchor("W")
         upper.set_title(name)
         _map(lower, sequence, float(np.abs(frames[..., 0]).max()))
+        lower.set(xlabel="frame", xlim=(0, longest))
         if index % COLUMNS == 0:
             lower.set_yticks((_ENDS[:-1] + _ENDS[1:]) / 2, [part.replace("_", " ") for part in PARTS])
-        if index + COLUMNS >= len(shown):
-            lower.set_xlabel("frame")
+    for unused in (*uppers[len(shown):], *lowers[len(shown):]):
+        unused.remove()
+    figure.supxlabel("Above: the signer in the frame that changed most, pale: as recorded. Below: where each landmark is, across "
+                     "the picture, over time;\nviolet: left of the middle, orange: right of it, grey: missing", x=0.01, ha="left",
+                     fontsize=8, color=FAINT)
     return figure
 
 
@@ -101,8 +106,7 @@ def _map(axes, sequence, limit):
     """x of all landmarks over time: violet left, orange right of the middle, grey where missing."""
     missing = (sequence == 0).all(2)
     values = np.ma.masked_array(sequence[..., 0], missing).T[_ORDER]
-    axes.set_facecolor("#B4B4B0")
-    axes.imshow(values, aspect="auto", cmap="PuOr_r", vmin=-limit, vmax=limit, interpolation="nearest",
+    axes.imshow(values, aspect="auto", cmap=_COLOURS, vmin=-limit, vmax=limit, interpolation="nearest",
                 extent=(0, len(sequence), len(_ORDER), 0))
     for end in _ENDS[1:-1]:
         axes.axhline(end, color=FAINT, linewidth=0.5)

@@ -17,7 +17,7 @@ def scores_by(table: pd.DataFrame):
 
     table: participant_id, phrase, prediction, frames, hand_frames. The intervals are bootstrapped over sequences.
     """
-    figure, axes = panels(4, 4, 2.7, "Scores by group, with 95 % bootstrap intervals")
+    figure, axes = panels(4, 4, 2.7, "Scores by group; the bars are 95 % bootstrap intervals")
     if not len(table):
         for panel in axes:
             say_empty(panel, "no predictions")
@@ -30,22 +30,24 @@ def scores_by(table: pd.DataFrame):
     _groups(axes[2], _scored_groups(table, _quarters(length)), "Length of phrase", "characters")
     _groups(axes[3], _scored_groups(table, _quarters(seen)), "Hand seen", "% of frames")
     whole = score(table["phrase"].tolist(), table["prediction"].tolist())
+    lowest = min(0, *(panel.dataLim.ymin for panel in axes))       # below 0 where more is read than was signed
     for panel in axes:
         mark(panel, whole, f"all: {whole:.3f}", FAINT, vertical=False)
-        panel.set_ylim(0, 1.02)
+        panel.set_ylim(lowest, 1.02)
     axes[0].set_ylabel("score, (N - D) / N")
-    axes[0].legend(loc="lower right")
+    axes[0].legend(loc="best")
     return figure
 
 
 def _quarters(values: pd.Series) -> pd.Series:
-    """Each value's quarter of the distribution, as a label such as 3-7."""
+    """Each value's quarter of the distribution, as a label such as 3-7; of up to four whole numbers the number itself."""
+    values = values.round()
+    if values.nunique() <= 4:
+        return values.astype(int)
     edges = np.unique(np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).round())
-    if len(edges) < 3:
-        return values.map(lambda value: f"{value:.0f}")
     lows = [edges[0], *(edges[1:-1] + 1)]
     labels = [f"{low:.0f}-{high:.0f}" if low < high else f"{high:.0f}" for low, high in zip(lows, edges[1:])]
-    return pd.cut(values.round(), edges, include_lowest=True, labels=labels)
+    return pd.cut(values, edges, include_lowest=True, labels=labels)
 
 
 def _scored_groups(table, keys) -> list[tuple]:

@@ -1,19 +1,10 @@
-"""Pictures of recordings: film strips, the demo's hand shapes, augmented sequences, a corpus at a glance."""
+"""Pictures of recordings: film strips, a corpus at a glance."""
 
 import numpy as np
 import pandas as pd
 
 from aslutils.plots.hands import draw_cells, finger_legend, strip_cells
-from aslutils.plots.style import (
-    BLUE,
-    ORANGE,
-    bare,
-    mark,
-    panels,
-    picture,
-    say_empty,
-    styled,
-)
+from aslutils.plots.style import BLUE, ORANGE, bare, mark, panels, picture, say_empty, styled
 from aslutils.preprocess import MAX_FRAMES
 from aslutils.text import phrase_kind
 
@@ -62,13 +53,17 @@ def corpus(table: pd.DataFrame):
 
 
 def _histograms(axes, title, label, groups, measure):
-    """How a measure is distributed in each group; the last bin holds the largest half per cent."""
+    """How a measure is distributed in each group; bins are whole numbers wide; the last holds what is larger, too."""
     values = [measure(rows).replace([np.inf, -np.inf], np.nan).dropna().to_numpy(float) for _, rows, _ in groups]
-    bins = np.linspace(0, max(np.quantile(np.concatenate(values), 0.995), 1), 31)
+    together = np.concatenate(values)
+    top = max(np.quantile(together, 0.995), 1)
+    step = np.ceil(top / 30)
+    bins = np.arange(0, top + step, step)
     for (name, _, colour), shown in zip(groups, values):
         axes.hist(np.clip(shown, 0, bins[-1]), bins, weights=np.full(len(shown), 100 / len(shown)), histtype="stepfilled",
                   facecolor=(colour, 0.35), edgecolor=colour, linewidth=1.4, label=name)
-    axes.set(title=title, xlabel=label)
+    more = f"\n(last bar: {bins[-2]:.0f} and more)" if together.max() > bins[-1] else ""
+    axes.set(title=title, xlabel=label + more)
 
 
 def _kinds(axes, groups):

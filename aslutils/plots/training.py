@@ -35,8 +35,8 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
                            marker="o" if len(known) < 12 else "", markersize=3.5)
         panel.set(title=title, ylabel=label, xlabel="epoch")
         panel.margins(x=0.02)
-        highest = max((table[name].max() for table in histories.values() if name in table and len(table)), default=1)
-        panel.set_ylim(0, 1 if name == "score" else max(1.06 * highest, 1e-9))
+        lowest, highest = panel.dataLim.intervaly
+        panel.set_ylim(min(0, lowest), 1 if name == "score" else max(1.06 * highest, 1e-9))   # early scores may lie below 0
         panel.xaxis.get_major_locator().set_params(integer=True)
     axes[names.index("score") if "score" in names else 0].legend()
     return figure
@@ -63,10 +63,10 @@ def score_distribution(table: pd.DataFrame):
     if len(scored):
         left.hist(scored, bins, color=BLUE, edgecolor="white", linewidth=0.5)
         mark(left, scored.mean(), f"mean {scored.mean():.3f}")
-        left.legend(loc="upper center")
+        left.legend(loc="best")
     else:
         say_empty(left, "no training sequence has a score")
     if right is not None:
         right.hist(extra, bins, color=ORANGE, edgecolor="white", linewidth=0.5)
-        right.set(title=f"{len(extra):,} supplemental", xlabel="score (set, not measured)", xlim=(0, 1))
+        right.set(title=f"{len(extra):,} supplemental", xlabel="score (set, not measured)", ylabel="sequences", xlim=(0, 1))
     return figure
