@@ -75,6 +75,7 @@ class KaggleServer(ThreadingHTTPServer):
         self.faults: dict[str, deque] = {}             # method -> answers to give instead: (status, message) or a dict
         self.on_push = lambda server, reference, request: ["COMPLETE"]
         self.calls: list[tuple[str, dict]] = []        # every API call
+        self.headers: list[str] = []                   # and how it was authorised
         self.received: list[tuple[str, int]] = []      # (file, bytes) of every upload request
         self.sent: list[tuple[str, int]] = []          # (path, bytes) of every download
         self.cut_uploads: deque = deque()              # bytes after which an upload is cut with 503
@@ -139,7 +140,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _known(self) -> bool:
         basic = base64.b64encode(f"{self.server.user}:{self.server.key}".encode()).decode()
-        return self.headers.get("Authorization") in (f"Basic {basic}", f"Bearer {self.server.token}")
+        given = self.headers.get("Authorization", "")
+        self.server.headers.append(given)
+        return given in (f"Basic {basic}", f"Bearer {self.server.token}")
 
     # ---- data sets
 

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from kaggle_server import DEAD
 
 from aslutils.kaggle import KaggleError, client, publish, publish_commands, username, write_dataset_metadata, write_model_card
 from aslutils.text import CHARACTERS
@@ -150,19 +151,28 @@ def test_no_credential_reaches_output_or_error_even_when_the_client_prints_it(ka
         assert "c2lnbmVyOmtleS" not in text                       # the beginning of base64("signer:key-...")
 
 
-def test_a_kaggle_notebooks_secret_is_used_and_kept(kaggle_server, export, monkeypatch, tmp_path, capfd):
+@pytest.fixture(params=[("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")], ids=["token", "key"])
+def vault(request, kaggle_server, monkeypatch, tmp_path):
+    """A Kaggle notebook with these Secrets and no other credentials."""
+    kept = {"KAGGLE_API_TOKEN": kaggle_server.token, "KAGGLE_USERNAME": kaggle_server.user, "KAGGLE_KEY": kaggle_server.key}
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
         monkeypatch.delenv(name)
-    vault = tmp_path / "image" / "kaggle_secrets.py"
-    vault.parent.mkdir()
-    vault.write_text("class UserSecretsClient:\n    def get_secret(self, name):\n"
-                     f"        return {{'KAGGLE_API_TOKEN': {kaggle_server.token!r}}}[name]\n")
-    monkeypatch.syspath_prepend(vault.parent)
+    image = tmp_path / "image"
+    image.mkdir()
+    (image / "kaggle_secrets.py").write_text("class UserSecretsClient:\n    def get_secret(self, name):\n"
+                                             f"        return {({name: kept[name] for name in request.param})!r}[name]\n")
+    monkeypatch.syspath_prepend(image)
+    monkeypatch.delitem(sys.modules, "kaggle_secrets", raising=False)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     client._vault.cache_clear()
-    assert fast(export).endswith("signer/fingerspelling-model")
-    assert client.scrub(f"token {kaggle_server.token}") == "token ***"
+    yield kaggle_server
     client._vault.cache_clear()
+
+
+def test_a_kaggle_notebooks_secrets_are_used_and_kept(vault, export):
+    assert fast(export).endswith("signer/fingerspelling-model")
+    (header,) = {request for request in vault.headers if request}
+    assert client.scrub(f"Authorization: {header}").endswith(" ***")
 
 
 def test_nothing_can_leave_for_the_real_kaggle(kaggle_server, monkeypatch):
@@ -195,6 +205,20 @@ def test_without_an_owner_the_commands_say_where_the_name_goes_and_publish_fills
     monkeypatch.setenv("KAGGLE_KEY", kaggle_server.key)
     assert key is None and fast(tmp_path).endswith("signer/fingerspelling-model")
     assert json.loads((tmp_path / "dataset-metadata.json").read_text())["id"] == "signer/fingerspelling-model"
+
+
+@pytest.mark.parametrize("variables", [{"KAGGLE_API_TOKEN": "a-token-of-last-year"},
+                                       {"KAGGLE_API_TOKEN": "any", "HTTP_PROXY": DEAD, "http_proxy": DEAD}],
+                         ids=["expired", "offline"])
+def test_metadata_needs_nobodys_answer(kaggle_server, tmp_path, monkeypatch, variables):
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    write_dataset_metadata(tmp_path, title="Fingerspelling model", slug="fingerspelling-model")
+    assert "YOUR_KAGGLE_NAME" in publish_commands(tmp_path)
+    with pytest.raises(KaggleError, match="expired or revoked|does not answer"):
+        fast(tmp_path)
 
 
 def test_the_printed_commands_do_by_hand_what_publish_does(kaggle_server, export):

@@ -109,8 +109,9 @@ def scrub(text: str, hidden=None) -> str:
 
 def secrets() -> set[str]:
     """Every credential that the client could be using here: keys, tokens and their Basic form."""
-    found, names = set(), {os.environ.get("KAGGLE_USERNAME", "")}
+    found, names = set(), set()
     for values in (os.environ, _kaggle_secrets()):
+        names.add(values.get("KAGGLE_USERNAME", ""))
         for variable in ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_API_V1_TOKEN"):
             value = values.get(variable, "")
             found |= {value, _text(value)}

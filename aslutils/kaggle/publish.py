@@ -22,10 +22,13 @@ def write_dataset_metadata(folder, *, title: str, slug: str, user: str = "", lic
     """Write `dataset-metadata.json` into `folder`, so that `kaggle datasets create|version -p folder` works by hand too.
 
     title: 6..50 characters; slug: the data set's address, 6..50 of a-z, 0-9 and single '-'; user: its owner's Kaggle name, ""
-    for whoever the credentials here belong to; license: one of Kaggle's names (`LICENCES`).
+    for whoever the credentials here belong to, left open when Kaggle does not say; license: one of Kaggle's names (`LICENCES`).
     Raises ValueError for a value that Kaggle would refuse.
     """
-    user = user or username() or NOBODY
+    try:
+        user = user or username() or NOBODY
+    except KaggleError:                                          # no network, or an old token: `publish` asks again
+        user = NOBODY
     if not 6 <= len(title) <= 50:
         raise ValueError(f"title {title!r} has {len(title)} characters; Kaggle takes 6 to 50")
     if not 6 <= len(slug) <= 50 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug):
