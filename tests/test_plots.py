@@ -249,6 +249,12 @@ def test_aligned_texts_show_each_difference_once():
     assert aligned("ab", "") == (["a", "b"], [None, None]) and aligned("", "") == ([], [])
 
 
+def test_a_space_that_was_misread_can_be_seen_and_told_from_nothing(predictions, store):
+    assert "␣" in words(plots.predictions(predictions[:1].assign(prediction="a l"), store))
+    assert "␣" not in words(plots.predictions(predictions[:1].assign(prediction="al"), store))
+    assert "␣" not in words(plots.predictions(predictions[1:2].assign(prediction="oak st 12"), store))
+
+
 def test_the_worst_predictions_come_worst_and_surest_first(predictions, store):
     shown = [tuple(map(float, pair)) for pair in re.findall(r"score ([\d.]+), confidence ([\d.]+)",
                                                             words(plots.worst(predictions, store, count=4)))]

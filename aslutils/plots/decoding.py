@@ -27,7 +27,7 @@ def attention(network, store, row: int):
                  extent=(-0.5, len(frames) - 0.5, len(names) - 0.5, -0.5))
     lower.scatter(weights.argmax(1), range(len(names)), s=16, color=ORANGE, edgecolor=INK, linewidth=0.8, zorder=3)
     lower.set_yticks(range(len(names)), names)
-    lower.set(xlabel="frame", ylabel="character read")
+    lower.set(xlabel="frame (the darker, the more it is looked at; dot: most)", ylabel="character read")
     lower.grid(False)
     _hands(upper, frames)
     return figure
@@ -57,7 +57,7 @@ def attention_weights(network, frames: np.ndarray) -> tuple[list[int], np.ndarra
     network.eval()
     device = next(network.parameters()).device
     inputs = torch.from_numpy(np.ascontiguousarray(frames))[None].to(device)
-    lengths = torch.tensor([len(frames)])
+    lengths = torch.tensor([len(frames)], device=device)
     weights = []
 
     def keep(attention, arguments):

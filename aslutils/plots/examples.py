@@ -6,8 +6,8 @@ from matplotlib.patches import Rectangle
 from rapidfuzz.distance import Levenshtein
 
 from aslutils.metric import sequence_scores
-from aslutils.plots.hands import draw_cells, strip_cells
-from aslutils.plots.style import FAINT, INK, VERMILLION, WIDTH, bare, say_empty, sheet, styled
+from aslutils.plots.hands import draw_cells, finger_legend, strip_cells
+from aslutils.plots.style import FAINT, INK, VERMILLION, WIDTH, bare, readable, say_empty, sheet, styled
 
 CHARACTERS_SHOWN = 40             # of a text; what is longer is cut
 ROW, HEAD = 0.74, 0.36            # inches: height of a recording, of the title
@@ -21,7 +21,7 @@ def predictions(table: pd.DataFrame, store, count: int = 8, seed: int = 1):
     table: row (of the store), phrase, prediction and, if there, confidence, as `evaluate.predict` gives; store: the recordings.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(table))[:count])
-    return _sheet(table.iloc[rows], store, "Predictions beside the truth")
+    return _sheet(table.iloc[rows], store, "Predictions beside the truth, coloured where they differ")
 
 
 @styled
@@ -30,7 +30,7 @@ def worst(table: pd.DataFrame, store, count: int = 10):
     scores = sequence_scores(table["phrase"], table["prediction"])
     sure = table["confidence"].to_numpy(float) if "confidence" in table else np.zeros(len(table))
     order = np.lexsort((-sure, scores))[:count]
-    return _sheet(table.iloc[order], store, "The worst predictions")
+    return _sheet(table.iloc[order], store, "The worst predictions, coloured where they differ from the truth")
 
 
 def _sheet(table, store, title):
@@ -41,6 +41,7 @@ def _sheet(table, store, title):
     if not len(table):
         say_empty(figure.add_axes((0.01, 0.02, 0.98, 0.5)), "no predictions")
         return figure
+    finger_legend(figure, "upper right")
     if "confidence" in table and (table["confidence"] == 1).all():           # what evaluate.predict says without such a head
         table = table.drop(columns="confidence")
     texts = [aligned(*pair) for pair in zip(table["phrase"], table["prediction"])]
@@ -66,7 +67,7 @@ def _facts(record: dict, score: float) -> str:
 
 
 def _texts(axes, pair, shown: int, facts: str):
-    """Truth above prediction, character under character; what differs stands on a coloured ground."""
+    """Truth above prediction, character under character; what differs stands on a coloured ground, and its spaces are visible."""
     axes.set(xlim=(-NAMES, shown), ylim=(3.0, 0))
     axes.set_axis_off()
     for y, name, text, other in ((0.75, "signed", *pair), (1.6, "read", *pair[::-1])):
@@ -75,7 +76,8 @@ def _texts(axes, pair, shown: int, facts: str):
             wrong = character != beside
             if wrong:
                 axes.add_patch(Rectangle((x, y - 0.38), 1, 0.78, facecolor=VERMILLION, alpha=0.22, linewidth=0))
-            axes.text(x + 0.5, y, character or "", family="DejaVu Sans Mono", fontsize=9.5, ha="center", va="center", color=INK,
+            shape = readable(character or "") if wrong else character
+            axes.text(x + 0.5, y, shape, family="DejaVu Sans Mono", fontsize=9.5, ha="center", va="center", color=INK,
                       fontweight="bold" if wrong else "normal")
         if len(text) > shown:
             axes.text(shown, y, "…", fontsize=9, va="center", ha="left")

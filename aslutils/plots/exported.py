@@ -67,7 +67,7 @@ def variants(table: pd.DataFrame):
 def _legend_table(sheet, table, colours):
     heads = ("", "variant", "seeds", "MB", "ms", "agreement", "score")
     places = (0.02, 0.08, 0.47, 0.57, 0.66, 0.86, 1.0)
-    lines = [(str(number + 1), str(row["variant"]), f"{row['seeds']}", f"{row['megabytes']:.1f}", f"{row['milliseconds']:.0f}",
+    lines = [(str(number + 1), str(row["variant"]), f"{row['seeds']}", f"{row['megabytes']:.1f}", f"{row['milliseconds']:.3g}",
               _number(row["agreement"]), _number(row["score"])) for number, row in table.iterrows()]
     step = min(0.12, 0.9 / (len(lines) + 1))
     for depth, line in enumerate((heads, *lines)):

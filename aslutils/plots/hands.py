@@ -74,7 +74,7 @@ def strip_cells(frames: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]
     return close_ups(in_picture(frames[np.ix_(chosen, hand)])), chosen
 
 
-def finger_legend(figure):
-    """One line at the figure's foot: which colour is which finger."""
+def finger_legend(figure, loc: str = "outside lower left"):
+    """One line at the figure's foot, or where `loc` says: which colour is which finger."""
     handles = [LineCollection([], colors=[colour], linewidths=2.5) for colour in FINGER_COLOURS]
-    figure.legend(handles, FINGER_NAMES, loc="outside lower left", ncols=5, handlelength=1.2, columnspacing=1.2)
+    figure.legend(handles, FINGER_NAMES, loc=loc, ncols=5, handlelength=1.2, columnspacing=1.2)
