@@ -7,10 +7,13 @@ The converter quantises a model as a whole; here the name of a weight's layer de
   ("dynamic range"), so it is faster as well as smaller.
 """
 
+import re
+
 import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
+LAYER = re.compile(r"network\d+\.[\w.]+/")   # such as network0.encoder.blocks.3.feed_forward1.linear2/
 SMALLEST = 256                     # elements; smaller weights stay float32, and so do vectors and tables that no layer owns
 INT8_VERSION = 12                  # of FULLY_CONNECTED, with one scale a row
 DEQUANTIZE_VERSION = 3             # that takes float16
@@ -56,11 +59,11 @@ def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
         products, layers = _products(model, graph), _layers(graph)
         for index, tensor in enumerate(list(graph.tensors)):
             data = model.buffers[tensor.buffer].data
-            name = layers.get(index, "")
             small = data is None or len(tensor.shape) < 2 or len(data) < 4 * SMALLEST
-            if tensor.type != schema.TensorType.FLOAT32 or small or "network" not in name:
+            if tensor.type != schema.TensorType.FLOAT32 or small or index not in layers:
                 continue
-            tensor.name = f"{name};weight".encode()
+            name = layers[index]
+            tensor.name = f"{name}weight".encode()
             precision = precision_of(name)
             if precision == "int8" and index not in products:
                 precision = "float16"
@@ -96,12 +99,14 @@ def _drop_unused(model):
 
 
 def _layers(graph) -> dict[int, str]:
-    """Tensor -> the name of what the operator that first reads it makes. It names a weight's layer, as the weight's own name does
-    with some versions of TensorFlow only (2.20 calls many `arith.constant`)."""
+    """Tensor -> the layer that first reads it, told by the name of what the reading operator makes: the last layer in it, as an
+    operator may also bear the names of layers that were fused into it. (A weight's own name tells with some versions of
+    TensorFlow only; 2.20 calls many `arith.constant`.)"""
     layers = {}
     for operator in graph.operators:
-        for tensor in operator.inputs:
-            layers.setdefault(tensor, graph.tensors[operator.outputs[0]].name.decode())
+        named = LAYER.findall(graph.tensors[operator.outputs[0]].name.decode())
+        for tensor in operator.inputs if named else ():
+            layers.setdefault(tensor, named[-1])
     return layers
 
 

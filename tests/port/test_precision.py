@@ -5,6 +5,7 @@ import pytest
 from toys import recording
 
 from aslutils.port import export, precision
+from aslutils.port.layers import Linear
 from aslutils.tflite import Model
 
 
@@ -37,8 +38,24 @@ def test_each_layers_name_decides_its_precision(exported):
     kinds = weights(precision.pack(model))
     assert {"int8", "float16", "float32"} == set(chosen.values())
     for name, kind in chosen.items():
-        stored = kinds[f"{name};weight;float16" if kind == "float16" else f"{name};weight"]
+        stored = kinds[f"{name}weight;float16" if kind == "float16" else f"{name}weight"]
         assert stored == {"int8": 9, "float16": 1, "float32": 0}[kind]
+
+
+def test_each_weight_bears_the_name_of_the_layer_it_came_from(ensemble, exported):
+    layers = {layer.path: layer.weight for layer in export.Ensemble(ensemble).submodules if isinstance(layer, Linear)}
+    model, found = precision.unpack(exported), set()
+    precision.set_precisions(model, export.PRECISIONS["float32"])
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            path, _, kind = tensor.name.decode().rpartition("/")
+            if kind == "weight" and path in layers:
+                values = model.buffers[tensor.buffer].data.view(np.float32).reshape(tensor.shape)
+                # The converter multiplies the columns by the scale of a LayerNorm before.
+                one, other = (each / np.linalg.norm(each, axis=0) for each in (values, layers[path]))
+                np.testing.assert_allclose(one, other, atol=1e-5, err_msg=path)
+                found.add(path)
+    assert found == {path for path, weight in layers.items() if weight.size >= precision.SMALLEST}
 
 
 def test_a_weight_without_a_name_of_its_own_is_known_by_its_layer(exported):

@@ -1,16 +1,20 @@
 """The table of variants and the choice among them."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from toys import TOY, lively, recording
 
 from aslutils.metric import MAX_HOURS, MAX_MILLISECONDS, score
+from aslutils.model.beam import BeamSearch
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port.compare import read_pytorch, read_tflite
 from aslutils.port.export import PRECISIONS, convert, write_export
-from aslutils.port.variants import build_variants, choose, measure_variants, sensitivity
+from aslutils.port.precision import set_precisions, unpack
+from aslutils.port.variants import GROUPS, build_variants, choose, measure_variants, sensitivity
 from aslutils.tflite import Model
 
 
@@ -45,6 +49,14 @@ def test_every_part_is_tried_in_int8_alone(round2, read):
     parts = sensitivity(convert([round2]), read[0][:3], [read_pytorch([round2], inputs) for inputs in read[0][:3]])
     assert len(parts) == 9 and (parts["megabytes"] > 0).all() and (parts["difference"] > 0).any()
     assert {"float16", "int8"} <= set(parts["mixed"])
+
+
+def test_every_product_belongs_to_one_part(ensemble):
+    content = convert(ensemble[:2], BeamSearch(2, rerank_weight=0.0))
+    names = [name for name, kind in set_precisions(unpack(content), lambda name: "int8").items() if kind == "int8"]
+    parts = [[part for part, pattern in GROUPS.items() if re.search(pattern, name)] for name in names]
+    assert all(len(found) == 1 for found in parts), dict(zip(names, parts))
+    assert {part for found in parts for part in found} == set(GROUPS)
 
 
 def test_four_networks_become_one_submission_within_the_limits(tmp_path):
