@@ -55,10 +55,9 @@ def _write(path, content: dict) -> Path:
     return Path(path)
 
 
-def load_checkpoint(path, expected_round: int | None = None) -> Checkpoint:
+def load_checkpoint(path) -> Checkpoint:
     """Read our checkpoint or a published one; no code from the file is run.
 
-    expected_round: 1 or 2 where only a network of that round will do (see `ModelConfig.round`).
     Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
     """
     path = Path(path)
@@ -66,20 +65,13 @@ def load_checkpoint(path, expected_round: int | None = None) -> Checkpoint:
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise ValueError(f"{path} is no checkpoint: expected a dict with the key 'model'")
     if "format" in content:
-        checkpoint = _ours(path, content)
-    else:
-        checkpoint = Checkpoint(from_published(content["model"], str(path)), facts={"checkpoint": path.name}, published=True)
-    config = checkpoint.network.config
-    if expected_round not in (None, config.round):
-        has = "a" if config.confidence else "no"
-        raise ValueError(f"{path} holds a round-{config.round} network ({config.attention} attention, {has} confidence head); "
-                         f"a checkpoint of round {expected_round} is needed here")
-    return checkpoint
+        return _ours(path, content)
+    return Checkpoint(from_published(content["model"], str(path)), facts={"checkpoint": path.name}, published=True)
 
 
-def load_network(path, expected_round: int | None = None) -> Network:
-    """The network of a checkpoint, ready for inference; arguments and errors as `load_checkpoint`'s."""
-    return load_checkpoint(path, expected_round).network.eval()
+def load_network(path) -> Network:
+    """The network of a checkpoint, ready for inference; errors as `load_checkpoint`'s."""
+    return load_checkpoint(path).network.eval()
 
 
 def _ours(path, content) -> Checkpoint:

@@ -24,11 +24,6 @@ class ModelConfig:
     dropout: float = 0.1           # in the encoder's modules and on the decoder's residuals and activations
     decoder_attention_dropout: float = 0.2   # on the decoder's attention weights
 
-    @property
-    def round(self) -> int:
-        """Which of the two rounds it is made for: only round 2's has a head that learns round 1's scores."""
-        return 2 if self.confidence else 1
-
     def __post_init__(self):
         for name in ("dim", "blocks", "heads", "kernel", "decoder_layers", "decoder_heads", "decoder_ffn", "stem_channels"):
             if getattr(self, name) < 1:

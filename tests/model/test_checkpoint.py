@@ -76,15 +76,6 @@ def test_no_code_of_a_file_is_run(tmp_path, zipped):
     assert folder.exists()                                                          # the file really was malicious
 
 
-@pytest.mark.parametrize("write", [save_checkpoint, save_published])
-@pytest.mark.parametrize("round, expected", [(1, 2), (2, 1)])
-def test_another_round_than_asked_is_an_error(tmp_path, write, round, expected):
-    path = write(tmp_path / "a.pt", golden_toy.network(round))
-    with pytest.raises(ValueError, match=rf"a\.pt holds a round-{round} network .*round {expected} is needed"):
-        load_network(path, expected_round=expected)
-    assert load_network(path, expected_round=round).config.round == round
-
-
 def test_no_file_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.pt.*run the stage"):
         load_checkpoint(tmp_path / "none.pt")
