@@ -1,15 +1,20 @@
-"""A list of augmentations as a parameter file holds it, and frames that say where they came from."""
+"""The augmentations of the winning parameter files, and frames that say where they came from."""
+
+from pathlib import Path
 
 import numpy as np
+import yaml
 
-ALL = [
-    {"name": "Resample", "low": 0.3, "high": 2.0, "p": 0.8}, {"name": "DynamicResample", "low": 0.9, "high": 1.1, "p": 0.25},
-    {"name": "TimeShift", "low": -10, "high": 10, "p": 0.5},
-    {"name": "SpatialAffine", "scale": [0.7, 1.3], "shear": [-0.2, 0.2], "shift": [-0.15, 0.15], "degree": [-30, 30], "p": 0.75},
-    {"name": "FingersDrop", "p": 0.5625}, {"name": "PartDrop", "pose": 0.265, "face": 0.189, "hands": 0.091},
-    {"name": "OneOf", "p": 0.5, "of": [{"name": "TemporalMask", "count": 1}, {"name": "TemporalMask", "count": 4}]},
-    {"name": "SpatialMask", "p": 0.5},
-]
+PARAMS = Path(__file__).parents[1] / "params" / "winning"
+ROUND1, ROUND2 = (yaml.safe_load((PARAMS / f"{notebook}.yaml").read_text(encoding="utf-8"))["augmentations"]
+                  for notebook in ("01_round1_folds", "03_fullfit"))
+EVERY = [{**entry, "p": 0.5} if entry["name"] == "SpatialMask" else entry for entry in ROUND2]     # where it never acts
+REST = [entry for entry in EVERY if entry["name"] not in ("Mirror", "CutMix")]
+
+
+def certain(entry):
+    """`entry` as one that always acts; PartDrop has no p."""
+    return {**entry, "p": 1.0} if "p" in entry else entry
 
 
 def numbered(length):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from augmentation_list import EVERY
 from small_corpus import corpus_rows, write_npy
 
 from aslutils.augment import build
@@ -14,16 +15,6 @@ from aslutils.prepare import prepare
 from aslutils.preprocess import resample, standardise
 from aslutils.store import Store
 from aslutils.text import EOS, decode, encode
-
-WINNING = [
-    {"name": "Mirror", "p": 0.5}, {"name": "CutMix", "p": 0.5}, {"name": "Resample", "low": 0.3, "high": 2.0, "p": 0.8},
-    {"name": "DynamicResample", "low": 0.9, "high": 1.1, "p": 0.25}, {"name": "TimeShift", "low": -10, "high": 10, "p": 0.5},
-    {"name": "SpatialAffine", "scale": [0.7, 1.3], "shear": [-0.2, 0.2], "shift": [-0.15, 0.15], "degree": [-30, 30],
-     "keep_missing": False, "p": 0.75},
-    {"name": "FingersDrop", "p": 0.5625}, {"name": "PartDrop", "pose": 0.265, "face": 0.189, "hands": 0.091},
-    {"name": "OneOf", "p": 0.5, "of": [{"name": "TemporalMask", "count": 1}, {"name": "TemporalMask", "count": 4}]},
-    {"name": "SpatialMask", "p": 0.5},
-]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +34,7 @@ def scores(store):
     return np.linspace(0, 1, len(store))
 
 
-def loader(store, scores, augmentations=WINNING, rows=None, **options) -> TrainLoader:
+def loader(store, scores, augmentations=EVERY, rows=None, **options) -> TrainLoader:
     rows = np.arange(len(store)) if rows is None else rows
     return TrainLoader(store, rows, scores[rows], build(augmentations), **{"batch_size": 8, "seed": 5, **options})
 
@@ -82,7 +73,7 @@ def test_without_augmentation_a_sample_is_the_stored_sequence(store, scores):
 
 def test_an_augmented_sample_is_what_its_plan_done_step_by_step_gives(store, scores):
     source = loader(store, scores)
-    augmentations = build(WINNING)
+    augmentations = build(EVERY)
     seen = set()
     for plans, batch in zip(source.plans(1), source.epoch(1)):
         for place, plan in enumerate(plans):
@@ -217,7 +208,7 @@ def test_padding_stays_under_ten_percent_of_the_augmented_frames_at_the_lengths_
         def __len__(self):
             return count
 
-    source = TrainLoader(Lengths(), np.arange(count), np.ones(count), build(WINNING), batch_size=64, seed=1)
+    source = TrainLoader(Lengths(), np.arange(count), np.ones(count), build(EVERY), batch_size=64, seed=1)
     batches = [[plan.length for plan in plans] for plans in source.plans(0)]
     padded = sum(max(batch) * len(batch) for batch in batches)
     assert 1 - sum(map(sum, batches)) / padded < 0.1
