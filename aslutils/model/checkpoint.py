@@ -6,6 +6,7 @@
 import argparse
 import io
 import pickle
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def _write(path, content: dict) -> Path:
 def load_checkpoint(path) -> Checkpoint:
     """Read our checkpoint or a published one; no code from the file is run.
 
-    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    Raises FileNotFoundError or another OSError, or ValueError naming the file and what is wrong with it.
     """
     path = Path(path)
     content = _read(path)
@@ -101,8 +102,9 @@ def _ours(path, content) -> Checkpoint:
 def _read(path: Path):
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; run the stage that trains it first")
+    packed = io.BytesIO(path.read_bytes())          # outside the try: that a disk fails says nothing of the file
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(packed, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DamagedCheckpoint(f"{path} holds more than weights and plain values, or is no checkpoint; it was not read"
                                 ) from error
@@ -110,13 +112,18 @@ def _read(path: Path):
         raise DamagedCheckpoint(f"{path} is cut short, damaged or no checkpoint: {error}") from error
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(description="Rewrite a checkpoint in the form of the published winning weights.")
     parser.add_argument("checkpoint", help="a checkpoint, ours or published")
     parser.add_argument("published", help="the file to write, such as checkpoint_last_seed1.pth")
     options = parser.parse_args()
-    print(f"wrote {save_published(options.published, load_network(options.checkpoint))}")
+    try:
+        print(f"wrote {save_published(options.published, load_network(options.checkpoint))}")
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

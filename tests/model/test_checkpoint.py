@@ -1,5 +1,6 @@
 """Checkpoint files, ours and published ones, whole and broken."""
 
+import errno
 import os
 import sys
 
@@ -49,9 +50,16 @@ def test_the_command_rewrites_ours_as_published(tmp_path, monkeypatch, capsys):
     network = golden_toy.network(2)
     save_checkpoint(tmp_path / "ours.pt", network)
     monkeypatch.setattr(sys, "argv", ["checkpoint", str(tmp_path / "ours.pt"), str(tmp_path / "theirs.pth")])
-    module.main()
+    assert module.main() == 0
     assert "theirs.pth" in capsys.readouterr().out
     assert same(network, load_network(tmp_path / "theirs.pth"))
+
+
+def test_the_command_says_in_a_line_what_it_cannot_rewrite(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["checkpoint", str(tmp_path / "none.pt"), str(tmp_path / "theirs.pth")])
+    assert module.main() == 1
+    assert capsys.readouterr().err.startswith("no checkpoint at ")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("write", [save_checkpoint, save_published])
@@ -61,6 +69,18 @@ def test_half_a_file_is_an_error_that_names_it(tmp_path, write, share):
     content = path.read_bytes()
     path.write_bytes(content[:int(share * len(content))])
     with pytest.raises(ValueError, match=r"half\.pt is cut short, damaged or no checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_disk_that_fails_is_not_a_damaged_file(tmp_path, monkeypatch):
+    """A training takes damaged checkpoints away; this one may be whole."""
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = save_checkpoint(tmp_path / "a.pt", golden_toy.network(1))
+    monkeypatch.setattr("builtins.open", fail)
+    monkeypatch.setattr("io.open", fail)                  # pathlib's
+    with pytest.raises(OSError, match="Input/output error"):
         load_checkpoint(path)
 
 
