@@ -178,8 +178,8 @@ def main(arguments=None) -> int:
     for file in options.files:
         try:
             if is_landmark_file(file):
-                for sequence_id in recordings_in(Path(file)):
-                    _print_row(file, recognizer.read(file, sequence_id), sequence_id)
+                for sequence_id, recording in recordings_in(file, recognizer.columns).items():
+                    _print_row(file, recognizer.read(recording), sequence_id)
             else:
                 _read_video(recognizer, file, options.strip or Path(file).with_suffix(".strip.png"))
         except (ValueError, OSError, ImportError) as error:

@@ -26,20 +26,30 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
     DataFrame or parquet file. Raises FileNotFoundError, or ValueError saying what was expected.
     """
     if isinstance(landmarks, str | Path):
-        landmarks = _read_file(Path(landmarks), columns, sequence_id)
+        found = recordings_in(landmarks, columns, None if sequence_id is None else [sequence_id])
+        if len(found) > 1:
+            raise ValueError(f"{landmarks} holds {len(found)} recordings, sequence_id {next(iter(found))} first; "
+                             "say which sequence_id to read")
+        if not found:
+            raise ValueError(f"{landmarks} holds no recording" + (f" {sequence_id}" if sequence_id is not None else ""))
+        return found.popitem()[1]
     if hasattr(landmarks, "columns"):
         return _from_table(landmarks, columns, sequence_id)
     if isinstance(landmarks, list | tuple) and all(hasattr(result, "pose_landmarks") for result in landmarks):
         landmarks = holistic(landmarks)
-    array = np.asarray(landmarks, np.float32)
+    expected = (f"expected (frames, {len(columns)}), or (frames, {POINTS}, 3) with face, left hand, pose and right hand, or a "
+                "list of Holistic results")
+    try:
+        array = np.asarray(landmarks, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"landmarks that are no array of numbers ({error}); {expected}") from error
     if array.ndim == 3 and array.shape[1:] == (POINTS, 3):
         _check_order(array)
         picked = [PLACE[column] for column in columns]
         return array.transpose(0, 2, 1).reshape(len(array), len(ALL_COLUMNS))[:, picked]
     if array.ndim == 2 and array.shape[1] == len(columns):
         return array
-    raise ValueError(f"landmarks of the shape {array.shape}; expected (frames, {len(columns)}), or (frames, {POINTS}, 3) with "
-                     "face, left hand, pose and right hand")
+    raise ValueError(f"landmarks of the shape {array.shape}; {expected}")
 
 
 def is_landmark_file(path) -> bool:
@@ -47,15 +57,24 @@ def is_landmark_file(path) -> bool:
     return Path(path).suffix in LANDMARK_FILES
 
 
-def recordings_in(path: Path) -> list[int | None]:
-    """The sequence_ids of a parquet file's recordings; [None] for a file that is one recording."""
-    if path.suffix != ".parquet":
-        return [None]
-    import pyarrow.parquet as parquet
+def recordings_in(path, columns: list[str], sequences: list[int] | None = None) -> dict[int | None, np.ndarray]:
+    """A landmark file's recordings: sequence_id -> float32 (T, len(columns)), NaN where not seen.
 
-    if "sequence_id" not in _parquet_columns(path):
-        return [None]
-    return parquet.read_table(path, columns=["sequence_id"])["sequence_id"].unique().to_pylist()
+    path: a `.parquet` file in competition columns, or a `.npy` file; one without sequence_ids is one recording, under None.
+    sequences: the sequence_ids to read, those of them that are there; default: all. Raises FileNotFoundError, or ValueError
+    naming the file and what is wrong with it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not is_landmark_file(path):
+        raise ValueError(f"{path} is neither .parquet nor .npy; aslutils.video.read_clip reads a video")
+    try:
+        if path.suffix == ".npy":
+            return {None: as_columns(np.load(path, allow_pickle=False), columns)}
+        return _from_parquet(path, columns, sequences)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def holistic(results) -> np.ndarray:
@@ -93,46 +112,26 @@ def _whole(missing: np.ndarray, order) -> bool:
     return all((part.all(axis=1) == part.any(axis=1)).all() for part in np.split(missing, ends, axis=1))
 
 
-def _read_file(path: Path, columns: list[str], sequence_id):
-    """A `.npy` file's array, or a parquet file's table of the one recording."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    if not is_landmark_file(path):
-        raise ValueError(f"{path} is neither .parquet nor .npy; aslutils.video.read_clip reads a video")
-    if path.suffix == ".npy":
-        try:
-            return np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path} is no .npy file of numbers, or is cut short: {error}") from error
+def _from_parquet(path: Path, columns: list[str], sequences) -> dict[int | None, np.ndarray]:
     import pyarrow.parquet as parquet
 
-    names = _parquet_columns(path)
-    lacking = [column for column in columns if column not in names]
-    if lacking:
-        raise ValueError(f"{path} lacks the column {lacking[0]} ({len(lacking)} of {len(columns)}); "
-                         "the competition's columns are x_face_0 .. z_right_hand_20")
+    names = parquet.read_schema(path).names
+    _check_columns(names, columns)
     identity = ["sequence_id"] if "sequence_id" in names else []
-    filters = [("sequence_id", "==", sequence_id)] if identity and sequence_id is not None else None
-    return parquet.read_table(path, columns=[*columns, *identity], filters=filters).to_pandas()
-
-
-def _parquet_columns(path: Path) -> list[str]:
-    import pyarrow.parquet as parquet
-
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        return parquet.read_schema(path).names
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is no parquet file, or is damaged: {error}") from error
+    filters = [("sequence_id", "in", sequences)] if identity and sequences is not None else None
+    table = parquet.read_table(path, columns=[*columns, *identity], filters=filters, use_threads=False)
+    values = np.empty((len(table), len(columns)), np.float32)
+    for number, column in enumerate(columns):
+        values[:, number] = table[column].to_numpy()
+    if not identity:
+        return {None: values}
+    ids = table["sequence_id"].to_numpy()
+    return {sequence: values[ids == sequence] for sequence in table["sequence_id"].unique().to_pylist()}
 
 
 def _from_table(table, columns: list[str], sequence_id) -> np.ndarray:
     """The model's columns of one recording of a DataFrame in competition columns."""
-    lacking = [column for column in columns if column not in table.columns]
-    if lacking:
-        raise ValueError(f"the table lacks the column {lacking[0]} ({len(lacking)} of {len(columns)}); "
-                         "the competition's columns are x_face_0 .. z_right_hand_20")
+    _check_columns(table.columns, columns)
     if "sequence_id" in table.columns:
         table = table.set_index("sequence_id")
     if table.index.name == "sequence_id":
@@ -144,3 +143,10 @@ def _from_table(table, columns: list[str], sequence_id) -> np.ndarray:
                 raise ValueError(f"no recording has the sequence_id {sequence_id}; there are {held[:3].tolist()} ...")
             table = table.loc[[sequence_id]]
     return table[columns].to_numpy(np.float32)
+
+
+def _check_columns(names, columns: list[str]) -> None:
+    lacking = [column for column in columns if column not in names]
+    if lacking:
+        raise ValueError(f"the column {lacking[0]} is missing ({len(lacking)} of {len(columns)}); the competition's columns are "
+                         "x_face_0 .. z_right_hand_20")

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as parquet
 
 from aslutils.files import atomic
 from aslutils.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES, score, sequence_scores
 from aslutils.progress import progress
+from aslutils.recordings import recordings_in
 from aslutils.text import CHARACTERS
 from aslutils.tflite import OUTPUT, Model
 
@@ -42,7 +42,7 @@ def score_submission(submission, data, *, sequences=None, limit: int | None = No
     rows, absent = [], []
     with progress(total=len(table), what="scoring", unit="sequences", leave=False) as bar:
         for path, part in table.groupby("path", sort=False):
-            recordings = read_recordings(Path(data) / path, columns, part["sequence_id"].tolist())
+            recordings = recordings_in(Path(data) / path, columns, part["sequence_id"].tolist())
             for record in part.to_dict("records"):
                 inputs = recordings.get(record["sequence_id"])
                 if inputs is None:
@@ -123,24 +123,6 @@ def read_train(data) -> pd.DataFrame:
     if missing:
         raise ValueError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
     return table[wanted]
-
-
-def read_recordings(path: Path, columns: list[str], sequences: list[int]) -> dict[int, np.ndarray]:
-    """The selected columns of a landmark file's sequences: sequence_id -> float32 (frames, columns)."""
-    if not path.is_file():
-        raise FileNotFoundError(f"train.csv names {path}, which is not there")
-    names = set(parquet.read_schema(path).names)
-    lacking = [column for column in (*columns, "sequence_id") if column not in names]
-    if lacking:
-        raise ValueError(f"{path} lacks {len(lacking)} of the {len(columns)} columns that {ARGUMENTS} selects, "
-                         f"{lacking[0]} first; the competition's are x_face_0 .. z_right_hand_20")
-    table = parquet.read_table(path, columns=[*columns, "sequence_id"], filters=[("sequence_id", "in", sequences)],
-                               use_threads=False)
-    ids = table["sequence_id"].to_numpy()
-    values = np.empty((len(ids), len(columns)), np.float32)
-    for number, column in enumerate(columns):
-        values[:, number] = table[column].to_numpy()
-    return {sequence: values[ids == sequence] for sequence in np.unique(ids).tolist()}
 
 
 def _choose(table: pd.DataFrame, sequences, limit: int | None) -> pd.DataFrame:

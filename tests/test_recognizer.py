@@ -14,7 +14,7 @@ from tiny_tflite import constant_model, flat_model, frame_count_model, mean_mode
 
 from aslutils.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, LANDMARKS
 from aslutils.recognizer import Recognizer, main, spelled
-from aslutils.recordings import as_columns, holistic
+from aslutils.recordings import as_columns, holistic, recordings_in
 from aslutils.text import DUMMY_PHRASE, EOS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,6 +132,15 @@ def test_landmarks_in_another_order_are_refused(export):
         Recognizer(export).read(table().to_numpy().reshape(-1, sum(HOLISTIC.values()), 3))     # all x, all y, all z
 
 
+RESULT = SimpleNamespace(pose_landmarks=None)
+
+
+@pytest.mark.parametrize("landmarks", [RESULT, [RESULT, None], {"x": 1}, ["abc"], [[1.0, 2.0], [3.0]]])
+def test_what_is_no_array_of_numbers_is_refused_with_what_was_expected(export, landmarks):
+    with pytest.raises(ValueError, match=r"expected \(frames, 390\), .* or a list of Holistic results"):
+        Recognizer(export).read(landmarks)
+
+
 @pytest.mark.parametrize("shape", [(30, 389), (30, 130, 3), (30, 543, 2), (390,)])
 def test_another_shape_is_named(export, shape):
     with pytest.raises(ValueError, match=r"expected \(frames, 390\), or \(frames, 543, 3\)"):
@@ -140,7 +149,7 @@ def test_another_shape_is_named(export, shape):
 
 def test_a_table_without_a_column_or_with_several_recordings_is_named(export):
     recognizer, columns = Recognizer(export), table()
-    with pytest.raises(ValueError, match="lacks the column x_face_61"):
+    with pytest.raises(ValueError, match="the column x_face_61 is missing"):
         recognizer.read(columns.drop(columns="x_face_61"))
     several = columns.assign(sequence_id=[5] * 15 + [6] * 15)
     with pytest.raises(ValueError, match="2 recordings, sequence_id 5 first"):
@@ -159,8 +168,27 @@ def test_files_that_cannot_be_read_are_named(export, tmp_path):
         recognizer.read(tmp_path / "none.npy")
     for name in ("cut.npy", "cut.parquet"):
         (tmp_path / name).write_bytes(b"")
-        with pytest.raises(ValueError, match=name):
+        with pytest.raises(ValueError, match=f"{name} cannot be read"):
             recognizer.read(tmp_path / name)
+    np.save(tmp_path / "short.npy", np.zeros((30, 389)))
+    with pytest.raises(ValueError, match=r"short.npy cannot be read: landmarks of the shape \(30, 389\); expected"):
+        recognizer.read(tmp_path / "short.npy")
+    table().drop(columns="x_face_61").to_parquet(tmp_path / "short.parquet")
+    with pytest.raises(ValueError, match="short.parquet cannot be read: the column x_face_61 is missing"):
+        recognizer.read(tmp_path / "short.parquet")
+
+
+def test_one_recording_of_a_file_is_read_and_a_file_of_several_says_so(spelling, tmp_path):
+    first, second, path = table(20, seed=1), table(30, seed=2), tmp_path / "two.parquet"
+    both = pd.concat([first.assign(sequence_id=5), second.assign(sequence_id=6)])
+    both.to_parquet(path)
+    with pytest.raises(ValueError, match="two.parquet holds 2 recordings, sequence_id 5 first; say which"):
+        spelling.read(path)
+    with pytest.raises(ValueError, match="two.parquet holds no recording 7"):
+        spelling.read(path, 7)
+    for sequence, expected in ((5, first), (6, second)):
+        assert {spelling.read(form, sequence).confidence for form in (both, path)} == {spelling.read(expected).confidence}
+        np.testing.assert_array_equal(recordings_in(path, COLUMNS)[sequence], expected[COLUMNS].to_numpy())
 
 
 def test_models_that_cannot_read_recordings_are_named(tmp_path):

@@ -146,8 +146,19 @@ def test_a_model_without_the_signature_or_the_output_is_named(tmp_path):
 
 def test_a_selected_column_that_the_files_lack_is_named(data, tmp_path):
     columns = [*COLUMNS[:-1], "x_face_999"]
-    with pytest.raises(ValueError, match=r"100.parquet lacks 1 of the 390 columns .* x_face_999 first"):
+    with pytest.raises(ValueError, match=r"100.parquet cannot be read: the column x_face_999 is missing \(1 of 390\)"):
         score_submission(write_submission(tmp_path, constant_model("a"), columns), data)
+
+
+def test_a_landmark_file_that_is_damaged_or_not_there_is_named(submission, own):
+    folder, _ = own
+    path = next((folder / "train_landmarks").iterdir())
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=f"{path} cannot be read"):
+        score_submission(submission, folder)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"no file {path}"):
+        score_submission(submission, folder)
 
 
 def test_a_folder_without_train_csv_is_named(submission, tmp_path):
