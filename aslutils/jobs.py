@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import shutil
+import signal
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -96,30 +97,25 @@ def _with_threads(jobs, processes) -> list[Job]:
 
 def _train_apart(jobs, processes, deadline) -> bool:
     context = multiprocessing.get_context("spawn")
-    told, places = context.Queue(), context.Queue()
+    told, places, stop = context.Queue(), context.Queue(), context.Event()
     for place in range(processes):
         places.put(_gpu(place))
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(told, places)) as pool, \
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(told, places, stop)) as pool, \
             _Bar([job.name for job in jobs], jobs[0].train.batch_size) as bar:
         futures = [pool.submit(_train_one, index, job, deadline) for index, job in enumerate(jobs)]
         pending = set(futures)
-        while pending:
-            pending = wait(pending, timeout=_TELL_SECONDS).not_done
-            _drain(told, bar)
-            if any(_failed(future) for future in futures):
-                for future in pending:
-                    future.cancel()               # those that run come to their end; nothing new begins
         try:
-            for future in filter(_failed, futures):
-                future.result()
+            while pending:
+                pending = wait(pending, timeout=_TELL_SECONDS).not_done
+                _drain(told, bar)
+            return all([future.result() for future in futures])                # a list: what any of them raised is told
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.terminate()               # their checkpoints stay
+            raise
         except BrokenProcessPool as error:
             raise RuntimeError("a training process was killed (out of memory?); run again to go on from its checkpoint"
                                ) from error
-        return all(future.result() for future in futures)
-
-
-def _failed(future) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is not None
 
 
 def _gpu(place: int) -> str:
@@ -137,10 +133,11 @@ def _drain(told, bar):
             return
 
 
-def _start(told, places):
+def _start(told, places, stop):
     """In a new process: keep the queue to tell progress to, take one GPU where there are several, end with the parent."""
-    global _told
-    _told = told
+    global _told, _stop
+    _told, _stop = told, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     told.cancel_join_thread()                     # progress that nobody reads must not keep this process
     gpu = places.get()
     if gpu:
@@ -156,9 +153,13 @@ def _end_with_parent():
 
 
 def _train_one(index, job, deadline) -> bool:
-    if time.time() > deadline:
+    if time.time() > deadline or _stop.is_set():
         return False
-    return Trainer(job).fit(deadline, tell=_every(_TELL_SECONDS, lambda *state: _told.put((index, *state))))
+    try:
+        return Trainer(job).fit(deadline, tell=_every(_TELL_SECONDS, lambda *state: _told.put((index, *state))))
+    except BaseException:
+        _stop.set()                               # the trainings that run come to their end; nothing new begins
+        raise
 
 
 def _every(seconds, tell):

@@ -1,10 +1,11 @@
 """Several trainings at once end like one after the other."""
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +70,16 @@ def test_a_failing_training_is_told_with_its_own_words(store, tmp_path, processe
         train_all(jobs, processes=processes)
 
 
+def test_after_a_failure_what_runs_comes_to_its_end_and_nothing_new_begins(store, tmp_path):
+    jobs = [toy_job(store, tmp_path / "bad", name="bad", learning_rate=1e30, clip=1e30, warmup_epochs=0.0),
+            toy_job(store, tmp_path / "good", name="good", epochs=40),
+            *(toy_job(store, tmp_path / f"later{seed}", seed=seed) for seed in (1, 2, 3))]
+    with pytest.raises(FloatingPointError, match="bad: the loss is"):
+        train_all(jobs, processes=2)
+    assert is_finished(jobs[1])
+    assert not [job.folder for job in jobs[2:] if job.folder.exists()]
+
+
 def test_no_process_at_all_is_an_error(store, tmp_path):
     with pytest.raises(ValueError, match="processes is 0"):
         train_all(two_jobs(store, tmp_path), processes=0)
@@ -94,23 +105,28 @@ def test_each_of_several_trainings_has_a_gpu_of_its_own_as_far_as_there_are(allo
     assert [jobs_room._gpu(place) for place in range(3)] == places
 
 
-def test_training_processes_end_with_the_one_that_started_them(store, tmp_path):
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_training_processes_end_with_the_one_that_started_them(store, tmp_path, end):
     (tmp_path / "jobs.pickle").write_bytes(pickle.dumps([toy_job(store, tmp_path / f"seed{seed}", seed=seed, epochs=10000)
-                                                         for seed in (1, 2)]))
+                                                         for seed in (1, 2, 3)]))
     code = ("import pickle, sys, pathlib\nfrom aslutils.jobs import train_all\nif __name__ == '__main__':\n"
             "    train_all(pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()), processes=2)\n")
     (tmp_path / "start.py").write_text(code)
     parent = subprocess.Popen([sys.executable, str(tmp_path / "start.py"), str(tmp_path / "jobs.pickle")],
-                              stderr=subprocess.DEVNULL, env={"PYTHONPATH": ":".join(sys.path)})
+                              stderr=subprocess.DEVNULL, env={"PYTHONPATH": ":".join(sys.path)}, start_new_session=True)
 
-    started, deadline = set(), time.monotonic() + 60
-    while len(started) < 2 and time.monotonic() < deadline:
-        children = subprocess.run(["ps", "--ppid", str(parent.pid), "-o", "pid="], capture_output=True, text=True)
-        started |= set(children.stdout.split())
+    def running():
+        return subprocess.run(["ps", "--sid", str(parent.pid), "-o", "pid="], capture_output=True, text=True).stdout.split()
+
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("seed*/.lock"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
-    parent.kill()
-    parent.wait()
+    assert len(running()) >= 3
+    parent.send_signal(end)
     deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+    while (parent.poll() is None or running()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert len(started) >= 2 and not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    left = running()
+    if left:
+        os.killpg(parent.pid, signal.SIGKILL)
+    assert not left
