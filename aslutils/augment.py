@@ -13,6 +13,7 @@ from aslutils.transforms import (
     Augmentation,
     DynamicResample,
     FingersDrop,
+    InPlaceAugmentation,
     Mirror,
     PartDrop,
     Resample,
@@ -24,14 +25,14 @@ from aslutils.transforms import (
 )
 
 
-class OneOf(Augmentation):
-    """One of several, each equally often. of: a list of entries as `build` takes them, without p, none that changes time."""
+class OneOf(InPlaceAugmentation):
+    """One of several that act in place, each equally often. of: a list of entries as `build` takes them, without p."""
 
     def __init__(self, of: list, p: float = 1.0):
         super().__init__(p)
         self.choices = [_make(entry) for entry in of]
-        if not self.choices or any(choice.p != 1 or isinstance(choice, TimeAugmentation) for choice in self.choices):
-            raise ValueError("OneOf: expected one entry or more without p (only OneOf's acts), and none that changes time")
+        if not self.choices or any(choice.p != 1 or not isinstance(choice, InPlaceAugmentation) for choice in self.choices):
+            raise ValueError("OneOf: expected one entry or more without p (only OneOf's acts), none that changes time or is CutMix")
 
     def draw(self, rng):
         choice = int(rng.integers(len(self.choices)))
@@ -73,9 +74,6 @@ class CutMix(Augmentation):
     def apply(self, frames, other, u, branch):
         """The joined frames of `frames` (T, 130, 3) and `other` (T', 130, 3)."""
         return np.concatenate([(frames, other)[which][piece] for which, piece in self.pieces(len(frames), len(other), u, branch)])
-
-    def __call__(self, frames, rng):
-        raise TypeError("CutMix joins two sequences: use pieces, join and mix, as aslutils.dataset does")
 
 
 CLASSES = {cls.__name__: cls for cls in (Mirror, CutMix, Resample, DynamicResample, TimeShift, SpatialAffine, FingersDrop,

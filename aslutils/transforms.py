@@ -1,10 +1,12 @@
 """What can be done to one standardised sequence in training: one small class an augmentation.
 
-Every class draws its random numbers apart from acting: `draw(rng)` says what to do, `apply(frames, *drawn)` does it, and calling
-one does both with its probability p. Frames are float (T, 130, 3), 0 where not seen; a draw never looks at them, so that a
-sequence's final length is known before any frame is read. All follow the published winning solution (Christof Henkel, 2023);
-where that one slipped, the docstring says how.
+Every class draws its random numbers apart from acting: `draw(rng)` says what to do, `apply(frames, *drawn)` does it; how often
+is p. Frames are float (T, 130, 3), 0 where not seen; a draw never looks at them, so that a sequence's final length is known
+before any frame is read. All follow the published winning solution (Christof Henkel, 2023); where that one slipped, the docstring
+says how.
 """
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -24,49 +26,60 @@ def _interval(owner, key: str, interval, lowest: float, highest: float) -> tuple
     return low, high
 
 
-class Augmentation:
-    """What all have in common: the probability p of acting, drawing apart from acting."""
+def _probability(owner, key: str, value) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{type(owner).__name__}: {key} is {value!r}, expected a probability within 0..1")
+    return value
+
+
+def _count(owner, key: str, value) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{type(owner).__name__}: {key} is {value!r}, expected a whole number from 1 on")
+    return value
+
+
+class Augmentation(ABC):
+    """What all have in common: the probability p of acting, and drawing apart from acting."""
 
     def __init__(self, p: float):
-        if not isinstance(p, int | float) or not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p is {p!r}, expected a probability within 0..1")
-        self.p = p
+        self.p = _probability(self, "p", p)
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> tuple:
-        """The random part of one call: the arguments that `apply` takes after the frames."""
-        raise NotImplementedError
+        """The random part: the arguments that acting takes after the frames."""
 
+
+class TimeAugmentation(Augmentation):
+    """One that only says which frame goes where; several of them are composed before any frame is touched."""
+
+    @abstractmethod
+    def indices(self, length: int, *drawn) -> np.ndarray:
+        """Which of `length` input frames each output frame takes, int64, never decreasing; -1 stands for a frame of zeros."""
+
+    @abstractmethod
+    def length(self, length: int, *drawn) -> int:
+        """How many frames `length` frames become."""
+
+    def apply(self, frames: np.ndarray, *drawn) -> np.ndarray:
+        """`frames` (T, 130, 3), which stay as they are, in their new places: (T', 130, 3)."""
+        indices = self.indices(len(frames), *drawn)
+        taken = frames[indices]
+        taken[indices < 0] = 0
+        return taken
+
+
+class InPlaceAugmentation(Augmentation):
+    """One that changes what is in the frames and leaves each in its place."""
+
+    @abstractmethod
     def apply_(self, frames: np.ndarray, *drawn, **named) -> None:
         """Act on `frames` (T, 130, 3) in place."""
-        raise NotImplementedError
 
     def apply(self, frames: np.ndarray, *drawn, **named) -> np.ndarray:
         """What acting makes of `frames` (T, 130, 3), which stay as they are."""
         frames = frames.copy(order="K")
         self.apply_(frames, *drawn, **named)
         return frames
-
-    def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """`frames`, augmented with probability p."""
-        return self.apply(frames, *self.draw(rng)) if rng.random() < self.p else frames
-
-
-class TimeAugmentation(Augmentation):
-    """One that only says which frame goes where; several of them are composed before any frame is touched."""
-
-    def indices(self, length: int, *drawn) -> np.ndarray:
-        """Which of `length` input frames each output frame takes, int64, never decreasing; -1 stands for a frame of zeros."""
-        raise NotImplementedError
-
-    def length(self, length: int, *drawn) -> int:
-        """How many frames `length` frames become."""
-        raise NotImplementedError
-
-    def apply(self, frames: np.ndarray, *drawn) -> np.ndarray:
-        indices = self.indices(len(frames), *drawn)
-        taken = frames[indices]
-        taken[indices < 0] = 0
-        return taken
 
 
 class Resample(TimeAugmentation):
@@ -141,7 +154,7 @@ class TimeShift(TimeAugmentation):
         return np.maximum(np.arange(length - self.length(length, shift), length), -1)
 
 
-class Mirror(Augmentation):
+class Mirror(InPlaceAugmentation):
     """Turn a right-handed signer into a left-handed one: x -> -x, and every landmark changes places with its partner."""
 
     def __init__(self, p: float = 0.5):
@@ -155,7 +168,7 @@ class Mirror(Augmentation):
         np.negative(frames[..., 0], out=frames[..., 0])
 
 
-class SpatialAffine(Augmentation):
+class SpatialAffine(InPlaceAugmentation):
     """Scale, shear, rotate and shift x and y; z stays.
 
     In this order: both times a factor from `scale`; x + sy * y or y + sx * x with one factor from `shear` (one of sx, sy is 0,
@@ -203,7 +216,7 @@ def _window(frames: int, size: float, offset: float) -> slice:
     return slice(start, start + length)
 
 
-class FingersDrop(Augmentation):
+class FingersDrop(InPlaceAugmentation):
     """Hide fingers for a while: in each of `windows` stretches of frames, some fingers' four landmarks are 0 (wrists stay).
 
     fraction: a window's share of the frames; draws: (low, high), both included, how often one of the ten fingers is drawn,
@@ -212,7 +225,7 @@ class FingersDrop(Augmentation):
 
     def __init__(self, windows: int = 2, fraction=(0.25, 0.5), draws=(12, 12), p: float = 1.0):
         super().__init__(p)
-        self.windows, self.fraction = windows, _interval(self, "fraction", fraction, 0, 1)
+        self.windows, self.fraction = _count(self, "windows", windows), _interval(self, "fraction", fraction, 0, 1)
         self.draws = _interval(self, "draws", draws, 0, 1000)
 
     def draw(self, rng):
@@ -227,7 +240,7 @@ class FingersDrop(Augmentation):
                 window[:, FINGERS[finger, 0]:FINGERS[finger, -1] + 1] = 0
 
 
-class PartDrop(Augmentation):
+class PartDrop(InPlaceAugmentation):
     """Hide a whole part for the whole sequence, at most one: the arms, the face or both hands.
 
     pose, face, hands: probabilities of each; nothing happens in the rest. The arms go altogether, or all but the first 1, 2 or
@@ -237,14 +250,12 @@ class PartDrop(Augmentation):
     PARTS = {"pose": POSE, "face": FACE, "hands": HANDS}
 
     def __init__(self, pose: float = 0.0, face: float = 0.0, hands: float = 0.0):
-        for name, share in (("pose", pose), ("face", face), ("hands", hands)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"PartDrop: {name} is {share!r}, expected a probability within 0..1")
-        super().__init__(round(pose + face + hands, 9))
-        self.names, self.edges = ("pose", "face", "hands"), np.cumsum([pose, face, hands])
+        shares = [_probability(self, part, share) for part, share in zip(self.PARTS, (pose, face, hands))]
+        super().__init__(round(sum(shares), 9))
+        self.edges = np.cumsum(shares)
 
     def draw(self, rng):
-        part = self.names[int(np.searchsorted(self.edges, rng.random() * self.edges[-1], "right"))]
+        part = list(self.PARTS)[int(np.searchsorted(self.edges, rng.random() * self.edges[-1], "right"))]
         return part, int(rng.integers(4)) if part == "pose" else 0
 
     def apply_(self, frames, part, kept_pairs=0):
@@ -253,12 +264,12 @@ class PartDrop(Augmentation):
             frames[:, run[0]:run[-1] + 1] = 0
 
 
-class TemporalMask(Augmentation):
+class TemporalMask(InPlaceAugmentation):
     """Zero `count` stretches of frames, each a share of the sequence drawn from `fraction` (SpecAugment, Park et al. 2019)."""
 
     def __init__(self, count: int = 1, fraction=(0.2, 0.4), p: float = 1.0):
         super().__init__(p)
-        self.count, self.fraction = count, _interval(self, "fraction", fraction, 0, 1)
+        self.count, self.fraction = _count(self, "count", count), _interval(self, "fraction", fraction, 0, 1)
 
     def draw(self, rng):
         return rng.uniform(*self.fraction, self.count).tolist(), rng.random(self.count).tolist()
@@ -268,7 +279,7 @@ class TemporalMask(Augmentation):
             frames[_window(len(frames), size, offset)] = 0
 
 
-class SpatialMask(Augmentation):
+class SpatialMask(InPlaceAugmentation):
     """Zero the landmarks inside a rectangle: one share from `fraction` of the x and of the y range, anywhere.
 
     The ranges are those of the whole array, zeros included. The published solution computed this and returned its input,

@@ -119,7 +119,7 @@ def test_every_augmentation_takes_every_length_and_leaves_its_input_as_it_was(en
     sequence = rng.standard_normal((length, 130, 3)).astype(np.float32)
     before = sequence.copy()
     for _ in range(20):
-        augmented = augmentation(sequence, rng)
+        augmented = augmentation.apply(sequence, *augmentation.draw(rng))
         assert augmented.dtype == np.float32 and augmented.shape[1:] == (130, 3) and len(augmented) >= 1
         assert np.isfinite(augmented).all()
     np.testing.assert_array_equal(sequence, before)
