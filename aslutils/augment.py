@@ -32,7 +32,7 @@ class OneOf(InPlaceAugmentation):
         super().__init__(p)
         self.choices = [_make(entry) for entry in of]
         if not self.choices or any(choice.p != 1 or not isinstance(choice, InPlaceAugmentation) for choice in self.choices):
-            raise ValueError("OneOf: expected one entry or more without p (only OneOf's acts), none that changes time or is CutMix")
+            raise ValueError("OneOf: expected one entry or more without p (OneOf's acts), none that changes time or is CutMix")
 
     def draw(self, rng):
         choice = int(rng.integers(len(self.choices)))
