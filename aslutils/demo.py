@@ -47,11 +47,10 @@ class DemoConfig:
     supplemental_repeats: int = 10            # recordings of each supplemental phrase
 
     def __post_init__(self):
-        for name in ("sequences", "participants", "shortest", "file_sequences", "supplemental_repeats"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least 1 is needed")
-        if self.supplemental < 0:
-            raise ValueError(f"supplemental is {self.supplemental}; 0 writes an empty supplemental part")
+        for name, least in {"sequences": 1, "supplemental": 0, "participants": 1, "seed": 0, "shortest": 1, "file_sequences": 1,
+                            "supplemental_repeats": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; at least {least} is needed")
         low, high = self.characters
         if not 1 <= low <= high:
             raise ValueError(f"characters is {low}, {high}; expected 1 <= fewest <= most")
@@ -201,8 +200,11 @@ def _state(out: Path, wanted: dict) -> str:
 
 
 def read_phrases(path) -> tuple[str, ...]:
-    """The phrases of a text file, one a line; empty lines are no phrases. Raises ValueError if there is none."""
-    phrases = tuple(line for line in Path(path).read_text(encoding="utf-8").splitlines() if line)
+    """The phrases of a UTF-8 text file, one a line; empty lines are no phrases. Raises ValueError for a file without any."""
+    try:
+        phrases = tuple(line for line in Path(path).read_text(encoding="utf-8").splitlines() if line)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from None
     if not phrases:
         raise ValueError(f"{path} holds no phrase; one a line is expected")
     return phrases

@@ -103,7 +103,7 @@ def test_a_folder_with_other_content_is_refused(written, tmp_path):
 
 @pytest.mark.parametrize("options, message", [
     ({"sequences": 0}, "sequences is 0"), ({"participants": 0}, "participants is 0"),
-    ({"supplemental": -1}, "supplemental is -1"), ({"characters": (4, 2)}, "characters is 4, 2"),
+    ({"supplemental": -1}, "supplemental is -1"), ({"seed": -1}, "seed is -1"), ({"characters": (4, 2)}, "characters is 4, 2"),
     ({"broken": 1.0}, "broken is 1.0"), ({"missing": -0.1}, "missing is -0.1"),
     ({"frames_per_character": 0.0}, "above 0"), ({"phrases": ("naïve",)}, "'naïve'.*'ï'"), ({"phrases": ("ok", "")}, "empty"),
 ])
@@ -125,11 +125,13 @@ def test_the_command_line_spells_the_phrases_of_a_file(tmp_path, capsys):
 @pytest.mark.parametrize("arguments, message", [
     (["--participants", "0"], "participants is 0"), (["--phrases", "empty.txt"], "holds no phrase"),
     (["--phrases", "missing.txt"], "missing.txt"), (["--phrases", "odd.txt"], "'grün'.*'ü'"),
+    (["--phrases", "old.txt"], "old.txt is no text in UTF-8"),
 ])
 def test_the_command_line_says_what_is_wrong_without_a_traceback(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "odd.txt").write_text("gray\ngrün\n", encoding="utf-8")
+    (tmp_path / "old.txt").write_text("grün\n", encoding="latin-1")
     with pytest.raises(SystemExit) as ended:
         demo.main(["out", *arguments])
     assert ended.value.code == 2 and re.search(message, capsys.readouterr().err)
