@@ -21,7 +21,6 @@ JOINTS = (
 )                          # spread: abduction at the MCP, towards the thumb positive; mcp, pip, dip: flexion
 _FINGER_LIMITS = ((-25, 25), (-30, 95), (-10, 115), (-15, 90))
 LIMITS = np.array([(-15, 75), (-25, 70), (-40, 130), (-35, 75), (-45, 85), *_FINGER_LIMITS * 4], float)   # degrees, (21, 2)
-ORIENTATION = ("turn", "tilt", "lean")   # of the hand, degrees: see `rotation`
 
 # Landmarks 1, 5, 9, 13, 17: the thumb's CMC and the four knuckles (r, u, p); then each finger's three bones.
 _PALM = np.array([(0.28, 0.20, 0.16), (0.25, 1.00, 0.02), (0.00, 1.00, 0.00), (-0.21, 0.94, 0.00), (-0.40, 0.79, 0.03)])

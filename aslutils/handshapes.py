@@ -1,9 +1,9 @@
 """How each character is signed: a table of hand shapes in degrees, and the signs that move.
 
 The angles were fitted to MediaPipe landmarks of several signers and rounded; where signers differ there is a row for each way.
-A person's own shape lies between the rows (see `aslutils.demo`). Columns, in the words of `aslutils.hand`: thumb radial, palmar,
-opposition, mcp, ip; then spread, mcp, pip of the index, middle, ring and little finger (a DIP bends with its PIP: DIP_SHARE);
-then the hand's turn, tilt and lean.
+A person's own shape lies between the rows (see `aslutils.participant`). Columns, in the words of `aslutils.hand`: thumb radial,
+palmar, opposition, mcp, ip; then spread, mcp, pip of the index, middle, ring and little finger (a DIP bends with its PIP:
+DIP_SHARE); then the hand's turn, tilt and lean.
 """
 
 from dataclasses import dataclass
@@ -67,21 +67,15 @@ thumb_up  |  40  -5   0   0 -20|   0  85  85|  -5  90  88| -12  92  88| -22  90 
 rest      |  20  15  20  15  20|   3  25  30|  -1  30  35|  -4  35  38|  -8  38  40|  60  60  40 | a relaxed hand
 """
 
-# What tells look-alikes apart; a group is what a reader would mix up.
-LOOK_ALIKES = {
-    "a s t m n e": "all fists, told by the thumb: a beside, s across the front, t tip out after one finger, n under two, m under "
-                   "three; e holds no fist, its tips rest on the thumb",
-    "u v r k": "u together, v spread, r crossed, k spread with the thumb between and the middle finger forward",
-    "g q": "the same shape: g points sideways, q down",
-    "p k": "the same shape: k stands, p hangs",
-    "0 o": "one shape; 0 is rounder and turned more to the side, phrases tell the rest",
-    "1 d z x": "d closes a ring of thumb and fingers and is turned, 1 closes a fist and faces forward, z draws, x is hooked",
-    "2 v": "one shape; phrases tell",
-    "6 w": "one shape; 6 presses thumb and little finger harder",
-    "9 f": "one shape; 9 closes index and thumb from the tips, f from the side",
-    "h u": "the same fingers: h lies, u stands",
-    "i j": "the same shape: j draws",
-}
+# What tells look-alikes apart, by groups that a reader would mix up:
+#   a s t m n e   all fists, told by the thumb: a beside, s across the front, t tip out after one finger, n under two, m under
+#                 three; e holds no fist, its tips rest on the thumb
+#   u v r k       u together, v spread, r crossed, k spread with the thumb between and the middle finger forward
+#   g q, p k      one shape each: g points sideways, q down; k stands, p hangs
+#   0 o, 2 v      one shape each; 0 is rounder and turned more to the side, phrases tell the rest
+#   6 w, 9 f      6 presses thumb and little finger harder; 9 closes index and thumb from the tips, f from the side
+#   1 d z x       d closes a ring of thumb and fingers and is turned, 1 closes a fist and faces forward, z draws, x is hooked
+#   h u, i j      the same fingers: h lies, u stands; j draws
 
 # Signs that move: one row a key frame. Columns: the shape, then how far the hand is turned from that shape's own turn, tilt and
 # lean (degrees), then where the wrist is, to the picture's right, down and away from the camera (palms, for a right hand).
@@ -160,7 +154,6 @@ class Shape:
 
     angles: np.ndarray         # (21,) degrees, in the order of hand.JOINTS
     orientation: np.ndarray    # (3,) degrees: turn, tilt, lean
-    note: str
 
 
 @dataclass(frozen=True)
@@ -179,13 +172,13 @@ def _numbers(text: str) -> np.ndarray:
 def _shapes() -> dict[str, tuple[Shape, ...]]:
     shapes: dict[str, tuple[Shape, ...]] = {}
     for line in SHAPES_TABLE.strip().splitlines():
-        name, thumb, *fingers, orientation, note = (cell.strip() for cell in line.split("|"))
+        name, thumb, *fingers, orientation, _ = (cell.strip() for cell in line.split("|"))
         triples = np.stack([_numbers(finger) for finger in fingers])                       # (4, 3): spread, mcp, pip
         quads = np.concatenate([triples, DIP_SHARE * triples[:, 2:]], 1)                   # (4, 4): and dip
         angles = np.concatenate([_numbers(thumb), quads.ravel()])
         if angles.shape != (len(JOINTS),):
             raise ValueError(f"the shape {name!r} has {angles.size} joint angles, expected {len(JOINTS)}: {line}")
-        shapes[name] = (*shapes.get(name, ()), Shape(angles, _numbers(orientation), note))
+        shapes[name] = (*shapes.get(name, ()), Shape(angles, _numbers(orientation)))
     return shapes
 
 

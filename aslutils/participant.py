@@ -65,4 +65,4 @@ def _own_way(ways: tuple[Shape, ...], habit: np.ndarray, rng: np.random.Generato
     angles = sum(weight * way.angles for weight, way in zip(weights, ways))
     orientation = sum(weight * way.orientation for weight, way in zip(weights, ways))
     angles = limited(angles + habit[:21] + _joint_noise(rng, _OWN))
-    return Shape(angles, orientation + habit[21:] + rng.normal(0, 5, 3), ways[0].note)
+    return Shape(angles, orientation + habit[21:] + rng.normal(0, 5, 3))

@@ -4,13 +4,13 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
+from aslutils.hand import FINGERS
 from aslutils.landmarks import HAND_BONES, LEFT_HAND, RIGHT_HAND
 from aslutils.plots.style import FAINT, FINGER_COLOURS, GRID, PALM_COLOUR, PAPER
 
 ASPECT = 2 / 3                    # width over height of a phone's picture held upright; recordings do not tell theirs
 _PALM = {(0, 5), (5, 9), (9, 13), (13, 17), (0, 17)}
 BONE_COLOURS = [PALM_COLOUR if bone in _PALM else FINGER_COLOURS[(bone[1] - 1) // 4] for bone in HAND_BONES]
-FINGER_NAMES = ("thumb", "index", "middle", "ring", "little")
 
 
 def in_picture(frames: np.ndarray) -> np.ndarray:
@@ -77,4 +77,4 @@ def strip_cells(frames: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]
 def finger_legend(figure, loc: str = "outside lower left"):
     """One line at the figure's foot, or where `loc` says: which colour is which finger."""
     handles = [LineCollection([], colors=[colour], linewidths=2.5) for colour in FINGER_COLOURS]
-    figure.legend(handles, FINGER_NAMES, loc=loc, ncols=5, handlelength=1.2, columnspacing=1.2)
+    figure.legend(handles, FINGERS, loc=loc, ncols=5, handlelength=1.2, columnspacing=1.2)
