@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
+import os
 
 import nbformat
 import pytest
 import yaml
 
+from aslutils.files import locked
 from aslutils.kaggle import KaggleError
 from aslutils.kaggle.__main__ import main
 from aslutils.kaggle.cluster import Cluster
-from aslutils.kaggle.kernels import NOTEBOOKS, RESUMES, plan, write_kernels
+from aslutils.kaggle.kernels import NOTEBOOKS, TRAININGS, plan, write_kernels
 from aslutils.kaggle.place import KIT
 
 CELLS = {"01_round1_folds": 'run: str = "demo"\nfolds: list = [0, 1]\nprocesses: int = 1\nmax_minutes: float = 0.0',
@@ -69,10 +71,12 @@ def test_each_stage_fold_and_seed_is_a_kernel_that_reads_what_came_before(writte
 
 
 @pytest.mark.parametrize("name", [*CELLS])
-def test_a_stage_runs_on_t4_without_internet_with_competition_and_code_attached(written, tmp_path, name):
+def test_a_stage_runs_without_internet_with_competition_and_code_attached_and_on_t4_where_it_trains(written, tmp_path, name):
     folder = next((tmp_path / "out").glob(f"{name}*"))
     told = metadata(folder)
-    assert told["enable_gpu"] and told["machine_shape"] == "NvidiaTeslaT4" and not told["enable_internet"] and told["is_private"]
+    trains = name in ("01_round1_folds", "03_fullfit")
+    assert (told["enable_gpu"], told.get("machine_shape")) == (trains, "NvidiaTeslaT4" if trains else None)
+    assert not told["enable_internet"] and told["is_private"]
     assert told["competition_sources"] == ["asl-fingerspelling"] and told["dataset_sources"] == ["signer/asl-fingerspelling-kit"]
     assert (folder / told["code_file"]).is_file() and told["kernel_type"] == "notebook"
     assert told["title"].replace(" ", "-") == told["id"].partition("/")[2]
@@ -88,7 +92,7 @@ def test_parameters_are_injected_with_each_kernels_own_on_top(written, tmp_path)
 def test_a_session_can_train_two_folds_or_seeds_one_a_gpu(kit):
     kernels = plan("winning", per_session=2, seeds=(1, 2, 3), kit=kit)
     told = [(kernel.slug, kernel.parameters.get("folds") or kernel.parameters["seeds"], kernel.parameters["processes"])
-            for kernel in kernels if kernel.notebook in RESUMES]
+            for kernel in kernels if kernel.notebook in TRAININGS]
     assert told == [("asl-winning-01-fold0-1", [0, 1], 2), ("asl-winning-03-seed1-2", [1, 2], 2),
                     ("asl-winning-03-seed3", [3], 1)]
 
@@ -217,6 +221,27 @@ def test_a_failing_kernel_stops_with_its_logs_end_and_is_pushed_again_alone(kagg
     kaggle_server.on_push = all_well
     run(kernels)
     assert {name: len(kernel.pushes) for name, kernel in kaggle_server.kernels.items()} == {SEED1: 1, "signer/asl-winning-02": 2}
+
+
+def test_a_log_keeps_its_lines_when_a_bar_stands_in_it_and_a_failure_is_told_without_one(kaggle_server, one, run, tmp_path):
+    def broken(server, reference, request):
+        server.kernels[reference].log = json.dumps([{"data": "batches: 10%|#   | 1/9\n"}, {"data": "KeyError: 'score'\n"}])
+        return ["ERROR"]
+    kaggle_server.on_push = broken
+    with pytest.raises(KaggleError, match="KeyError: 'score'"):
+        run(one)
+    kaggle_server.fail("ListKernelSessionOutput", (404, "no log of it"))
+    with pytest.raises(KaggleError, match=r"(?s)03-seed1 failed.*Kaggle does not give it.*404.*pushes signer/\S+ anew"):
+        run(one)
+    kaggle_server.on_push = all_well
+    run(one)
+    assert len(kaggle_server.kernels[SEED1].pushes) == 3
+
+
+def test_two_at_once_would_push_everything_twice_so_the_second_is_refused(kaggle_server, one, run, tmp_path):
+    with locked(tmp_path / "out", RuntimeError), pytest.raises(KaggleError, match=rf"out: process {os.getpid()} pushes these"):
+        run(one)
+    assert kaggle_server.calls == []
 
 
 def test_a_notebook_that_ends_without_its_last_cell_is_a_failure(kaggle_server, one, run):

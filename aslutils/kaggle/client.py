@@ -15,7 +15,7 @@ from pathlib import Path
 
 FAILURES = re.compile(r"(?:creation|push) error\b|^Upload unsuccessful|not valid (?:dataset|competition|kernel|model) sources",
                       re.MULTILINE)
-BAR = re.compile(r"^.*?\d+%\|.*$", re.MULTILINE)                 # the client's own progress bars
+BAR = re.compile(r"^ *\d+%\|.*$", re.MULTILINE)                  # the client's own progress bars
 REFUSED = re.compile(r"Authentication required|\b401\b|Unauthenticated|Unauthorized")
 RULES = re.compile(r"\brules\b|not valid competition sources")
 DENIED = re.compile(r"\b403\b|Forbidden|denied")

@@ -12,9 +12,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from aslutils.files import read_json, write_json, write_text
+from aslutils.files import locked, read_json, write_json, write_text
 from aslutils.kaggle.client import KaggleError, run_client
-from aslutils.kaggle.kernels import RESUMES, Kernel, write_kernel_metadata
+from aslutils.kaggle.kernels import TRAININGS, Kernel, write_kernel_metadata
 from aslutils.kaggle.publish import publish
 from aslutils.kaggle.runs import SESSION
 from aslutils.progress import progress
@@ -51,8 +51,15 @@ class Cluster:
         return hashlib.sha256((self.out / kernel.name / kernel.code).read_bytes()).hexdigest()
 
     def run(self) -> None:
-        """Push, wait, go on, until every kernel is done. Raises KaggleError naming the kernel that failed, with its log's end."""
-        self._publish_kit()
+        """Push, wait, go on, until every kernel is done.
+
+        Raises KaggleError naming the kernel that failed, with its log's end, or the process that is at work in the same folder.
+        """
+        with locked(self.out, lambda process: KaggleError(f"{self.out}: process {process} pushes these kernels already")):
+            self._publish_kit()
+            self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
         with progress(total=len(self.kernels), what="Kaggle", unit="kernels") as bar:
             while True:
                 self._step_all()
@@ -143,12 +150,12 @@ class Cluster:
             known["status"] = status
             return
         stopped = status != "COMPLETE"
-        if stopped and not (kernel.notebook in RESUMES and OUT_OF_TIME.search(said)):
+        if stopped and not (kernel.notebook in TRAININGS and OUT_OF_TIME.search(said)):
             self._fail(kernel, said)
         note = self._note(kernel)
         if note and note["finished"] and not stopped:
             self._remember(kernel.name, {**known, "state": "done"})
-        elif kernel.notebook in RESUMES and (note or stopped):
+        elif kernel.notebook in TRAININGS and (note or stopped):
             self._go_on(kernel, note)
         else:
             self._fail(kernel, "it ended without its last cell")
@@ -178,7 +185,10 @@ class Cluster:
         """Fetch a kernel's log, let the next start push its last session again, and raise."""
         known = self.state[kernel.name]
         reference = known["reference"]
-        log = _log_text(run_client("kernels", "logs", reference))
+        try:
+            log = _log_text(run_client("kernels", "logs", reference))
+        except KaggleError as error:
+            log = f"Kaggle does not give it: {error}"
         path = write_text(self.out / kernel.name / "log.txt", log)
         before = known["session"] - 1
         self._remember(kernel.name, {**known, "state": "failed", "session": before, "progress": None,

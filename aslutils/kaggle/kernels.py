@@ -1,8 +1,8 @@
 """The kit as Kaggle kernels: a folder each for `kaggle kernels push`, and a data set that carries the code.
 
 A stage is a notebook with its parameters already injected. Folds and seeds are kernels of their own, so that they run side by
-side; a kernel reads what earlier ones left as attached outputs. Before the five notebooks comes one more kernel, without a GPU,
-that prepares the landmark store once for all of them.
+side; a kernel reads what earlier ones left as attached outputs. Before the five notebooks comes one more kernel that prepares the
+landmark store once for all of them. Only trainings take a GPU.
 """
 
 import difflib
@@ -20,10 +20,10 @@ from aslutils.params import read_params
 SLUG = "asl-fingerspelling-kit"          # the data set that carries the code
 PREPARE, FOLDS, TABLE, SEEDS, CONVERT, SUBMIT = NOTEBOOKS = (
     "00_prepare", "01_round1_folds", "02_build_oof", "03_fullfit", "04_convert_tflite", "05_submission_kernel")
-RESUMES = (FOLDS, SEEDS)                 # stages that a later session goes on with
+TRAININGS = (FOLDS, SEEDS)               # stages that run on a GPU, and that a later session goes on with
 
 SCRIPT = '''\
-"""Prepare the landmark store once, without a GPU: every later kernel reads it in place."""
+"""Prepare the landmark store once: every later kernel reads it in place."""
 
 import dataclasses
 import os
@@ -79,7 +79,7 @@ def plan(profile: str, *, run: str = "", seeds=(1, 2), per_session: int = 1, min
 
     def add(notebook, label="", **own):
         given = {**params.get(notebook, params[FOLDS]), "run": run, **own}
-        if notebook in RESUMES and not given.get("max_minutes"):
+        if notebook in TRAININGS and not given.get("max_minutes"):
             given["max_minutes"] = float(minutes)
         needs = tuple(kernel.name for kernel in kernels if kernel.notebook != notebook)
         name = f"{notebook}_{label}" if label else notebook
@@ -170,10 +170,10 @@ def write_notebook(source: Path, parameters: dict, target: Path) -> Path:
 
 def write_kernel_metadata(folder, kernel: Kernel, reference: str, user: str, sources: list[str]) -> Path:
     """Write `kernel-metadata.json` for the kernel `reference`; sources: the kernels whose output it reads, `user/slug` each."""
-    gpu = kernel.notebook != PREPARE
+    gpu = kernel.notebook in TRAININGS                           # another stage would only spend its quota
     return write_json(Path(folder) / "kernel-metadata.json", {
         "id": reference, "title": reference.partition("/")[2].replace("-", " "), "code_file": kernel.code, "language": "python",
-        "kernel_type": "notebook" if gpu else "script", "is_private": True, "enable_gpu": gpu, "enable_tpu": False,
-        "enable_internet": False, **({"machine_shape": "NvidiaTeslaT4"} if gpu else {}),
+        "kernel_type": "notebook" if kernel.code.endswith(".ipynb") else "script", "is_private": True,
+        "enable_gpu": gpu, "enable_tpu": False, "enable_internet": False, **({"machine_shape": "NvidiaTeslaT4"} if gpu else {}),
         "dataset_sources": [f"{user}/{SLUG}"], "competition_sources": [COMPETITION] if kernel.competition else [],
         "kernel_sources": sources, "model_sources": []})
