@@ -148,6 +148,13 @@ def test_a_copy_cut_off_leaves_nothing_that_looks_whole(root, monkeypatch):
     assert list((root / "working/winning/round2").iterdir()) == []
 
 
+def test_what_a_session_killed_in_mid_copy_left_is_not_taken_for_a_training(root):
+    half = {"round2__.seed2.1a2b3c4d.part": {"history.csv": "epoch\n0\n"}}
+    output(root, "session-1", round2__seed1={"history.csv": "epoch\n0\n"}, **half)
+    adopt("winning")
+    assert [path.name for path in (root / "working/winning/round2").iterdir()] == ["seed1"]
+
+
 def test_a_stage_leaves_word_of_how_it_ended_and_the_next_session_does_not_inherit_it(root):
     folder = root / "working/winning/round2/seed1"
     folder.mkdir(parents=True)

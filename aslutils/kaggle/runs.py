@@ -76,9 +76,8 @@ def adopt(run: str, *, root=None) -> list[str]:
 
 def _parts(earlier: Path) -> list[Path]:
     """What is adopted as a whole: the run's files and folders, one level deeper where kernels share a folder."""
-    parts = [path for path in earlier.iterdir() if path.name != SESSION and not path.name.endswith(".part")]
-    shared = [path for path in parts if path.name in SHARED]
-    return [path for path in parts if path not in shared] + [inner for path in shared for inner in path.iterdir()]
+    parts = [inner for path in earlier.iterdir() for inner in (path.iterdir() if path.name in SHARED else [path])]
+    return [path for path in parts if path.name != SESSION and not path.name.endswith(".part")]     # .part: a copy cut off
 
 
 def _how_far(part: Path) -> tuple:
