@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from aslutils.model.decoding import mean
 from aslutils.text import EOS, SOS, STEPS, VOCABULARY
 
 NEVER = -1e9                       # the log probability of what cannot follow
@@ -56,7 +57,7 @@ def _hypotheses(decoders, encoded, settings: BeamSearch):
     total = torch.tensor([0.0] + [NEVER] * (width - 1), device=device)
     tokens, rows = last.new_zeros(width, 0), total.new_zeros(width, 0, VOCABULARY)
     while tokens.shape[1] < STEPS and (last != EOS).any():
-        logits = _mean(decoder(last[:, None], cache)[:, 0] for decoder, cache in zip(decoders, caches))         # (W, V)
+        logits = mean(decoder(last[:, None], cache)[:, 0] for decoder, cache in zip(decoders, caches))         # (W, V)
         gains = torch.where((last == EOS)[:, None], only_end, logits.log_softmax(dim=1))
         candidates, lengths = total[:, None] + gains, (tokens != EOS).sum(dim=1) + 1
         kept = settings.ranked(candidates, lengths[:, None]).flatten().topk(width).indices                      # of W * V
@@ -74,7 +75,7 @@ def _backward(decoders, encoded, tokens, lengths):
     places = lengths[:, None] - 1 - steps                                       # where each reversed token stands
     targets = torch.where(places >= 0, tokens.gather(1, places.clamp(min=0)), EOS)
     inputs = torch.cat([tokens.new_full((len(tokens), 1), SOS), targets[:, :-1]], dim=1)
-    logits = _mean(decoder(inputs, decoder.start(*_repeated(frames, len(tokens)))) for decoder, frames in zip(decoders, encoded))
+    logits = mean(decoder(inputs, decoder.start(*_repeated(frames, len(tokens)))) for decoder, frames in zip(decoders, encoded))
     gains = logits.log_softmax(dim=2).gather(2, targets[:, :, None])[:, :, 0]
     return gains.masked_fill(steps > lengths[:, None], 0.0).sum(dim=1)
 
@@ -82,7 +83,3 @@ def _backward(decoders, encoded, tokens, lengths):
 def _repeated(encoded, width: int):
     """One recording's frames (1, T, D) and mask (1, T), as often as there are hypotheses."""
     return tuple(x.expand(width, *x.shape[1:]) for x in encoded)
-
-
-def _mean(values):
-    return torch.stack(list(values)).mean(dim=0)

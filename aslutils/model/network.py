@@ -6,11 +6,12 @@ from torch import nn
 from aslutils.landmarks import COORDINATES, LANDMARKS
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
+from aslutils.model.decoding import greedy
 from aslutils.model.masked import frame_mask
 from aslutils.model.squeezeformer import Squeezeformer
 from aslutils.model.stem import LandmarkStem
 from aslutils.preprocess import MAX_FRAMES
-from aslutils.text import CHARACTERS, EOS, SOS, STEPS
+from aslutils.text import CHARACTERS
 
 BLANK = len(CHARACTERS)            # the CTC head's blank: its classes are the 59 characters and this
 
@@ -61,30 +62,14 @@ class Network(nn.Module):
         return self.confidence(encoded[:, 0]).squeeze(-1)
 
     @torch.inference_mode()
-    def greedy(self, frames, lengths, steps: int = STEPS):
+    def greedy(self, frames, lengths):
         """Decode each sequence by its likeliest token at each step.
 
-        Returns tokens int (B, S), S at most `steps`, EOS from each sequence's end on, and confidence logits (B,) or None.
+        Returns tokens int (B, S), S at most 33, EOS from each sequence's end on, and confidence logits (B,) or None.
         """
         encoded, mask = self.encode(frames, lengths)
-        confidence = None if self.confidence is None else self.confidence_logit(encoded)
-        return self.spell(encoded, mask, steps), confidence
-
-    @torch.inference_mode()
-    def spell(self, encoded, mask, steps: int = STEPS):
-        """The tokens of `greedy` for frames that `encode` returned."""
-        cache = self.decoder.start(encoded, mask)
-        token = torch.full((len(encoded), 1), SOS, device=encoded.device)
-        ended = torch.zeros(len(encoded), dtype=torch.bool, device=encoded.device)
-        tokens = []
-        for _ in range(steps):
-            token = self.decoder(token, cache).argmax(dim=-1)                   # (B, 1)
-            token = token.masked_fill(ended[:, None], EOS)
-            tokens.append(token)
-            ended = ended | (token[:, 0] == EOS)
-            if ended.all():
-                break
-        return torch.cat(tokens, dim=1)
+        tokens, _ = greedy([self.decoder], [(encoded, mask)])
+        return tokens, None if self.confidence is None else self.confidence_logit(encoded)
 
     def _check(self, frames, lengths):
         if frames.ndim != 4 or frames.shape[2:] != (len(LANDMARKS), len(COORDINATES)):

@@ -12,6 +12,7 @@ import torch
 
 from aslutils.landmarks import COLUMNS
 from aslutils.model.beam import BeamSearch, search
+from aslutils.model.decoding import greedy
 from aslutils.port.decoding import forced
 from aslutils.port.export import Ensemble, to_tflite
 from aslutils.port.preprocess import standardise as standardise_in_graph
@@ -51,21 +52,12 @@ def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Reading:
     confidence = float(torch.stack(heads).mean().sigmoid()) if heads else float("nan")
     if len(inputs) < MIN_FRAMES or confidence < MIN_CONFIDENCE:
         return _rejected(confidence)
-    rows = (_greedy(networks, encoded) if beam is None else search(networks, encoded, beam)).numpy()
-    return Reading(decode(rows.argmax(axis=1)), confidence, rows)
-
-
-def _greedy(networks, encoded):
-    """Logits (n, V) before the first EOS, by the likeliest token at each step."""
-    caches = [network.decoder.start(*frames) for network, frames in zip(networks, encoded)]
-    token, rows = torch.tensor([[SOS]]), [torch.zeros(0, VOCABULARY)]
-    for _ in range(STEPS):
-        logits = torch.stack([network.decoder(token, cache)[0] for network, cache in zip(networks, caches)]).mean(0)
-        token = logits.argmax(dim=1, keepdim=True)
-        if token.item() == EOS:
-            break
-        rows.append(logits)
-    return torch.cat(rows)
+    if beam is None:
+        tokens, rows = greedy([network.decoder for network in networks], encoded)
+        rows = rows[tokens != EOS]                                              # (n, V)
+    else:
+        rows = search(networks, encoded, beam)
+    return Reading(decode(rows.argmax(dim=1)), confidence, rows.numpy())
 
 
 def _rejected(confidence: float) -> Reading:

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
 from aslutils.model.config import ModelConfig
+from aslutils.model.decoding import greedy
 from aslutils.model.network import Network
 from aslutils.text import EOS, SOS, STEPS
 
@@ -47,9 +48,10 @@ def main():
     for batch in corpus.batches(options.batches, BATCH, device=device):
         with torch.no_grad():
             encoded = network.encode(batch["frames"], batch["lengths"])
-        if not torch.equal(network.spell(*encoded), recompute(network, *encoded)):
+        spell = partial(greedy, [network.decoder], [encoded])
+        if not torch.equal(spell()[0], recompute(network, *encoded)):
             raise SystemExit("decoding with the cache gave other tokens than recomputing")
-        cached += corpus.seconds(partial(network.spell, *encoded), options.repeats, device)
+        cached += corpus.seconds(spell, options.repeats, device)
         recomputed += corpus.seconds(partial(recompute, network, *encoded), options.repeats, device)
     unit = "CPU seconds" if device == "cpu" else "seconds"
     print(f"decoding with the cache is {recomputed / cached:.1f} times faster: {cached / options.batches:.3f} against "
