@@ -2,7 +2,6 @@
 
 import torch
 import torch.distributed as distributed
-import torch.distributed.nn.functional as distributed_functional
 from torch import nn
 
 
@@ -17,8 +16,11 @@ def processes() -> int:
 
 
 def sum_over_processes(value: torch.Tensor) -> torch.Tensor:
-    """`value` summed over the processes that train together; gradients flow through."""
-    return value if processes() == 1 else distributed_functional.all_reduce(value)
+    """`value` summed over the processes that train together; no gradients flow through."""
+    if processes() > 1:
+        value = value.clone()
+        distributed.all_reduce(value)
+    return value
 
 
 class _BatchStatistics(torch.autograd.Function):
@@ -35,9 +37,10 @@ class _BatchStatistics(torch.autograd.Function):
         centred = x - mean
         variance = sum_over_processes((centred * real).square_().sum(0)) / count
         deviation = torch.rsqrt(variance + eps)
+        unbiased = variance * (count / (count - 1).clamp(min=1))
         ctx.save_for_backward(centred, real, deviation, weight, count)
-        ctx.mark_non_differentiable(mean, variance)
-        return torch.addcmul(bias, centred, deviation * weight), mean, variance * (count / (count - 1).clamp(min=1))
+        ctx.mark_non_differentiable(mean, unbiased)
+        return torch.addcmul(bias, centred, deviation * weight), mean, unbiased
 
     @staticmethod
     def backward(ctx, gradient, _mean, _variance):

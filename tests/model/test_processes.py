@@ -1,5 +1,7 @@
 """Training in several processes gives the statistics, loss and gradients of one process with the whole batch."""
 
+import warnings
+
 import golden_toy
 import pytest
 import torch
@@ -29,6 +31,7 @@ def step(data, config):
 
 
 def one_of_two(rank, folder):
+    warnings.simplefilter("error", FutureWarning)     # a call that torch is about to drop
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     half = {name: value[rank::2] for name, value in whole_batch().items()}
