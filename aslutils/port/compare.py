@@ -14,7 +14,8 @@ from aslutils.landmarks import COLUMNS
 from aslutils.model.beam import BeamSearch, search
 from aslutils.model.decoding import greedy
 from aslutils.port.decoding import forced
-from aslutils.port.export import Ensemble, to_tflite
+from aslutils.port.export import to_tflite
+from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise as standardise_in_graph
 from aslutils.preprocess import as_frames, fit_length, standardise
 from aslutils.progress import progress
@@ -92,7 +93,7 @@ class Trace(tf.Module):
 
     def __init__(self, network):
         super().__init__()
-        self.network = Ensemble([network]).networks[0]
+        self.network = Network(network)
 
     @tf.function(input_signature=[tf.TensorSpec([None, len(COLUMNS)], tf.float32, name="inputs"),
                                   tf.TensorSpec([STEPS + 1], tf.int32, name="tokens")], autograph=False)

@@ -16,27 +16,25 @@ def array(tensor) -> np.ndarray:
 class Linear(tf.Module):
     """x (N, in) -> x @ weight.T + bias (N, out).
 
-    weight: (out, in); bias: (out,) or None. With scale and shift (in,), it reads x * scale + shift instead of x: the fold
-    W (x * scale + shift) + b = (W * scale) x + (W shift + b). The name stands in the TFLite file, where precisions are chosen.
+    weight: float64 (out, in); bias: float64 (out,) or None. With scale and shift (in,), it reads x * scale + shift instead of x:
+    the fold W (x * scale + shift) + b = (W * scale) x + (W shift + b). The name stands in the TFLite file, where precisions are
+    chosen.
     """
 
     def __init__(self, weight, bias=None, *, scale=None, shift=None, name: str):
-        super().__init__(name=name.replace(".", "_"))
-        weight = np.asarray(weight, np.float64)
+        super().__init__()
         if shift is not None:
             bias = weight @ shift + (0.0 if bias is None else bias)
         if scale is not None:
             weight = weight * scale
         self.path = name
         self.weight = weight.astype(np.float32)
-        self.bias = None if bias is None else np.asarray(bias, np.float32)
+        self.bias = None if bias is None else bias.astype(np.float32)
 
     @classmethod
-    def of(cls, *layers, scale=None, shift=None, name: str):
-        """The PyTorch Linear layers side by side: one product, their outputs concatenated."""
-        biases = [layer.bias for layer in layers]
-        bias = None if biases[0] is None else np.concatenate([array(bias) for bias in biases])
-        return cls(np.concatenate([array(layer.weight) for layer in layers]), bias, scale=scale, shift=shift, name=name)
+    def of(cls, layer, *, scale=None, shift=None, name: str):
+        """A PyTorch Linear layer's weights."""
+        return cls(array(layer.weight), None if layer.bias is None else array(layer.bias), scale=scale, shift=shift, name=name)
 
     def __call__(self, x):
         with tf.name_scope(self.path + "/"):

@@ -1,4 +1,4 @@
-"""The network and the ensemble of networks, for one recording. Mirrors `aslutils.model.network`."""
+"""The network, for one recording. Mirrors `aslutils.model.network`."""
 
 import tensorflow as tf
 

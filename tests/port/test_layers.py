@@ -21,12 +21,6 @@ def test_a_linear_layer_folds_the_scale_and_shift_of_its_input(bias):
     np.testing.assert_allclose(Linear.of(layer, scale=scale, shift=shift, name="linear")(x), expected, atol=1e-5)
 
 
-def test_linear_layers_side_by_side_are_one_product():
-    layers, x = [torch.nn.Linear(8, 5), torch.nn.Linear(8, 3)], rows(4, 8)
-    expected = torch.cat([layer(torch.from_numpy(x)) for layer in layers], dim=1).detach().numpy()
-    np.testing.assert_allclose(Linear.of(*layers, name="linears")(x), expected, atol=1e-6)
-
-
 def test_layer_norm_is_pytorchs():
     norm, x = torch.nn.LayerNorm(8), rows(4, 8) * 3 + 1
     torch.nn.init.normal_(norm.weight)
