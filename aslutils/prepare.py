@@ -2,11 +2,13 @@
 
 Each input file becomes one part, written by whichever process is free and renamed into place when it is whole; the parts
 are then joined in corpus order. So a preparation that is cut off goes on with the next file when it is started again, and ends
-with the same bytes, however many processes (or machines, `--dask`) worked on it.
+with the same bytes, however many processes (or machines, `--dask`) worked on it; where a damaged file was mended in between,
+the parts of the others are still used.
 """
 
 import argparse
 import errno
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -71,7 +73,7 @@ def prepare(data, store, *, dtype="float16", workers=None, dask=None, rebuild=Fa
             if rebuild:
                 _clear(store)
             if not _is_finished(store, plan):
-                tasks = _begin(store, plan, sources)
+                tasks = _begin(store, plan, sources, table)
                 _convert_all(tasks, workers, dask)
                 _merge(store, tasks, table, plan, find_kind(data))
     opened = Store(store)
@@ -138,17 +140,28 @@ def _clear(store: Path) -> None:
     shutil.rmtree(store / PARTS, ignore_errors=True)
 
 
-def _begin(store: Path, plan: dict, sources: list[Source]) -> list[Task]:
-    """The tasks of this preparation; parts of another plan, and what a killed process left half-written, are removed."""
+def _begin(store: Path, plan: dict, sources: list[Source], table: pd.DataFrame) -> list[Task]:
+    """The tasks of this preparation. Parts of other input, what was joined of it, and what a killed process left are removed."""
     parts = store / PARTS
-    if parts.is_dir() and (not (parts / PLAN).exists() or read_json(parts / PLAN) != plan):
-        shutil.rmtree(parts)
-    if not parts.is_dir():
+    tasks = [Task(source, parts / f"{number:05d}-{_digest(source, table, plan)}", plan["dtype"])
+             for number, source in enumerate(sources) if source.rows]
+    if not (parts / PLAN).exists() or read_json(parts / PLAN) != plan:
+        (parts / PLAN).unlink(missing_ok=True)
         (store / FRAMES).unlink(missing_ok=True)
-    write_json(parts / PLAN, plan)
+        whole = {file for task in tasks if task.frames.exists() and task.table.exists() for file in (task.frames, task.table)}
+        for file in parts.glob("*"):
+            if file not in whole:
+                file.unlink()
+        write_json(parts / PLAN, plan)
     for half in [*store.glob(".*.part"), *parts.glob(".*.part")]:
         half.unlink()
-    return [Task(source, parts / f"{number:05d}", plan["dtype"]) for number, source in enumerate(sources) if source.rows]
+    return tasks
+
+
+def _digest(source: Source, table: pd.DataFrame, plan: dict) -> str:
+    """What a part is made from, for its name: mending one file of an input costs no other file's part."""
+    made_from = f"{source.name} {source.size} {plan['dtype']} {plan['version']}\n{table.loc[source.rows].to_csv()}"
+    return hashlib.sha256(made_from.encode()).hexdigest()[:16]
 
 
 def _convert_all(tasks: list[Task], workers: int | None, dask: str | None) -> None:

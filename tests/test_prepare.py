@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from small_corpus import WHERE, corpus_rows, recording, write_competition, write_npy
+from small_corpus import WHERE, corpus_rows, recording, write_competition, write_landmarks, write_npy, write_tables
 
 from aslutils import prepare as preparing
 from aslutils import readers
@@ -253,11 +253,26 @@ def test_a_broken_store_is_rebuilt_on_request(data, tmp_path):
     assert contents(prepare(data, tmp_path / "store", rebuild=True).path) == whole
 
 
-def test_parts_of_other_data_are_not_used(data, own, tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", ["landmarks", "rows"])
+@pytest.mark.parametrize("step, calls", [("_merge", 1), ("_append", 1), ("_append", 2)])
+def test_of_a_preparation_of_other_data_only_what_is_the_same_is_used(own, tmp_path, monkeypatch, step, calls, change):
+    folder, rows = own
+    original, left = getattr(preparing, step), [None] * (calls - 1)
+
+    def interrupted(*arguments):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return original(*arguments)
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(preparing, "_merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        prepare(data, tmp_path / "store")
-    assert contents(prepare(own[0], tmp_path / "store").path) == contents(prepare(own[0], tmp_path / "fresh").path)
+        patch.setattr(preparing, step, interrupted)
+        prepare(folder, tmp_path / "store")
+    if change == "landmarks":
+        write_landmarks(folder / rows["path"][3], rows.iloc[3:].assign(frames=9))      # the second file's recordings, of 9 frames
+    else:
+        write_tables(folder, rows.drop(index=1))                                      # the second file's rows move up
+    assert contents(prepare(folder, tmp_path / "store").path) == contents(prepare(folder, tmp_path / "fresh").path)
 
 
 @pytest.mark.parametrize("step", ["_write_rows", "_append"])

@@ -6,6 +6,7 @@ import pyarrow.parquet as parquet
 import pytest
 from small_corpus import WHERE, corpus_rows, recording, write_competition, write_landmarks, write_npy, write_tables
 
+from aslutils import prepare as preparing
 from aslutils.landmarks import COLUMNS
 from aslutils.prepare import prepare
 from aslutils.sources import DataError
@@ -17,15 +18,26 @@ def skipped(store: Store) -> dict[int, str]:
     return dict(zip(table["sequence_id"], table["reason"]))
 
 
-def test_a_file_cut_short_is_named_and_the_others_are_kept(own, tmp_path):
-    file = own[0] / "train_landmarks" / "101.parquet"
+def test_a_file_cut_short_is_named_and_mending_it_costs_no_other_file(own, tmp_path, monkeypatch):
+    file = own[0] / "train_landmarks" / "100.parquet"
     whole = file.read_bytes()
     file.write_bytes(whole[:len(whole) // 2])
-    with pytest.raises(DataError, match="1 of 2 files(.|\n)*train_landmarks/101.parquet.*download it again"):
+    with pytest.raises(DataError, match="1 of 2 files(.|\n)*train_landmarks/100.parquet.*download it again"):
         prepare(own[0], tmp_path / "store")
-    assert (tmp_path / "store" / "parts" / "00000.parquet").exists()
     file.write_bytes(whole)
-    assert len(prepare(own[0], tmp_path / "store")) == 6
+    converted, convert = [], preparing.convert
+    monkeypatch.setattr(preparing, "convert", lambda task: converted.append(task.source.name) or convert(task))
+    assert len(prepare(own[0], tmp_path / "store")) == 6 and converted == ["train_landmarks/100.parquet"]
+
+
+def test_leaving_out_the_rows_of_an_unreadable_file_costs_no_other_file_before_it(own, tmp_path, monkeypatch):
+    folder, rows = own
+    (folder / "train_landmarks" / "101.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match="leave its rows out of the CSV file"):
+        prepare(folder, tmp_path / "store")
+    write_tables(folder, rows[rows["file_id"] != 101])
+    monkeypatch.setattr(preparing, "convert", None)
+    assert len(prepare(folder, tmp_path / "store")) == 3
 
 
 def test_a_file_damaged_inside_is_named(own, tmp_path):
