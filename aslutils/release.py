@@ -14,7 +14,10 @@ from aslutils.model.checkpoint import Checkpoint
 from aslutils.prepare import find_kind
 from aslutils.rounds import CORPUS, FOLDS, RunConfig, held_out, store_rows
 from aslutils.store import Store
-from aslutils.train import CHECKPOINT
+from aslutils.training_folder import CHECKPOINT
+
+RECORDINGS = {"demo": "made up by the kit's kinematic hand, signed by nobody", "competition": "files in the competition's layout",
+              "npy": "the published preprocessed arrays"}      # a run's, by their kind
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,17 @@ def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | Non
     return BeamSearch(beams, config.length_penalty, config.rerank_weight) if beams else None
 
 
-def scored_rows(folder: Path, most: int, checkpoints=()) -> tuple[Store | None, np.ndarray, str]:
+def scored_rows(folder: Path, most: int, facts: list[dict]) -> tuple[Store | None, np.ndarray, str]:
     """What an export is scored on: the store, up to `most` of its rows, drawn at random, and what they are, in words.
 
     The held-out participants' recordings where there are any, else recordings that were trained on; without a store, none.
-    checkpoints: the loaded checkpoints of the ensemble: only those that this run trained are known to have held anyone out.
+    facts: of the ensemble's checkpoints: only networks that this run trained are known not to have seen the held-out people.
     """
     if not has_store(folder):
         return None, np.zeros(0, int), "no recordings: this run has no data, so nothing is compared or scored"
     store, table = Store(folder / "store"), folds.read_folds(folder / FOLDS)
     held = table[table["holdout"]]
-    honest = all(checkpoint.facts.get("held_out") == held_out(table) for checkpoint in checkpoints)
+    honest = all(known.get("held_out") == held_out(table) for known in facts)
     words = ("recordings that were trained on: nobody is held out" if not len(held) else
              "recordings of held-out participants" if honest else
              "recordings that these networks may have been trained on: they come from elsewhere")
@@ -127,17 +130,22 @@ def scored_sequences(folder: Path, most: int, data: str) -> tuple[list[int] | No
     """Which recordings the scorer reads, and what they are, in words; None: any of the given `data`."""
     if data or not has_store(folder):
         return None, "recordings of the given data"
-    store, rows, words = scored_rows(folder, most)
-    exported = read_json(folder / "export" / "report.json")["scored_on"].partition(" ")[2]    # which knows its networks
-    return sequence_ids(store, rows).tolist(), f"{len(rows):,} {exported}" if exported else words
+    store, rows, words = scored_rows(folder, most, read_json(folder / "export" / "report.json")["facts"])
+    return sequence_ids(store, rows).tolist(), words
 
 
-def submission_report(export: dict, result: dict | None, words: str) -> dict:
-    """What a submission's report and model card hold: the scorer's figures, None where nothing was scored, and the training's."""
+def submission_report(folder: Path, result: dict | None, words: str) -> dict:
+    """What a submission's report and model card hold: the scorer's figures, None where nothing was scored, and the training's.
+
+    result: of the scorer; words: what it scored.
+    """
+    export = read_json(folder / "export" / "report.json")
+    kind = read_json(folder / CORPUS)["kind"] if (folder / CORPUS).is_file() else None
     known = {name: None for name in ("score", "sequences", "mean_ms", "p95_ms", "projected_hours")}
     figures = {name: value for name, value in (result or {}).items() if name not in ("predictions", "absent")}
     facts = export["facts"][0] if export["facts"] else {}
     return {**known, "megabytes": export["megabytes"], **figures, "scored_on": words if result else "nothing",
+            "recordings": RECORDINGS.get(kind),
             "precision": export["variant"], "seeds": export["seeds"], "beams": export["beams"],
             "parameters": {name: value for name, value in facts.items() if name != "augmentations"}}
 

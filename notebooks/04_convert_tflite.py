@@ -60,7 +60,7 @@ for path, checkpoint in zip(paths, loaded):
 # The reference that every exported variant is held against, one recording at a time.
 
 # %%
-store, rows, words = release.scored_rows(folder, config.compared, loaded)
+store, rows, words = release.scored_rows(folder, config.compared, [checkpoint.facts for checkpoint in loaded])
 print(f"Compared on {words}.")
 recordings = [release.columns(store, row) for row in rows]
 phrases = [store.table["phrase"][row] for row in rows]

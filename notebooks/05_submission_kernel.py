@@ -35,7 +35,7 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 from IPython.display import display
 
 from aslutils import kaggle, plots, release, rounds
-from aslutils.files import read_json, write_json
+from aslutils.files import write_json
 from aslutils.params import settings
 from aslutils.scorer import pack, score_submission, summary
 
@@ -87,8 +87,7 @@ if result and not config.data and release.has_store(folder):
 # ## Report, model card, metadata
 
 # %%
-export = read_json(folder / "export" / "report.json")
-report = release.submission_report(export, result, words)
+report = release.submission_report(folder, result, words)
 write_json(folder / "submission" / "report.json", report)
 kaggle.write_dataset_metadata(folder / "export", title=config.title, slug=config.slug, user=config.user, license=config.license,
                               description=config.description)

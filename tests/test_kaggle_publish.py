@@ -5,10 +5,14 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
+import pandas as pd
 import pytest
 from kaggle_server import DEAD
+from tiny_tflite import constant_model
 
 from aslutils.kaggle import KaggleError, client, publish, publish_commands, username, write_dataset_metadata, write_model_card
+from aslutils.landmarks import ALL_COLUMNS, COLUMNS
 from aslutils.text import CHARACTERS
 
 FACTS = {"score": 0.8123, "scored_on": "12 participants held out", "megabytes": 7.3, "mean_ms": 37.0, "p95_ms": 61.5,
@@ -252,6 +256,17 @@ def test_the_model_card_states_what_was_measured(tmp_path):
     assert "per sequence" not in text and f'characters = "{CHARACTERS}"' in text
     for part in ("0.8123", "12 participants held out", "7.3", "37", "61.5", "| epochs | 40 |", "200 of 200", "serving_default"):
         assert part in text
+
+
+def test_the_model_cards_program_reads_a_recording(tmp_path):
+    card = write_model_card(tmp_path, FACTS).read_text()
+    (tmp_path / "model.tflite").write_bytes(constant_model("a b", [61], "c"))
+    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS}))
+    frames = np.full((20, len(ALL_COLUMNS)), np.nan, np.float32)
+    pd.DataFrame(frames, columns=ALL_COLUMNS).to_parquet(tmp_path / "recording.parquet")
+    program = card.partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "a bc\n", done.stderr
 
 
 def test_the_model_card_says_when_the_score_was_not_measured(tmp_path):

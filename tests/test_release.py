@@ -1,9 +1,11 @@
-"""What notebook 04 decides: which checkpoints, how the model decodes, how the confidence is rated."""
+"""What notebooks 04 and 05 decide: how the model decodes, how the confidence is rated, what the report says."""
 
 import pytest
 from toys import ROUND1, TOY
 
 from aslutils import release
+from aslutils.files import write_json
+from aslutils.kaggle import write_model_card
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.config import ModelConfig
@@ -39,3 +41,14 @@ def test_the_confidence_is_rated_by_how_it_ranks_spoilt_recordings(tmp_path):
     assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.15, 0.1, 0.2]) == 0.75
     assert release.confidence_auc(tmp_path, [1, 2], [0.9, 0.8]) is None
     assert release.confidence_auc(tmp_path / "other", [1, 3], [0.9, 0.8]) is None
+
+
+@pytest.mark.parametrize("kind, recordings", [("demo", "| recordings | made up"), ("competition", "the competition's layout")])
+def test_report_and_model_card_say_whether_the_recordings_were_made_up(tmp_path, kind, recordings):
+    export = {"facts": [{"dim": 96, "augmentations": [{}]}], "megabytes": 7.3, "variant": "float32", "seeds": 1, "beams": 8}
+    write_json(tmp_path / "export" / "report.json", export)
+    assert "| recordings |" not in write_model_card(tmp_path, release.submission_report(tmp_path, None, "")).read_text()
+    write_json(tmp_path / "corpus.json", {"kind": kind})
+    report = release.submission_report(tmp_path, None, "")
+    assert report["parameters"] == {"dim": 96} and report["score"] is None and report["megabytes"] == 7.3
+    assert recordings in write_model_card(tmp_path, report).read_text()

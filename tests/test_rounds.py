@@ -11,8 +11,8 @@ from small_corpus import write_competition, write_npy
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
 from aslutils import release, rounds
+from aslutils.files import write_json
 from aslutils.jobs import train_all
-from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.loss import LossConfig
 
 LOSS = LossConfig()
@@ -182,7 +182,12 @@ def test_a_run_goes_on_with_the_data_that_it_was_made_from(corpus, capsys):
 
 
 def test_recordings_count_as_held_out_only_for_networks_of_the_same_division(corpus):
-    ours = Checkpoint(None, facts={"held_out": rounds.held_out(corpus.folds)})
-    assert "held-out participants" in release.scored_rows(corpus.folder, 10, [ours])[2]
-    for other in (Checkpoint(None, facts={"held_out": ""}), Checkpoint(None, facts={"checkpoint": "a.pth"}, published=True)):
-        assert "may have been trained on" in release.scored_rows(corpus.folder, 10, [ours, other])[2]
+    ours = {"held_out": rounds.held_out(corpus.folds)}
+    held = corpus.folds.loc[corpus.folds["holdout"], "sequence_id"]
+    fullfit, published = {"held_out": ""}, {"checkpoint": "a.pth"}
+    for facts, words in (([ours], "recordings of held-out participants"), ([ours, fullfit], "may have been trained on"),
+                         ([ours, published], "may have been trained on")):
+        assert words in release.scored_rows(corpus.folder, 10, facts)[2]
+        write_json(corpus.folder / "export" / "report.json", {"facts": facts, "scored_on": "no recordings: there were none yet"})
+        sequences, said = release.scored_sequences(corpus.folder, 10, "")
+        assert words in said and sequences and set(sequences) <= set(held)

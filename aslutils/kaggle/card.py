@@ -11,8 +11,8 @@ CARD = """\
 # {title}
 
 Reads American Sign Language fingerspelling: MediaPipe Holistic landmarks of a phone video in, the spelled phrase out. The
-network is the winning solution of Google's ASL Fingerspelling Recognition competition (two rounds, Squeezeformer encoder,
-transformer decoder), trained anew and exported to one TFLite file with built-in operations only.
+network is built as the winning solution of Google's ASL Fingerspelling Recognition competition (two rounds, Squeezeformer
+encoder, transformer decoder) and exported to one TFLite file with built-in operations only.
 
 ## Measured
 
@@ -34,8 +34,8 @@ In the competition: `submission.zip` of `model.tflite` and `inference_args.json`
 ## Limits
 
 A recording of fewer than 15 frames, one with nothing to see, or one that the model is not sure of is answered with the phrase
-`2 a-e -aroe`. Phrases longer than 32 characters are cut. Trained on adult signers' selfie videos; other cameras, signers and
-languages were not measured.
+`2 a-e -aroe`. Phrases longer than 32 characters are cut. Nothing was measured but what stands above: no other cameras, signers
+or languages.
 
 License: {license}.
 """
