@@ -5,6 +5,7 @@ or share of missing hands would fail.
 """
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +13,11 @@ import pandas as pd
 import pytest
 
 from aslutils.demo import DemoConfig, participant, plan, recording
+from aslutils.signer import Recording, record
 
 CORPUS = DemoConfig(sequences=300, supplemental=0, characters=(1, 31), frames_per_character=8.9, fastest=1.2, shortest=1,
                     missing=0.43)
-LEFT, RIGHT = slice(468, 489), slice(522, 543)
+FACE, LEFT, POSE, RIGHT = slice(0, 468), slice(468, 489), slice(489, 522), slice(522, 543)
 
 
 def runs(seen: np.ndarray) -> list[tuple[bool, int]]:
@@ -36,7 +38,7 @@ def hand_figures(hand: np.ndarray, aspect: float) -> tuple[float, float, float]:
 @pytest.fixture(scope="module")
 def generated():
     """What the corpus-like mode gives: arrays of figures, one entry a recording (runs: one a run)."""
-    frames, characters, seen, left, right, stretches, hands = [], [], [], [], [], [], []
+    frames, characters, seen, left, right, unseen, stretches, hands = [], [], [], [], [], [], [], []
     for row in plan(CORPUS).itertuples():
         landmarks = recording(CORPUS, row)
         sides = ~np.isnan(landmarks[:, [LEFT.start, RIGHT.start], 0])
@@ -45,12 +47,14 @@ def generated():
         seen.append(sides.any(1).mean())
         left.append(sides[:, 0].sum())
         right.append(sides[:, 1].sum())
+        unseen.append([np.isnan(landmarks[:, part]).any((1, 2)).sum() for part in (FACE, POSE)])
         stretches += runs(sides.any(1))
         person = participant(CORPUS.seed, row.participant)
         if sides[:, int(not person.left_handed)].sum() > 3 and row.broken != "random":
             hands.append(hand_figures(landmarks[:, LEFT if person.left_handed else RIGHT], person.camera.aspect))
     return SimpleNamespace(frames=np.array(frames), characters=np.array(characters), seen=np.array(seen),
-                           left=sum(left) / sum(frames), right=sum(right) / sum(frames), runs=stretches, hands=np.array(hands))
+                           left=sum(left) / sum(frames), right=sum(right) / sum(frames), runs=stretches, hands=np.array(hands),
+                           unseen=np.sum(unseen, 0) / sum(frames))
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,19 @@ def test_runs_with_and_without_a_hand_are_as_long_as_mediapipes(generated):
         lengths = [length for kind, length in generated.runs if kind == seen]
         assert 2 <= np.median(lengths) <= 5
         assert 0.6 * long <= np.quantile(lengths, 0.9) <= 1.7 * long
+
+
+def test_the_face_is_seldom_unseen_and_the_pose_never(generated):
+    face, pose = generated.unseen
+    assert 0.002 < face < 0.04 and pose == 0                            # realdata: 1.4 % and never
+
+
+def test_slow_people_are_slow_in_all_their_recordings():
+    def frames(pace):
+        person = replace(participant(1, 0), pace=pace)
+        return sum(len(record(person, "oak street", Recording(), np.random.default_rng(seed))) for seed in range(8))
+
+    assert frames(1.2) > 1.4 * frames(-1.2)
 
 
 def test_hands_have_real_size_jitter_and_depth(generated):
