@@ -40,7 +40,7 @@ class DemoConfig:
     frames_per_character: float = 5.0         # at the median; the corpus has 8.9
     fastest: float = 3.0                      # fewest frames a character in a whole recording
     shortest: int = 15                        # fewest frames of a whole recording; the model rejects shorter ones
-    missing: float = 0.10                     # mean share of frames in which no hand is seen; the corpus has 0.44
+    missing: float = 0.10                     # mean share of frames without a hand, 0.13 in short recordings; the corpus: 0.44
     broken: float = 0.06                      # share of the training recordings that are spoilt (signer.BROKEN_KINDS)
     phrases: tuple[str, ...] = ()             # spell these, each as often as the next, in place of made-up ones
     file_sequences: int = 500                 # recordings a parquet file

@@ -17,7 +17,7 @@ def scores_by(table: pd.DataFrame):
 
     table: participant_id, phrase, prediction, frames, hand_frames. The intervals are bootstrapped over sequences.
     """
-    figure, axes = panels(4, 4, 2.7, "Scores by group; the bars are 95 % bootstrap intervals")
+    figure, axes = panels(4, 4, 2.7, "Scores by group (1: all read right), the bars are 95 % bootstrap intervals")
     if not len(table):
         for panel in axes:
             say_empty(panel, "no predictions")
@@ -34,7 +34,7 @@ def scores_by(table: pd.DataFrame):
     for panel in axes:
         mark(panel, whole, f"all: {whole:.3f}", FAINT, vertical=False)
         panel.set_ylim(lowest, 1.02)
-    axes[0].set_ylabel("score, (N - D) / N")
+    axes[0].set_ylabel("score, 1 - errors / characters")
     axes[0].legend(loc="best")
     return figure
 
@@ -113,7 +113,7 @@ def confidence(table: pd.DataFrame, threshold: float = MIN_CONFIDENCE):
 
     table: confidence, phrase, prediction (before the dummy rule).
     """
-    figure = picture(3.2, "Confidence against the sequence's score")
+    figure = picture(3.2, "How sure the model is (confidence) against how well it reads (score)")
     axes = figure.subplots()
     axes.set(xlabel="confidence", ylabel="score of the sequence", xlim=(0, 1), ylim=(-0.04, 1.04))
     if not len(table):

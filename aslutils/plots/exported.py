@@ -16,7 +16,7 @@ def latency(per_sequence: pd.DataFrame):
 
     per_sequence: the scorer's table with frames and milliseconds.
     """
-    figure = picture(3.0, "Latency of the exported model")
+    figure = picture(3.0, "Latency of the exported model: how long a recording takes to read")
     axes = figure.subplots()
     axes.set(xlabel="length of the sequence, frames", ylabel="milliseconds a sequence")
     if not len(per_sequence):
@@ -39,7 +39,7 @@ def variants(table: pd.DataFrame):
 
     table: variant, seeds, megabytes, milliseconds, agreement (share of texts equal to PyTorch's) and score.
     """
-    figure = picture(3.4, "Variants of the export")
+    figure = picture(3.4, "Variants of the export (agreement: share of texts read as by PyTorch)")
     axes, sheet = figure.subplots(1, 2, width_ratios=[1.15, 1])
     sheet.set_axis_off()
     axes.set(xlabel="size of the file, MB", ylabel="mean latency, ms a sequence")
@@ -83,11 +83,11 @@ def _number(value) -> str:
 
 @styled
 def layers(table: pd.DataFrame):
-    """The largest difference to PyTorch after each layer, TensorFlow and TFLite, on a logarithmic scale.
+    """The largest difference from PyTorch after each layer, TensorFlow and TFLite, on a logarithmic scale.
 
     table: layer, tensorflow, tflite (absolute differences; NaN where a layer is not visible there), in the network's order.
     """
-    figure = picture(max(2.2, 0.21 * len(table) + 1.2), "The same network three times: largest difference to PyTorch")
+    figure = picture(max(2.2, 0.21 * len(table) + 1.2), "The same network elsewhere: how far its numbers are from PyTorch's")
     axes = figure.subplots()
     axes.set(xlabel="largest absolute difference")
     if not len(table):

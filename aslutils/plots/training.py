@@ -9,7 +9,7 @@ _PANELS = {                       # column of a history -> title, label
     "loss": ("Loss", "weighted sum"), "forward": ("Forward decoder", "cross-entropy"),
     "backward": ("Backward decoder", "cross-entropy"), "ctc": ("CTC", "CTC loss a character"),
     "confidence": ("Confidence", "binary cross-entropy"), "learning_rate": ("Learning rate", "AdamW's learning rate"),
-    "score": ("Score on validation", "score, (N - D) / N"),
+    "score": ("Score on validation", "1 - errors / characters"),
 }
 
 
@@ -25,7 +25,8 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
         figure = picture(2.2, "Learning curves")
         say_empty(figure.subplots(), "no epoch has ended yet")
         return figure
-    figure, axes = panels(len(names), 3 if len(names) in (3, 5, 6) else 4, 2.2, "Learning curves")
+    title = "Learning curves: the losses fall as a network learns"
+    figure, axes = panels(len(names), 3 if len(names) in (3, 5, 6) else 4, 2.2, title)
     for panel, name in zip(axes, names):
         title, label = _PANELS[name]
         for (training, table), colour in zip(histories.items(), _cycle(len(histories))):
@@ -55,10 +56,10 @@ def score_distribution(table: pd.DataFrame):
     supplemental = table["is_sup"].astype(bool) if "is_sup" in table else pd.Series(False, index=table.index)
     scored = table[~supplemental & table["score"].notna()]["score"].to_numpy(float)
     extra = table[supplemental]["score"].to_numpy(float)
-    figure = picture(2.9, "Out-of-fold scores: what the confidence head learns")
+    figure = picture(2.9, "How well round 1 reads people it has not seen; the confidence head learns these scores")
     left, right = figure.subplots(1, 2, width_ratios=[3, 1]) if len(extra) else (figure.subplots(), None)
     bins = np.linspace(0, 1, 21)
-    left.set(title=f"{len(scored):,} training sequences", xlabel="score of the sequence, (N - D) / N clipped to 0..1",
+    left.set(title=f"{len(scored):,} training sequences", xlabel="score of the sequence, 1 - errors / characters, not below 0",
              ylabel="sequences")
     if len(scored):
         left.hist(scored, bins, color=BLUE, edgecolor="white", linewidth=0.5)
