@@ -8,7 +8,6 @@ import math
 import multiprocessing
 import os
 import queue
-import shutil
 import signal
 import threading
 import time
@@ -18,9 +17,10 @@ from concurrent.futures.process import BrokenProcessPool
 import pandas as pd
 import torch
 
-from aslutils.files import LOCK
+from aslutils import training_folder
 from aslutils.progress import progress
-from aslutils.train import HISTORY, Job, Trainer, hold, is_finished
+from aslutils.train import Job, Trainer, is_finished
+from aslutils.training_folder import HISTORY
 
 _TELL_SECONDS = 0.5
 
@@ -46,12 +46,7 @@ def forget(jobs: list[Job]) -> None:
     """Remove what earlier trainings of these jobs left."""
     for job in jobs:
         if job.folder.exists():
-            with hold(job.folder):
-                for path in job.folder.iterdir():
-                    if path.is_dir():
-                        shutil.rmtree(path)
-                    elif path.name != LOCK:
-                        path.unlink()
+            training_folder.forget(job.folder)
 
 
 def train_together(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:

@@ -24,7 +24,8 @@ from aslutils.model.loss import LossConfig
 from aslutils.params import from_values
 from aslutils.prepare import prepare
 from aslutils.store import Store, StoreError
-from aslutils.train import CHECKPOINT, PREDICTIONS, VALIDATION_SAMPLE, Job, TrainConfig, join_processes
+from aslutils.train import VALIDATION_SAMPLE, Job, TrainConfig, join_processes
+from aslutils.training_folder import CHECKPOINT, PREDICTIONS
 
 FOLDS, TABLE, CORPUS = "folds.csv", "train_folded_oof_supp.csv", "corpus.json"
 

@@ -13,7 +13,6 @@ import os
 import sys
 import time
 import types
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,21 +23,18 @@ import yaml
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from aslutils import augment
+from aslutils import augment, training_folder
 from aslutils.dataset import TrainLoader
 from aslutils.evaluate import postprocess, predict
-from aslutils.files import locked, write_table
+from aslutils.files import write_table
 from aslutils.metric import score
-from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig, compute_loss
 from aslutils.model.network import Network
 from aslutils.params import read_params
 from aslutils.store import Store
+from aslutils.training_folder import HISTORY, PREDICTIONS
 
-CHECKPOINT = "checkpoint.pt"                      # the finished network; a folder that has it is done
-RESUME, PREVIOUS = "resume.pt", "resume.previous.pt"   # a training under way, and its checkpoint before that
-HISTORY, PREDICTIONS = "history.csv", "predictions.csv"
 VALIDATION_SAMPLE = 512                           # sequences that are scored between epochs
 
 
@@ -118,34 +114,14 @@ def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float
 
 def is_finished(job: Job) -> bool:
     """Whether `job` has been trained to its end. Raises ValueError if its folder holds another training."""
-    path = Path(job.folder) / CHECKPOINT
-    if not path.is_file():
-        return False
-    _same_training(job, load_checkpoint(path).facts, path)
-    return True
-
-
-def _same_training(job: Job, facts: dict, path):
-    wanted = job.facts()
-    differing = [name for name in wanted if facts.get(name) != wanted[name]]
-    if differing:
-        shown = ", ".join(f"{name} ({facts.get(name)!r}, now {wanted[name]!r})" if name != "augmentations" else name
-                          for name in differing)
-        raise ValueError(f"{path} belongs to a training with other parameters: {shown}. Use another run name to keep it, "
-                         "or fresh=True (run_all.sh --fresh) to train anew")
-
-
-def hold(folder):
-    """Hold a training's folder for this process; raises BlockingIOError when another process trains there."""
-    return locked(folder, lambda process: BlockingIOError(
-        f"another training (process {process}) is writing {folder}; wait until it has ended, or use another run name"))
+    return training_folder.is_finished(job.folder, job.facts())
 
 
 class Trainer:
     """The state of one training, and its loop."""
 
     def __init__(self, job: Job):
-        self.job, self.config, self.folder = job, job.train, Path(job.folder)
+        self.job, self.config, self.folder, self.facts = job, job.train, Path(job.folder), job.facts()
         self.folder.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("WANDB_MODE", "offline")
         join_processes()
@@ -166,7 +142,6 @@ class Trainer:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, self.config.beta2),
                                       eps=1e-8, weight_decay=self.config.weight_decay, fused=torch.cuda.is_available() or None)
         self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)
-        self.network = self.accelerator.unwrap_model(self.model)
         self.step = 0                             # batches done since the beginning
         self.history: list[dict] = []             # one row an epoch
         self.sums: dict = {}                      # of the epoch that is under way
@@ -179,7 +154,7 @@ class Trainer:
         `tell(step, total, figures)` hears of every batch; figures are the parts of the loss, as tensors.
         Raises BlockingIOError when another process trains in the same folder.
         """
-        with hold(self.folder) if self.accelerator.is_main_process else contextlib.nullcontext():
+        with training_folder.hold(self.folder) if self.accelerator.is_main_process else contextlib.nullcontext():
             return self._fit(deadline, tell)
 
     def _fit(self, deadline, tell) -> bool:
@@ -262,7 +237,7 @@ class Trainer:
         if self.config.tracker == "tensorboard":  # with this it writes events by itself, without importing TensorFlow
             sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
         if self.config.tracker:
-            plain = {name: value for name, value in self.job.facts().items() if isinstance(value, (int, float, str, bool))}
+            plain = {name: value for name, value in self.facts.items() if isinstance(value, (int, float, str, bool))}
             self.accelerator.init_trackers("events", config=plain)
 
     def _agree(self, mine: bool) -> bool:
@@ -273,47 +248,25 @@ class Trainer:
         return bool(self.accelerator.reduce(flag, "sum").item())
 
     def _save_training(self):
-        """Write the checkpoint to go on from; the one before is kept beside it."""
         self._average_sums()
         if not self.accelerator.is_main_process:
             return
-        path, previous = self.folder / RESUME, self.folder / PREVIOUS
         scaler = self.accelerator.scaler
-        state = {"step": self.step, "history": self.history, "sums": self.sums, "optimiser": self.optimiser.state_dict(),
-                 "scaler": scaler.state_dict() if scaler else None}
-        written = save_checkpoint(self.folder / "resume.new.pt", self.network, self.job.facts(), state)
-        if path.is_file():
-            os.replace(path, previous)
-        os.replace(written, path)
+        training_folder.save(self.folder, self.network, self.facts, {
+            "step": self.step, "history": self.history, "sums": self.sums, "optimiser": self.optimiser.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None})
 
     def _resume(self):
-        """Go on from the newest readable checkpoint, if there is one; a damaged one is taken away.
-
-        Raises DamagedCheckpoint when none that is there can be read, ValueError when it belongs to another training.
-        """
-        if self.accelerator.is_main_process:
-            for half in self.folder.glob(".*.part"):             # what a killed training was writing
-                half.unlink()
-        found = [path for path in (self.folder / RESUME, self.folder / PREVIOUS) if path.is_file()]
-        for path in found:
-            try:
-                checkpoint = load_checkpoint(path)
-            except DamagedCheckpoint as error:
-                if path == found[-1]:
-                    raise DamagedCheckpoint(f"{error}. No earlier checkpoint is there to go on from; train anew with "
-                                            "fresh=True (run_all.sh --fresh)") from error
-                warnings.warn(f"{error}; going on from the checkpoint before it", stacklevel=2)
-                if self.accelerator.is_main_process:
-                    path.unlink(missing_ok=True)
-                continue
-            _same_training(self.job, checkpoint.facts, path)
-            state = checkpoint.training
-            self.network.load_state_dict(checkpoint.network.state_dict())
-            self.optimiser.load_state_dict(state["optimiser"])
-            if self.accelerator.scaler and state["scaler"]:
-                self.accelerator.scaler.load_state_dict(state["scaler"])
-            self.step, self.history, self.sums = state["step"], state["history"], state["sums"]
+        """Go on from the newest readable checkpoint, if there is one."""
+        checkpoint = training_folder.newest(self.folder, self.facts, tidy=self.accelerator.is_main_process)
+        if checkpoint is None:
             return
+        state = checkpoint.training
+        self.network.load_state_dict(checkpoint.network.state_dict())
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step, self.history, self.sums = state["step"], state["history"], state["sums"]
 
     def _finish(self):
         """Decode the validation sequences, write the finished checkpoint, drop the ones to go on from."""
@@ -323,9 +276,7 @@ class Trainer:
                 table = predict(self.network, self.store, self.job.validation, device=self.accelerator.device,
                                 workers=self.config.workers, what=f"{self.job.name}: decoding")
                 write_table(self.folder / PREDICTIONS, table)
-            save_checkpoint(self.folder / CHECKPOINT, self.network, self.job.facts())
-            for name in (RESUME, PREVIOUS):
-                (self.folder / name).unlink(missing_ok=True)
+            training_folder.finish(self.folder, self.network, self.facts)
         self._close_tracker()
 
     def _close_tracker(self):

@@ -89,7 +89,8 @@ from aslutils.model.checkpoint import load_network
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
 from aslutils.params import settings
-from aslutils.train import CHECKPOINT, TrainConfig
+from aslutils.train import TrainConfig
+from aslutils.training_folder import CHECKPOINT
 
 data_config, training, seed_config, model, loss, train = settings(
     globals(), rounds.DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig)

@@ -14,7 +14,8 @@ from toy import toy_job, toy_store
 from aslutils import jobs as jobs_room
 from aslutils.jobs import histories, train_all
 from aslutils.model.checkpoint import load_network
-from aslutils.train import CHECKPOINT, hold, is_finished
+from aslutils.train import is_finished
+from aslutils.training_folder import CHECKPOINT, hold
 
 
 @pytest.fixture(scope="module")

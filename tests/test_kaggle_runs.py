@@ -18,7 +18,7 @@ from aslutils.kaggle.place import KIT
 from aslutils.model.checkpoint import load_network
 from aslutils.model.loss import LossConfig
 from aslutils.store import HEADER
-from aslutils.train import CHECKPOINT
+from aslutils.training_folder import CHECKPOINT
 
 
 @pytest.fixture

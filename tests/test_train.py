@@ -15,7 +15,8 @@ import torch
 from toy import toy_job, toy_store
 
 from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint
-from aslutils.train import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME, TrainConfig, Trainer, is_finished, learning_rate
+from aslutils.train import TrainConfig, Trainer, is_finished, learning_rate
+from aslutils.training_folder import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME
 
 
 @pytest.fixture(scope="module")
