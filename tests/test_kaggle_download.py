@@ -14,6 +14,7 @@ from kaggle_server import zipped
 
 from aslutils.kaggle import KaggleError
 from aslutils.kaggle.__main__ import main
+from aslutils.kaggle.client import listing
 from aslutils.kaggle.download import PREPROCESSED, download, download_competition, download_dataset, verify
 from aslutils.sources import DataError
 
@@ -71,6 +72,12 @@ def test_a_client_killed_in_mid_download_is_gone_on_with_by_the_next_call(compet
     got = (folder / "5.parquet").stat().st_size
     assert here(download("competition", tmp_path / "data")) == competition.files
     assert dict(competition.sent)[name] == len(competition.files[name]) - got                 # only what was missing
+
+
+def test_a_list_of_several_pages_is_read_to_its_end(kaggle_server):
+    kaggle_server.files = {f"train_landmarks/{file_id}.parquet": b"x" * (file_id % 7) for file_id in range(1000, 1210)}
+    listed = {row["name"]: row["size"] for row in listing("competitions", "files", "asl-fingerspelling")}
+    assert listed == {name: len(data) for name, data in kaggle_server.files.items()}
 
 
 def test_unaccepted_rules_say_where_to_accept_them(competition, tmp_path, capsys):
