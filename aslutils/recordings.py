@@ -1,7 +1,6 @@
 """A recording in whatever form people have it, as the array that a model reads. Needs numpy alone.
 
-Arrays, tables in competition columns, files of either, MediaPipe Holistic results; pandas and pyarrow are imported only for a
-parquet file.
+Arrays, tables in competition columns, files of either, MediaPipe Holistic results; pyarrow is imported only for a parquet file.
 """
 
 from itertools import permutations
