@@ -16,11 +16,11 @@ from aslutils.text import PAD, STEPS, VOCABULARY
 POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60
 
 
-def position_table(dim: int, rows: int = POSITION_ROWS) -> torch.Tensor:
-    """Sinusoidal positions (rows, dim): halves [sin | cos], spacing log(10000) / (dim / 2 - 1), row PAD all 0."""
+def position_table(dim: int) -> torch.Tensor:
+    """Sinusoidal positions (1026, dim): halves [sin | cos], spacing log(10000) / (dim / 2 - 1), row PAD all 0."""
     half = dim // 2
     frequency = torch.exp(torch.arange(half).float() * -(math.log(10000.0) / (half - 1)))
-    angles = torch.outer(torch.arange(rows).float(), frequency)
+    angles = torch.outer(torch.arange(POSITION_ROWS).float(), frequency)
     table = torch.cat([angles.sin(), angles.cos()], dim=1)
     table[PAD] = 0
     return table

@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from aslutils.files import atomic, write_json
-from aslutils.landmarks import COLUMNS, LANDMARKS
+from aslutils.landmarks import COLUMNS
 from aslutils.model.beam import BeamSearch
 from aslutils.port import precision as precisions
 from aslutils.port.beam import search
@@ -83,21 +83,14 @@ class Ensemble(tf.Module):
 
 
 def check(networks, beam: BeamSearch | None = None):
-    """Raise ValueError where the networks cannot be one ensemble: none at all, another vocabulary or other landmarks, no
-    backward decoder where the beam search asks for it."""
+    """Raise ValueError where the networks cannot be an ensemble: there are none, or one has no backward decoder and the beam
+    search asks for it."""
     if not networks:
         raise ValueError("no networks to export; give at least one checkpoint")
     for number, network in enumerate(networks, 1):
-        where = f"network {number} of {len(networks)}"
-        vocabulary = network.decoder.head.out_features
-        if vocabulary != VOCABULARY:
-            raise ValueError(f"{where} has a vocabulary of {vocabulary} tokens; this kit's is {VOCABULARY}")
-        features, channels = network.stem.all.linear.in_features, network.stem.all.conv.out_channels
-        if features != (len(LANDMARKS) + 1) // 2 * channels:
-            raise ValueError(f"{where} reads about {2 * features // channels} landmarks; "
-                             f"this kit's recordings have {len(LANDMARKS)}")
         if beam is not None and beam.rerank_weight and network.backward_decoder is None:
-            raise ValueError(f"{where} has no backward decoder to rank hypotheses with; set rerank_weight to 0")
+            raise ValueError(f"network {number} of {len(networks)} has no backward decoder to rank hypotheses with; "
+                             "set rerank_weight to 0")
 
 
 def to_tflite(function, module, inputs: list[str]) -> bytes:

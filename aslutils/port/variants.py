@@ -31,15 +31,15 @@ def build_variants(networks, beam: BeamSearch | None = None) -> dict[str, bytes]
     return {precision: with_precision(content, precision) for precision in PRECISIONS}
 
 
-def typical_recording(frames: int = TYPICAL_FRAMES, seed: int = 1) -> np.ndarray:
+def typical_recording() -> np.ndarray:
     """A made-up recording (frames, 390) to take the time of."""
-    return np.random.default_rng(seed).uniform(0.2, 0.8, (frames, len(COLUMNS))).astype(np.float32)
+    return np.random.default_rng(1).uniform(0.2, 0.8, (TYPICAL_FRAMES, len(COLUMNS))).astype(np.float32)
 
 
-def milliseconds(model: Model, frames: int = TYPICAL_FRAMES, calls: int = 9) -> float:
-    """The median CPU time of a recording of so many frames, one thread."""
-    recording, times = typical_recording(frames), []
-    for _ in range(calls + 1):                    # the first call prepares the weights
+def milliseconds(model: Model) -> float:
+    """The median CPU time of that recording, one thread."""
+    recording, times = typical_recording(), []
+    for _ in range(10):                           # the first call prepares the weights
         began = time.thread_time()
         model(recording)
         times.append(1000 * (time.thread_time() - began))

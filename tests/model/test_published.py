@@ -84,6 +84,7 @@ def test_a_wrong_vocabulary_is_said():
 
 
 @pytest.mark.parametrize("name, value, message", [
+    ("feature_extractor.stem_linear.weight", torch.zeros(16, 50 * 4), r"stem_linear.weight has the shape \(16, 200\)"),
     ("encoder.blocks.0.ff_conv.ffn1.weight", torch.zeros(8, 32), "ffn1.weight has the shape"),
     ("decoder.decoder.embed_tokens.weight", torch.zeros(16, 63), "embed_tokens.weight has the shape"),
     ("cos", torch.zeros(()), "impossible shapes"), ("cos", torch.zeros(1, 1, 384, 0), "impossible shapes"),
