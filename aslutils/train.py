@@ -140,7 +140,7 @@ class Trainer:
         torch.manual_seed(self.config.seed)
         self.network = Network(job.model)
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, self.config.beta2),
-                                      eps=1e-8, weight_decay=self.config.weight_decay, fused=torch.cuda.is_available() or None)
+                                      eps=1e-8, weight_decay=self.config.weight_decay)
         self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)
         self.step = 0                             # batches done since the beginning
         self.history: list[dict] = []             # one row an epoch

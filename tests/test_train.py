@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
 from toy import toy_job, toy_store
 
 from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint
@@ -229,6 +230,20 @@ def test_parameters_that_change_no_number_may_change_on_the_way(store, uninterru
     job = toy_job(store, tmp_path, workers=1, checkpoint_minutes=0.0)
     assert Trainer(job).fit()
     assert_same_weights(job, uninterrupted)
+
+
+def test_fp16s_gradient_scaler_goes_on_where_it_stopped(store, tmp_path, monkeypatch):
+    class WithScaler(Accelerator):                # on a CPU accelerate makes none
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.scaler = torch.amp.GradScaler("cpu", growth_interval=2)
+
+    monkeypatch.setattr("aslutils.train.Accelerator", WithScaler)
+    straight, stopped = toy_job(store, tmp_path / "straight"), toy_job(store, tmp_path / "stopped")
+    assert Trainer(straight).fit()
+    while not Trainer(stopped).fit(deadline=0.0):
+        assert load_checkpoint(stopped.folder / RESUME).training["scaler"]["scale"] >= 2**16
+    assert_same_weights(stopped, straight)
 
 
 LIMITED = """
