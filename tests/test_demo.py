@@ -12,7 +12,7 @@ from aslutils import demo
 from aslutils.demo import DemoConfig, participant, plan, recording, write_demo
 from aslutils.landmarks import ALL_COLUMNS
 from aslutils.signer import BROKEN_KINDS, Recording, record
-from aslutils.spelling import key_frames
+from aslutils.spelling import key_frames, spell
 from aslutils.text import CHARACTERS, phrase_kind
 
 SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "broken": 0.2}
@@ -194,6 +194,17 @@ def test_left_handed_people_sign_with_the_left_hands_landmarks_mirrored():
         assert (np.nanmean(hand[..., 0]) > np.nanmean(frames[:, FACE, 0])) == left_handed
 
 
+def test_a_hand_moves_smoothly_and_its_fingers_each_in_their_own_time():
+    halfway = []
+    for number in range(20):
+        motion = spell("ab", participant(1, number), 60, np.random.default_rng(number))
+        moving = np.ptp(motion, axis=0) > 20                            # degrees
+        motion = (motion[:, moving] - motion[0, moving]) / np.ptp(motion[:, moving], axis=0)
+        assert np.abs(np.diff(motion, axis=0)).max() < 0.4              # no channel goes all its way at once
+        halfway.append(np.ptp((np.abs(motion) > 0.5).argmax(0)))
+    assert np.median(halfway) >= 1                                      # frames
+
+
 def test_doubled_letters_travel_or_tap_and_single_ones_rest():
     for number in range(8):
         person = participant(1, number)
@@ -213,13 +224,15 @@ def test_every_character_can_be_recorded_and_phrases_of_31_too():
         assert len(frames) >= 15 and not np.isnan(signing(participant(1, 4), frames)).all()
 
 
-def test_the_arm_leads_to_the_hand_and_the_other_hand_is_rarely_seen():
+def test_the_arm_leads_to_the_hand_which_stays_in_the_picture_and_the_other_hand_is_rarely_seen():
     seen = []
-    for number in range(12):
+    for number in range(40):
         person = participant(1, number)
         frames = record(person, "grove", Recording(missing=0.0), np.random.default_rng(number))
         wrist = frames[:, 489 + (15 if person.left_handed else 16)]
         gap = np.abs(wrist[:, :2] - signing(person, frames)[:, 0, :2])
         assert 0.005 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real recordings: about 0.05 apart
+        assert (frames[:, 502:504, 1] > frames[:, 500:502, 1]).all()                 # elbows hang below the shoulders
+        assert not np.isnan(signing(person, frames)).any()                           # people keep their hand in the picture
         seen.append(~np.isnan(frames[:, RIGHT if person.left_handed else LEFT]).all())
     assert np.mean(seen) < 0.3
