@@ -14,6 +14,7 @@ import sys
 import time
 import types
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -286,8 +287,11 @@ class Trainer:
 
 
 def join_processes() -> PartialState:
-    """The processes that `accelerate launch` or `torchrun` started, joined: by their GPUs, or by gloo without any."""
-    return PartialState(cpu="WORLD_SIZE" in os.environ and not torch.cuda.is_available())
+    """The processes that `accelerate launch` or `torchrun` started, joined: by their GPUs, or by gloo without any.
+
+    They wait for the first one while it prepares data or decodes alone, which may take longer than NCCL's own 10 minutes.
+    """
+    return PartialState(cpu="WORLD_SIZE" in os.environ and not torch.cuda.is_available(), timeout=timedelta(hours=12))
 
 
 def _precision(wanted: str) -> str:
