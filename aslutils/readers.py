@@ -54,10 +54,11 @@ def _load_array(source: Source, sequence_id: int) -> np.ndarray | str:
     """A published array as float32 (T, 390), a copy, or why there is none."""
     name = f"{source.name}/{sequence_id}.npy"
     try:
-        values = np.load(source.path / f"{sequence_id}.npy", allow_pickle=False)
+        with open(source.path / f"{sequence_id}.npy", "rb") as file:
+            values = np.lib.format.read_array(file, allow_pickle=False)
     except FileNotFoundError:
         return f"{name} is absent"
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
         return f"{name} is not readable ({error})"
     if values.ndim != 2 or values.shape[1] != len(COLUMNS) or values.dtype.kind != "f":
         return f"{name} holds {values.dtype} {values.shape}, expected float32 (frames, {len(COLUMNS)})"
@@ -215,10 +216,10 @@ def _memory(dtype: str) -> np.ndarray:
 
 
 def _columns(file: parquet.ParquetFile, group: int, names: list[str], source: Source) -> list[np.ndarray]:
-    """Columns of a row group as pyarrow decodes them, float32, null as NaN."""
+    """Columns of a row group, float32, null as NaN; users' own files may hold float64, or nothing but null."""
     with _naming(source):
         block = file.read_row_group(group, columns=names, use_threads=False)
-    return [block[name].to_numpy() for name in names]
+        return [block[name].cast(pa.float32(), safe=False).to_numpy() for name in names]
 
 
 def half(values: np.ndarray, out: np.ndarray) -> None:

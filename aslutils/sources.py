@@ -94,7 +94,7 @@ def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
         raise DataError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
     for column in REQUIRED[:3]:
         numbers = pd.to_numeric(table[column], errors="coerce")
-        wrong = table.loc[numbers.isna(), column]
+        wrong = table.loc[numbers % 1 != 0, column]                          # no number, infinite or a fraction
         if len(wrong):
             raise DataError(f"{path}, line {wrong.index[0] + 2}: {column} is {wrong.iloc[0]!r}, expected a whole number")
         table[column] = numbers.astype("int64")
@@ -122,12 +122,19 @@ def _competition_sources(data: Path, table: pd.DataFrame) -> list[Source]:
 def _npy_sources(data: Path, table: pd.DataFrame) -> list[Source]:
     folders = _array_folders(data)
     for arguments in (place / "inference_args.json" for folder in folders for place in (folder, folder.parent)):
-        if arguments.is_file() and json.loads(arguments.read_text()).get("selected_columns", COLUMNS) != COLUMNS:
+        if arguments.is_file() and _selected_columns(arguments) != COLUMNS:
             raise DataError(f"{arguments} names other columns, or the same in another order, than this kit's; "
                             "prepare from the competition's parquet files instead")
     found = {entry.name: entry for folder in reversed(folders) for entry in folder.iterdir() if entry.name.isdigit()}
     return _group(table, table["file_id"].astype(str), "npy", lambda name: found.get(name, data / name),
                   lambda path: sum(1 for _ in path.iterdir()))
+
+
+def _selected_columns(arguments: Path) -> list[str]:
+    try:
+        return json.loads(arguments.read_text(encoding="utf-8"))["selected_columns"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{arguments} does not name the arrays' columns ({error!r}); download it again") from error
 
 
 def _group(table, names, kind, locate, size) -> list[Source]:

@@ -82,10 +82,12 @@ def test_published_arrays_are_found_where_people_put_them(tmp_path, place):
     assert store.table["is_sup"].tolist() == rows["is_sup"].tolist() and store.header["source"]["skipped"] == 0
 
 
-def test_arrays_in_another_column_order_are_refused(tmp_path):
+@pytest.mark.parametrize("text, message", [
+    ('{"selected_columns": ["x_face_0", "y_face_0"]}', "other columns"), ("{", "does not name"), ("[]", "does not name")])
+def test_arrays_in_another_or_unknown_column_order_are_refused(tmp_path, text, message):
     write_npy(tmp_path / "data")
-    (tmp_path / "data" / "inference_args.json").write_text('{"selected_columns": ["x_face_0", "y_face_0"]}')
-    with pytest.raises(DataError, match="inference_args.json.*other columns"):
+    (tmp_path / "data" / "inference_args.json").write_text(text)
+    with pytest.raises(DataError, match=f"inference_args.json.*{message}"):
         prepare(tmp_path / "data", tmp_path / "store")
 
 

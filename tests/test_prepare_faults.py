@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from small_corpus import WHERE, corpus_rows, recording, write_competition, write_landmarks, write_npy, write_tables
@@ -54,6 +55,20 @@ def test_a_file_that_lacks_a_column_is_named(own, tmp_path):
     parquet.write_table(parquet.read_table(file).drop_columns(["x_face_61", "z_pose_20"]), file)
     with pytest.raises(DataError, match="train_landmarks/100.parquet lacks the column x_face_61 and 1 more; is this"):
         prepare(own[0], tmp_path / "store")
+
+
+def test_columns_of_another_type_are_taken_and_text_is_named(own, tmp_path):
+    folder, rows = own
+    file = folder / rows["path"][0]
+    table = parquet.read_table(file)
+    wide = pa.table({name: pa.nulls(len(table)) if name.startswith("x_left") else table[name].cast(
+        pa.float64() if name in COLUMNS else table[name].type) for name in table.column_names})
+    parquet.write_table(wide, file)
+    store = prepare(folder, tmp_path / "store", dtype="float32")
+    np.testing.assert_array_equal(store.array[:rows["frames"][0]], recording(rows["frames"][0], 1000)[:, WHERE])
+    parquet.write_table(wide.set_column(wide.column_names.index("x_face_0"), "x_face_0", pa.array(["left"] * len(wide))), file)
+    with pytest.raises(DataError, match="train_landmarks/100.parquet cannot be read.*left"):
+        prepare(folder, tmp_path / "other")
 
 
 def test_in_several_processes_every_unreadable_file_is_named(own, tmp_path):
@@ -147,6 +162,7 @@ def test_infinite_coordinates_count_as_not_seen(tmp_path, layout):
     (lambda path: path.unlink(), "100/1000.npy is absent"),
     (lambda path: path.write_bytes(path.read_bytes()[:-10]), "100/1000.npy is not readable"),
     (lambda path: path.write_bytes(b""), "100/1000.npy is not readable"),
+    (lambda path: path.write_bytes(b"PK\x03\x04 and no archive"), "100/1000.npy is not readable"),
     (lambda path: np.save(path, np.zeros((4, 100), np.float32)), "100/1000.npy holds float32 (4, 100), expected"),
     (lambda path: np.save(path, np.zeros((0, 390), np.float32)), "100/1000.npy holds no frame"),
 ])
@@ -167,6 +183,8 @@ def test_data_without_one_usable_sequence_is_an_error(own, tmp_path):
 @pytest.mark.parametrize("column, value, message", [
     ("phrase", None, "train.csv lacks the column phrase"),
     ("participant_id", "anna", r"train.csv, line 2: participant_id is 'anna', expected a whole number"),
+    ("participant_id", "2.5", r"train.csv, line 2: participant_id is '2.5', expected a whole number"),
+    ("file_id", "inf", r"train.csv, line 2: file_id is 'inf', expected a whole number"),
     ("sequence_id", "", r"train.csv, line 2: sequence_id is '', expected a whole number")])
 def test_a_wrong_csv_file_is_named(own, tmp_path, column, value, message):
     folder, rows = own
