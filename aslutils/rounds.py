@@ -64,6 +64,11 @@ class FoldsConfig:
     folds: list = (0, 1, 2, 3)       # the folds to train
     processes: int = 1               # trainings at once: one a GPU, or a share of the cores
 
+    def __post_init__(self):
+        if not self.folds:
+            raise ValueError(f"folds is {self.folds}; it must name a fold at least")
+        _check_distinct("folds", self.folds)
+
 
 @dataclass(frozen=True)
 class SeedsConfig:
@@ -73,8 +78,12 @@ class SeedsConfig:
     processes: int = 1               # trainings at once: one a GPU, or a share of the cores
 
     def __post_init__(self):
-        if len(set(self.seeds)) < len(self.seeds) or not all(type(seed) is int for seed in self.seeds):
-            raise ValueError(f"seeds is {self.seeds}; it must hold whole numbers, each once")
+        _check_distinct("seeds", self.seeds)
+
+
+def _check_distinct(name: str, values: list) -> None:
+    if not all(type(value) is int for value in values) or len(set(values)) < len(values):
+        raise ValueError(f"{name} is {values}; it must hold whole numbers, each once")
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,12 @@ class TrainConfig:
     tracker: str = "tensorboard"     # "wandb" (offline) or "trackio"; "": none
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "accumulate", "min_frames"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        least_of = {"seed": 0, "epochs": 1, "batch_size": 1, "accumulate": 1, "warmup_epochs": 0, "min_frames": 1}
+        for name, least in least_of.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.clip <= 0:
+            raise ValueError(f"clip is {self.clip}; it must be above 0")
         if self.precision not in ("auto", "fp16", "bf16", "no"):
             raise ValueError(f"precision is {self.precision!r}; it must be auto, fp16, bf16 or no")
         if self.tracker not in ("", "tensorboard", "wandb", "trackio"):

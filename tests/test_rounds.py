@@ -116,10 +116,16 @@ def test_round_two_is_a_training_for_each_of_the_seeds_or_for_the_one_seed(corpu
         assert [(job.train.seed, job.folder.name) for job in jobs] == [(seed, f"seed{seed}") for seed in trained]
 
 
-@pytest.mark.parametrize("seeds", [[1, 2, 1], ["1"], [True]])
-def test_seeds_that_are_not_whole_numbers_each_once_are_refused(seeds):
-    with pytest.raises(ValueError, match="must hold whole numbers, each once"):
-        rounds.SeedsConfig(seeds=seeds)
+@pytest.mark.parametrize("numbers", [[1, 2, 1], ["1"], [True], [[1]]])
+def test_seeds_and_folds_that_are_not_whole_numbers_each_once_are_refused(numbers):
+    for kind, name in ((rounds.SeedsConfig, "seeds"), (rounds.FoldsConfig, "folds")):
+        with pytest.raises(ValueError, match=f"{name} is .*must hold whole numbers, each once"):
+            kind(**{name: numbers})
+
+
+def test_to_train_no_fold_at_all_is_refused():
+    with pytest.raises(ValueError, match=r"folds is \[\]; it must name a fold"):
+        rounds.FoldsConfig(folds=[])
 
 
 def test_scores_are_told_a_row_a_network_of_what_would_be_handed_in():

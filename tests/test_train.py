@@ -309,7 +309,8 @@ def test_a_loss_that_is_no_number_stops_the_training(store, tmp_path):
 
 @pytest.mark.parametrize("wrong, words", [
     ({"epochs": 0}, "epochs is 0"), ({"precision": "fp8"}, "precision is 'fp8'"),
-    ({"tracker": "neptune"}, "tracker is 'neptune'"), ({"warmup_epochs": 5.0}, "fewer than epochs")])
+    ({"tracker": "neptune"}, "tracker is 'neptune'"), ({"warmup_epochs": 5.0}, "fewer than epochs"),
+    ({"warmup_epochs": -1.0}, "warmup_epochs is -1.0"), ({"seed": -1}, "seed is -1"), ({"clip": 0.0}, "clip is 0.0")])
 def test_a_wrong_training_parameter_is_named(store, tmp_path, wrong, words):
     with pytest.raises(ValueError, match=words):
         toy_job(store, tmp_path, **wrong)
