@@ -1,5 +1,7 @@
 """The network as a whole: sizes, start, decoding, and what it refuses."""
 
+from collections import Counter
+
 import golden_toy
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from aslutils import text
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
+from aslutils.model.dropout import Dropout
 from aslutils.model.masked import MaskedBatchNorm
 from aslutils.model.network import Network
 
@@ -33,16 +36,29 @@ def test_the_winning_networks_have_the_published_number_of_weights():
     assert learnt(network.confidence) == 209
 
 
-def test_the_winning_networks_drop_where_the_published_ones_do():
-    network = build(ModelConfig())
-    block = network.encoder.blocks[0]
-    assert {name: module.p for name, module in block.named_modules() if name.endswith("dropout")} == {
-        "feed_forward1.unit.dropout": 0.1, "convolution.unit.dropout": 0.1, "feed_forward2.unit.dropout": 0.1}
-    relative = build(ROUND1).encoder.blocks[0]
-    assert relative.attention.unit.dropout.p == 0.1
-    layer = network.decoder.layers[0]
-    assert network.decoder.dropout.p == layer.dropout.p == 0.1
-    assert layer.self_attention.dropout == layer.cross_attention.dropout == 0.2
+@pytest.mark.parametrize("round, expected", [
+    (1, {"attention.unit": 2, "feed_forward1.unit": 2, "convolution.unit": 1, "feed_forward2.unit": 2}),
+    (2, {"feed_forward1.unit": 2, "convolution.unit": 1, "feed_forward2.unit": 2})])
+def test_dropout_acts_as_often_as_in_the_published_networks(round, expected):
+    network, (frames, lengths), calls = golden_toy.network(round).train(), recordings(), Counter()
+    for name, module in network.named_modules():
+        if isinstance(module, Dropout):
+            assert module.p == 0.1
+            module.register_forward_hook(lambda *_, name=name: calls.update([name]))
+    network(frames, lengths, torch.full((3, 4), text.SOS))
+    per_block = {f"encoder.blocks.{index}.{unit}.dropout": count for index in (0, 1) for unit, count in expected.items()}
+    per_layer = {f"decoder.layers.{index}.dropout": 4 for index in (0, 1)}          # both attentions, activation, feed-forward
+    assert calls == {**per_block, **per_layer, "decoder.dropout": 1}
+
+
+@pytest.mark.parametrize("attention", ["self_attention", "cross_attention"])
+def test_the_decoders_attention_drops_weights_in_training_only(attention):
+    module = getattr(golden_toy.network(2, dropout=0.0).train().decoder.layers[0], attention)
+    assert module.dropout == 0.2
+    x, (key, value) = torch.randn(2, 30, 16), torch.randn(2, 2, 4, 30, 4).unbind(0)
+    assert not torch.equal(module(x, key, value), module(x, key, value))
+    module.eval()
+    assert torch.equal(module(x, key, value), module(x, key, value))
 
 
 def test_every_normalisation_has_the_published_momentum_and_epsilon():
