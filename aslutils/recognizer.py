@@ -48,7 +48,7 @@ class Reading:
 
 
 class Recognizer:
-    """An exported model, ready to read. An instance belongs to one thread.
+    """An exported model, ready to read. Threads that share an instance take turns.
 
     path: the folder of an export, or its `.tflite` file; threads: of LiteRT. The columns are those of the
     `inference_args.json` beside the model, the kit's 390 without it.

@@ -108,15 +108,16 @@ def find_export(folder: Path) -> Path:
 def confidence_auc(folder: Path, sequences, confidences) -> float | None:
     """How well the confidence tells the demo's spoilt recordings from its good ones: the area under the ROC curve.
 
-    sequences: their ids; confidences: beside them. None where the data is not the demo's, or all are of one kind.
+    sequences: their ids; confidences: beside them, NaN of networks without that head. None where there are none, the data is not
+    the demo's, or all recordings are of one kind.
     """
     path = folder / "data" / "broken.csv"
     if not path.is_file() or not len(sequences):
         return None
     broken = np.isin(sequences, pd.read_csv(path)["sequence_id"])
-    if broken.all() or not broken.any():
+    if broken.all() or not broken.any() or np.isnan(confidences).any():
         return None
-    order = pd.Series(confidences).fillna(0.0).rank().to_numpy()
+    order = pd.Series(confidences).rank().to_numpy()
     good, bad = int((~broken).sum()), int(broken.sum())
     return float((order[~broken].sum() - good * (good + 1) / 2) / (good * bad))
 

@@ -1,6 +1,7 @@
 """A TFLite model of ours, run by LiteRT: opened, checked, called with one recording. The only room that imports LiteRT."""
 
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def interpreter(path, threads: int = 1, source: str = "the model"):
 
 
 class Model:
-    """A TFLite model with the competition's signature. An instance belongs to one thread; several may share a file.
+    """A TFLite model with the competition's signature. Threads that share an instance take turns.
 
     Arguments as for `interpreter`. Raises as it does, and ValueError that names the file and what it lacks: the signature
     `serving_default`, the argument `inputs`, the output `outputs`, both tables.
@@ -34,6 +35,7 @@ class Model:
         self.interpreter = interpreter(path, threads, source)
         self.outputs = self._check(self.interpreter.get_signature_list())
         self.runner = self.interpreter.get_signature_runner(SIGNATURE)
+        self._turn = Lock()                                                       # without it LiteRT mixes recordings up
         shape = self._table(INPUT, self.runner.get_input_details(), "(frames, columns)")
         self._table(OUTPUT, self.runner.get_output_details(), "(steps, tokens)")
         self.columns = int(shape[1]) if len(shape) else -1                        # -1: any number
@@ -62,7 +64,8 @@ class Model:
         if inputs.ndim != 2 or self.columns not in (-1, inputs.shape[1]):
             raise ValueError(f"{self.source} reads (frames, {self.columns}) values; it was given {inputs.shape}. "
                              "Do the selected columns of inference_args.json belong to this model?")
-        return self.runner(**{INPUT: inputs})
+        with self._turn:
+            return self.runner(**{INPUT: inputs})
 
 
 def _file(path) -> Path:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from aslutils.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, LANDMARKS
 from aslutils.recognizer import Recognizer, main, spelled
 from aslutils.recordings import as_columns, holistic, recordings_in
 from aslutils.text import DUMMY_PHRASE, EOS
+from aslutils.tflite import Model
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,6 +59,10 @@ def test_probabilities_that_the_model_says_are_taken_as_they_are():
     rows = np.eye(63, dtype=np.float32)[[32, 62, 33]]
     text, probabilities = spelled(rows, np.array([0.9, 0.4, 0.05], np.float32))
     assert text == "ab" and probabilities.tolist() == pytest.approx([0.9, 0.05])
+
+
+def test_probabilities_of_large_logits_are_finite():
+    assert spelled(np.eye(63, dtype=np.float32)[[32]] * 1000)[1].tolist() == [1.0]
 
 
 def test_every_form_of_a_recording_is_the_same_to_the_model(spelling, tmp_path):
@@ -206,6 +212,13 @@ def test_models_that_cannot_read_recordings_are_named(tmp_path):
         Recognizer(tmp_path / "elsewhere.tflite")
 
 
+def test_threads_that_share_a_model_get_their_own_answers():
+    model, frames = Model(frame_count_model(len(COLUMNS))), [1 + 37 * number % 200 for number in range(1000)]
+    with ThreadPoolExecutor(4) as pool:
+        steps = list(pool.map(lambda count: len(model(np.zeros((count, len(COLUMNS))))["outputs"]), frames))
+    assert steps == frames
+
+
 def test_the_columns_beside_the_model_are_used(tmp_path):
     (tmp_path / "model.tflite").write_bytes(mean_model())
     columns, swapped = table(), [*COLUMNS[::-1]]
@@ -225,6 +238,7 @@ def test_a_stream_reads_at_its_rhythm_and_keeps_the_last_frames(export):
     assert stream.finish().frames == 25
     stream.start()
     assert stream.finish().frames == 0
+    assert [stream.add(frame) is not None for frame in as_points(table(10))] == [False] * 9 + [True]
     with pytest.raises(ValueError, match="every is 0"):
         Recognizer(export).stream(every=0)
 

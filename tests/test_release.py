@@ -40,6 +40,7 @@ def test_the_confidence_is_rated_by_how_it_ranks_spoilt_recordings(tmp_path):
     assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.8, 0.1, 0.2]) == 1.0
     assert release.confidence_auc(tmp_path, [1, 2, 3, 4], [0.9, 0.15, 0.1, 0.2]) == 0.75
     assert release.confidence_auc(tmp_path, [1, 2], [0.9, 0.8]) is None
+    assert release.confidence_auc(tmp_path, [1, 3], [float("nan")] * 2) is None
     assert release.confidence_auc(tmp_path / "other", [1, 3], [0.9, 0.8]) is None
 
 

@@ -15,7 +15,7 @@ from small_corpus import corpus_rows, write_competition
 from tiny_tflite import constant_model, frame_count_model
 
 from aslutils.landmarks import COLUMNS
-from aslutils.scorer import main, open_submission, pack, score_submission
+from aslutils.scorer import main, open_submission, pack, score_submission, summary
 from aslutils.text import EOS
 
 
@@ -68,6 +68,13 @@ def test_the_figures_follow_from_the_times(submission, data):
     assert result["megabytes"] == pytest.approx((submission / "model.tflite").stat().st_size / 1e6) and result["fits"]
 
 
+@pytest.mark.parametrize("limit", ["MAX_MEGABYTES", "MAX_HOURS"])
+def test_a_submission_over_either_limit_does_not_fit_and_it_says_so(submission, data, monkeypatch, limit):
+    monkeypatch.setattr(f"aslutils.scorer.{limit}", 0)
+    result = score_submission(submission, data, limit=2)
+    assert not result["fits"] and "over the competition's limits" in summary(result)
+
+
 def test_a_packed_export_scores_as_its_folder_does(submission, data, tmp_path):
     pack(submission, tmp_path / "submission.zip")
     assert score_submission(tmp_path / "submission.zip", data)["score"] == score_submission(submission, data)["score"]
@@ -76,7 +83,9 @@ def test_a_packed_export_scores_as_its_folder_does(submission, data, tmp_path):
 def test_a_selection_and_a_limit_are_kept(submission, data):
     result = score_submission(submission, data, sequences=[1003, 1001, 1010])
     assert sorted(result["predictions"]["sequence_id"]) == [1001, 1003, 1010]
-    assert score_submission(submission, data, limit=4)["sequences"] == 4
+    every = score_submission(submission, data)["predictions"]["sequence_id"].tolist()
+    limited = score_submission(submission, data, limit=4)["predictions"]["sequence_id"]
+    assert limited.tolist() == [every[0], every[5], every[11], every[17]]                 # spread evenly
     with pytest.raises(ValueError, match="no sequence 77"):
         score_submission(submission, data, sequences=[77])
 
