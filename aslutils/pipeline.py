@@ -1,13 +1,14 @@
 """All notebooks in a row, each a stage: what `run_all.sh` runs once the environment stands.
 
-A stage is done again only when its parameters, its inputs or its outputs have changed; what it was made from is kept in
-`datamount/<run>/stages/`. `python -m aslutils.pipeline --help` lists the options.
+A stage is done again only when its parameters or its inputs have changed or its outputs are gone; what it was made from is kept
+in `datamount/<run>/stages/`. `python -m aslutils.pipeline --help` lists the options.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ NOTEBOOKS = ("01_round1_folds", "02_build_oof", "03_fullfit", "04_convert_tflite
 # Parameters that change no result: a stage is not done again for them.
 UNIMPORTANT = {"run", "fresh", "processes", "threads", "workers", "max_minutes", "checkpoint_minutes", "evaluate_every",
                "tracker"}
-READS_DATA, TRAINS = ("01_round1_folds", "03_fullfit"), ("01_round1_folds", "03_fullfit")
+TRAINS = ("01_round1_folds", "03_fullfit")        # the notebooks that train, and so read the data
 
 
 @dataclass(eq=False)
@@ -63,7 +64,7 @@ def stages(profile: Path, run: str, data: str, seeds: list[int], jobs: int) -> l
     params = {notebook: read_params(profile / f"{notebook}.yaml") for notebook in NOTEBOOKS}
 
     def stage(notebook, inputs, outputs, **own):
-        found = {"data": data} if notebook in READS_DATA else {}
+        found = {"data": data} if notebook in TRAINS else {}
         return Stage(notebook, {**params[notebook], "run": run, **found, **own}, inputs, outputs)
 
     first = params["01_round1_folds"]
@@ -167,7 +168,7 @@ class _Run:
     def stop(self):
         """End papermill and its kernel, where they have not ended."""
         if not self.ended():
-            os.killpg(self.process.pid, 15)
+            os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
 
     def state(self) -> str:
@@ -289,6 +290,7 @@ def _run(options, profile: Path, start: int) -> int:
     run = options.run or profile.name
     data = str(Path(options.data).resolve()) if options.data else _remembered_data(kaggle.run_folder(run))
     jobs = options.jobs or _gpus() or min(2, os.cpu_count() or 1)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)                   # `kill` ends the notebook too, as Ctrl-C does
     pipeline = Pipeline(run, options.fresh)
     began = time.monotonic()
     for stage in stages(profile, run, data, options.seeds, jobs)[start:]:

@@ -2,6 +2,11 @@
 
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from toy import write_profile
 from aslutils import pipeline
 from aslutils.params import read_params
 from aslutils.pipeline import KIT, NOTEBOOKS, Stage
+from aslutils.train import FREE
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +115,26 @@ def test_a_stage_that_stopped_at_its_time_limit_is_told_and_goes_on(place, capsy
     assert "01_round1_folds stopped before its end" in told and "Run again to go on" in told
 
 
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_ended_from_outside_it_leaves_no_notebook_running(place, end):
+    def running():
+        return subprocess.run(["pgrep", "-f", f"papermill.*{place}/working/ended/"], capture_output=True, text=True).stdout
+
+    def wait(until):
+        deadline = time.monotonic() + 30
+        while not until() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    options = ["--profile", str(place / "toy"), "--run", "ended"]
+    process = subprocess.Popen([sys.executable, "-m", "aslutils.pipeline", *options], cwd=KIT)
+    wait(running)
+    assert running()
+    process.send_signal(end)
+    assert process.wait(30) == 130
+    wait(lambda: not running())
+    assert not running()
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["--profile", "winnig"], "there is no profile 'winnig'; there are demo, winning"),
     (["--from", "06"], "there is no stage '06'"),
@@ -136,7 +162,8 @@ def stage(tmp_path, **parameters):
 def test_a_stage_is_known_by_its_inputs_and_by_the_parameters_that_change_results(tmp_path):
     (tmp_path / "table.csv").write_text("a")
     known = stage(tmp_path).fingerprint()
-    assert stage(tmp_path, threads=2, run="other", max_minutes=3.0).fingerprint() == known
+    for name in {"run", "processes", *FREE}:
+        assert stage(tmp_path, **{name: "other"}).fingerprint() == known, name
     assert stage(tmp_path, epochs=2).fingerprint() != known
     os.utime(tmp_path / "table.csv", (1, 1))
     assert stage(tmp_path).fingerprint() == known
@@ -145,9 +172,6 @@ def test_a_stage_is_known_by_its_inputs_and_by_the_parameters_that_change_result
 
 
 def test_the_shell_commands_help_needs_nothing_installed(tmp_path):
-    import shutil
-    import subprocess
-
     for name in ("run_all.sh", "aslutils", "params"):
         (shutil.copytree if (KIT / name).is_dir() else shutil.copy)(KIT / name, tmp_path / name)
     done = subprocess.run([str(tmp_path / "run_all.sh"), "--help"], capture_output=True, text=True,
