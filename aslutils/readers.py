@@ -1,4 +1,4 @@
-"""From one input file to frames and what a store's table says of its sequences, in twice the time that decoding it takes.
+"""From one input file to frames and what a store's table says of its sequences, in one and a half times what decoding it takes.
 
 A landmark file holds 160,000 frames or more, and its columns are best decoded a few at a time: all 390 at once would keep 390
 dictionaries and pages in memory (0.9 GB measured), and take twice as long. So frames are put together column by column, and each

@@ -12,6 +12,7 @@ import statistics as figures
 import sys
 import tempfile
 import time
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,6 +135,7 @@ def main():
     parser.add_argument("--params", default=ROOT / "params" / "winning" / "03_fullfit.yaml", help="file with the augmentations")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "This DataLoader will create 4 worker processes")      # more than cores, on purpose
     augmentations = augment.build(yaml.safe_load(Path(options.params).read_text())["augmentations"])
     with tempfile.TemporaryDirectory() as folder:
         large = stand_in.write_store(Path(folder) / "large", options.distinct, 120_000, options.dtype)
