@@ -95,18 +95,26 @@ def test_a_notebooks_defaults_are_the_demos_parameters(name):
     assert read_params(KIT / "params" / "demo" / f"{name}.yaml") == parameters(name)
 
 
-def test_the_winning_parameters_are_the_published_ones():
-    model, loss, train = from_values(
-        {key: value for key, value in read_params(KIT / "params/winning/03_fullfit.yaml").items()
-         if key in {item.name for kind in (ModelConfig, LossConfig, TrainConfig) for item in fields(kind)}},
-        ModelConfig, LossConfig, TrainConfig)
-    assert model == ModelConfig() and loss == LossConfig()
-    assert (train.epochs, train.batch_size, train.accumulate) == (400, 64, 8)
-    assert (train.learning_rate, train.weight_decay) == (4.5e-3, 0.08)
-    first = read_params(KIT / "params/winning/01_round1_folds.yaml")
-    assert (first["dim"], first["blocks"], first["attention"], first["epochs"], first["weight_decay"], first["min_frames"]) == (
-        144, 6, "relative", 300, 0.05, 15)
-    assert not first["part_stems"] and not first["backward_decoder"] and not first["confidence"]
+BOTH = dict(heads=4, kernel=51, decoder_layers=2, decoder_heads=4, decoder_ffn=512, stem_channels=32, stem_momentum=0.95,
+            dropout=0.1, decoder_attention_dropout=0.2, mask_probability=0.2, ignore_pad=False, ctc_weight=0.0, batch_size=64,
+            accumulate=8, learning_rate=4.5e-3, warmup_epochs=10.0, beta2=0.999, clip=4.0, fold_count=4, holdout=0.0)
+PUBLISHED = {
+    "01_round1_folds": dict(BOTH, dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False,
+                            confidence=False, epochs=300, weight_decay=0.05, precision="no", min_frames=15, folds=[0, 1, 2, 3]),
+    "03_fullfit": dict(BOTH, dim=208, blocks=14, attention="rotary", part_stems=True, backward_decoder=True, backward_weight=0.4,
+                       confidence=True, confidence_weight=0.02, epochs=400, weight_decay=0.08, precision="auto", min_frames=1),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_winning_parameters_are_the_published_ones(name):
+    values = read_params(KIT / "params/winning" / f"{name}.yaml")
+    assert {key: values[key] for key in PUBLISHED[name]} == PUBLISHED[name]
+
+
+def test_the_configurations_defaults_are_the_winning_round_twos():
+    defaults = {item.name: item.default for kind in (ModelConfig, LossConfig, TrainConfig) for item in fields(kind)}
+    assert {name: PUBLISHED["03_fullfit"].get(name, default) for name, default in defaults.items()} == defaults
 
 
 def run(name, out: Path, *options, cwd=KIT) -> subprocess.CompletedProcess:
