@@ -51,7 +51,8 @@ def forget(jobs: list[Job]) -> None:
 
 def train_together(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:
     """Train every unfinished job in this process and those that `accelerate launch` started beside it; whether all have ended."""
-    return _train_here(_unfinished(_with_threads(jobs, 1), quiet), _deadline(max_minutes), quiet)
+    jobs = _with_threads(jobs, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    return _train_here(_unfinished(jobs, quiet), _deadline(max_minutes), quiet)
 
 
 def _unfinished(jobs, quiet=False) -> list[Job]:

@@ -12,7 +12,7 @@ import torch
 from toy import toy_job, toy_store
 
 from aslutils import jobs as jobs_room
-from aslutils.jobs import histories, train_all
+from aslutils.jobs import histories, train_all, train_together
 from aslutils.model.checkpoint import load_network
 from aslutils.train import is_finished
 from aslutils.training_folder import CHECKPOINT, hold
@@ -95,7 +95,9 @@ def test_a_job_keeps_its_share_of_the_cores_however_many_are_left(store, tmp_pat
     train_all(jobs, processes=2)
     monkeypatch.setattr(jobs_room, "is_finished", lambda job: job.train.seed < 3)
     train_all(jobs, processes=2)
-    assert seen == [[4, 4, 4], [4]]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")   # torchrun's, of a training in four processes
+    train_together(jobs)
+    assert seen == [[4, 4, 4], [4], [2]]
 
 
 @pytest.mark.parametrize("allowed, count, places", [("", 2, ["0", "1", "0"]), ("3,5", 2, ["3", "5", "3"]), ("", 1, ["", "", ""]),
