@@ -127,6 +127,9 @@ def test_the_preprocessed_sets_come_with_the_tables_that_name_their_phrases(prep
     preprocessed.sent.clear()
     download("preprocessed", out)
     assert preprocessed.sent == []
+    (train / "5/11.npy").unlink()                                 # one that is gone is fetched again
+    download("preprocessed", out)
+    assert np.load(train / "5/11.npy").shape == (7, 390)
 
 
 def test_an_unpacking_cut_off_goes_on_without_fetching_again(preprocessed, tmp_path):

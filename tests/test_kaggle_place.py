@@ -107,6 +107,12 @@ def test_a_p100_with_a_torch_that_cannot_use_it_says_to_pick_t4(monkeypatch):
         check_gpu()
 
 
+def test_code_for_a_later_gpu_of_the_same_generation_will_not_do(monkeypatch):
+    cards(monkeypatch, "Tesla V100", (7, 0), ["sm_75", "sm_80"])
+    with pytest.raises(RuntimeError, match=r"V100.*7\.0.*sm_75 sm_80"):
+        check_gpu()
+
+
 @pytest.mark.parametrize("capability, built", [((7, 5), ["sm_70", "sm_75"]), ((8, 9), ["sm_80", "sm_86"]), ((9, 0), ["sm_90a"]),
                                                ((12, 0), ["sm_90", "compute_90"])])
 def test_a_gpu_that_torch_has_code_for_is_named(monkeypatch, capability, built):
