@@ -16,6 +16,7 @@ from aslutils.kaggle import KaggleError
 from aslutils.kaggle.__main__ import main
 from aslutils.kaggle.client import listing
 from aslutils.kaggle.download import PREPROCESSED, download, download_competition, download_dataset, verify
+from aslutils.landmarks import COLUMNS
 from aslutils.sources import DataError
 
 TABLE = b"path,file_id,sequence_id,participant_id,phrase\ntrain_landmarks/5.parquet,5,11,1,hello\n"
@@ -113,7 +114,8 @@ def preprocessed(competition):
     packed = io.BytesIO()
     np.save(packed, np.zeros((7, 390), np.float32))
     train, supplemental = PREPROCESSED
-    competition.archives = {train: zipped({"5/11.npy": packed.getvalue(), "inference_args.json": b"{}"}),
+    columns = json.dumps({"selected_columns": COLUMNS}).encode()
+    competition.archives = {train: zipped({"5/11.npy": packed.getvalue(), "inference_args.json": columns}),
                             supplemental: zipped({"6/12.npy": packed.getvalue()})}
     return competition
 
