@@ -88,7 +88,7 @@ from aslutils.folds import balance
 from aslutils.jobs import histories, train_all
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
-from aslutils.params import settings
+from aslutils.params import read_params, settings
 from aslutils.train import TrainConfig
 
 data_config, training, fold_config, model, loss, train = settings(
@@ -135,6 +135,14 @@ if corpus.kind == "demo":
 # %%
 partner = rounds.clear_recording(corpus.store, skip=1)
 plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(partner), augment.build(augmentations))
+
+# %% [markdown]
+# Those are the ones that this training uses. All that the kit has, as strong as in the winning solution's second round:
+
+# %%
+published = read_params(kaggle.place.KIT / "params" / "winning" / "03_fullfit.yaml")["augmentations"]
+plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(partner),
+                    augment.build([*published, {"name": "SpatialMask"}]))      # which is there with p 0
 
 # %% [markdown]
 # ## The folds

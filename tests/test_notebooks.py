@@ -189,7 +189,8 @@ def test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit(kaggl
     data = kaggle_root / "input" / "asl-fingerspelling"
     write_competition(data)
     kit = kaggle_root / "input" / "asl-kit"
-    shutil.copytree(KIT / "aslutils", kit / "aslutils", ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("aslutils", "params"):
+        shutil.copytree(KIT / part, kit / part, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (data, kit):
         subprocess.run(["chmod", "-R", "a-w", str(path)], check=True)
     elsewhere = kaggle_root / "working"
