@@ -277,14 +277,21 @@ def test_a_look_that_kaggle_does_not_answer_is_taken_again(kaggle_server, one, r
     assert capsys.readouterr().out.count("Asked again") == 2
 
 
-def test_a_changed_parameter_trains_again_from_there_on_and_nothing_else(kit, written, tmp_path):
-    before = Cluster(written, tmp_path / "out", "signer")
-    for kernel in written:
-        before._remember(kernel.name, {"state": "done", "digest": before._digest(kernel)})
+def test_a_changed_parameter_trains_again_from_there_on_and_a_changed_session_length_does_not(kaggle_server, kit, run, tmp_path):
+    wanted = ("02_build_oof", "03_fullfit_seed1", "04_convert_tflite")
+
+    def pushed(**options):
+        kernels = plan("winning", kit=kit, **options)
+        write_kernels(kernels, tmp_path / "out", "signer", kit=kit, packages=False)
+        kaggle_server.calls.clear()
+        run([dataclasses.replace(kernel, needs=tuple(name for name in kernel.needs if name in wanted))
+             for kernel in kernels if kernel.name in wanted])
+        return [request["slug"] for method, request in kaggle_server.calls if method == "SaveKernel"]
+    kaggle_server.on_push = all_well
+    assert pushed() == ["signer/asl-winning-02", SEED1, "signer/asl-winning-04"]
+    assert pushed(minutes=300) == []
     (kit / "params/winning/03_fullfit.yaml").write_text("epochs: 500\n")
-    changed = plan("winning", kit=kit)
-    write_kernels(changed, tmp_path / "out", "signer", kit=kit, packages=False)
-    assert [*Cluster(changed, tmp_path / "out", "signer").state] == [kernel.name for kernel in written[:4]]
+    assert pushed() == [SEED1, "signer/asl-winning-04"]
 
 
 def plan_of_real_kit(tmp_path):

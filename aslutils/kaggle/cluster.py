@@ -39,16 +39,13 @@ class Cluster:
         self._forget_changed()
 
     def _forget_changed(self) -> None:
-        """Drop what is known of kernels whose notebook or parameters changed, and of all that read their output."""
+        """Drop what is known of kernels with other parameters, and of all that read their output."""
         dropped = set()
         for kernel in self.kernels:
             known = self.state.get(kernel.name)
-            if dropped.intersection(kernel.needs) or (known and known["digest"] != self._digest(kernel)):
+            if dropped.intersection(kernel.needs) or (known and known["digest"] != _digest(kernel)):
                 self.state.pop(kernel.name, None)
                 dropped.add(kernel.name)
-
-    def _digest(self, kernel: Kernel) -> str:
-        return hashlib.sha256((self.out / kernel.name / kernel.code).read_bytes()).hexdigest()
 
     def run(self) -> None:
         """Push, wait, go on, until every kernel is done.
@@ -138,7 +135,7 @@ class Cluster:
                                   error.kind) from None
             raise
         self._remember(kernel.name, {"state": "pushed", "status": "queued", "session": session, "reference": reference,
-                                     "since": time.time(), "progress": known["progress"], "digest": self._digest(kernel)})
+                                     "since": time.time(), "progress": known["progress"], "digest": _digest(kernel)})
 
     def _look(self, kernel: Kernel) -> None:
         """See what became of a pushed kernel: running, done, out of time, or failed."""
@@ -196,6 +193,14 @@ class Cluster:
         end = "\n".join(log.splitlines()[-25:])
         raise KaggleError(f"the kernel {reference} failed: {why}\nThe end of its log ({path}):\n{end}\n"
                           f"Started again, the command pushes {reference} anew; what is done stays done.")
+
+
+def _digest(kernel: Kernel) -> str:
+    """A name for the parameters that decide what a kernel leaves: not for when its session ends, say."""
+    from aslutils.train import FREE  # torch takes seconds to import
+
+    decisive = {name: value for name, value in kernel.parameters.items() if name not in FREE}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def _log_text(said: str) -> str:
