@@ -164,6 +164,11 @@ def test_a_corpus_is_shown_with_units_and_both_groups(store):
     assert titles(figure) == ["Length", "Pace", "Hand seen", "Kinds of phrases"]
     assert [axes.get_xlabel() for axes in figure.axes] == ["frames", "frames a character", "% of frames", "% of sequences"]
     assert figure.name() == "6 training, 2 supplemental sequences"
+    table = pd.DataFrame({"phrase": ["oak", "elm", "kim", "555-1234"], "frames": 40, "hand_frames": 20, "is_sup": False})
+    *_, seen, kinds = plots.corpus(table).axes
+    drawn = seen.patches[0].get_path().vertices
+    assert drawn[drawn[:, 1] > 0, 0].mean() == pytest.approx(50, abs=2) and drawn[:, 1].max() == 100
+    assert [bar.get_width() for bar in kinds.patches] == [75, 0, 25]            # address, url, phone
 
 
 def test_a_corpus_of_even_lengths_is_drawn_even_and_the_last_bar_says_what_it_holds():
@@ -244,6 +249,13 @@ def test_confidence_tells_what_its_threshold_rejects(predictions):
     assert "under 0.15 is rejected: 12.5 %" in words(plots.confidence(predictions))
 
 
+def test_confidence_is_held_against_the_mean_score():
+    table = pd.DataFrame({"phrase": "oak", "prediction": ["oak", "oak", "", "oa"] * 2,
+                          "confidence": [0.91, 0.93, 0.98, 0.94] + [0.2] * 4})
+    means = plots.confidence(table).axes[0].lines[0].get_xydata()
+    assert np.allclose(means, [[0.2, 2 / 3], [0.94, 2 / 3]])
+
+
 def test_aligned_texts_show_each_difference_once():
     assert aligned("oak st", "oat sst") == ([*"oak ", None, *"st"], [*"oat sst"])
     assert aligned("ab", "") == (["a", "b"], [None, None]) and aligned("", "") == ([], [])
@@ -274,7 +286,9 @@ def test_attention_is_a_distribution_over_frames_for_each_token_and_leaves_the_n
     assert network.training and weights.shape == (len(tokens), len(store.raw(1)))
     assert weights.min() >= 0 and np.allclose(weights.sum(1), 1, atol=1e-5)
     assert not any(layer.cross_attention._forward_pre_hooks for layer in network.decoder.layers)
-    assert len(plots.attention(network, store, 1).axes[1].get_yticklabels()) == len(tokens)
+    lower = plots.attention(network, store, 1).axes[1]
+    assert len(lower.get_yticklabels()) == len(tokens)
+    assert lower.collections[0].get_offsets().tolist() == [[frame, row] for row, frame in enumerate(weights.argmax(1))]
 
 
 def test_attention_is_what_the_decoder_really_uses(network, store):
@@ -296,11 +310,14 @@ def test_attention_is_what_the_decoder_really_uses(network, store):
 
 
 def test_limits_and_measurements_of_the_export_are_named():
-    assert {"mean 30.0 ms", "limit 265 ms (5 h for 68,000)"} <= set(words(plots.latency(TIMES)).split(" | "))
+    named = {"mean 30.0 ms", "95 % are under 56.0 ms", "limit 265 ms (5 h for 68,000)"}
+    assert named <= set(words(plots.latency(TIMES)).split(" | "))
     assert {"limit 40 MB", "limit 265 ms", "int8", "0.980", "-"} <= set(words(plots.variants(VARIANTS)).split(" | "))
     figure = plots.layers(LAYERS)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["stem", "block 0", "logits"]
     assert figure.axes[0].get_xscale() == "log" and "no difference at all" in words(figure)
+    shown = [points.get_offsets()[:, 0].tolist() for points in figure.axes[0].collections]
+    assert shown[0][1:] == [3e-7, 2e-6] and shown[1][::2] == [1e-6, 3e-6] and 0 < shown[0][0] < 3e-7
 
 
 def animation(page):
@@ -316,6 +333,8 @@ def test_a_skeleton_moves_and_stays_small(store, frames):
     assert len(page) < 400_000 and "&lt;b&gt; &amp; co" in page and "<script" not in page
     pictures = getattr(shown, "n_frames", 1)
     assert 1 <= pictures <= MOST_PICTURES and pictures >= min(frames // 2, MOST_PICTURES // 2, 5)
+    if pictures > 1:
+        assert pictures * shown.info["duration"] == pytest.approx(1000 * frames / 30, rel=0.05)       # true speed
 
 
 def ink(picture):
