@@ -13,6 +13,7 @@ import nbformat
 from markdown_it import MarkdownIt
 
 from aslutils.files import read_json, write_text
+from aslutils.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES
 from aslutils.report_style import CSS
 
 LINES = 20                          # of what a cell printed; the rest is in the notebook
@@ -52,10 +53,10 @@ def _headline(folder: Path) -> str:
     figures = [
         ("score in PyTorch", _number(export.get("score"), ".3f"), str(export.get("scored_on", ""))),
         ("score of the exported model", _number(submission.get("score"), ".3f"), str(submission.get("scored_on", ""))),
-        ("size", _number(submission.get("megabytes"), ".1f", " MB"), "of 40 MB"),
+        ("size", _number(submission.get("megabytes"), ".1f", " MB"), f"of {MAX_MEGABYTES} MB"),
         ("latency", _number(submission.get("mean_ms"), ".1f", " ms"),
          _number(submission.get("p95_ms"), ".1f", " ms or less for 95 % of the sequences", before="")),
-        ("68,000 sequences take", _number(submission.get("projected_hours"), ".2f", " h"), "of 5 h"),
+        (f"{HIDDEN_SEQUENCES:,} sequences take", _number(submission.get("projected_hours"), ".2f", " h"), f"of {MAX_HOURS} h"),
     ]
     tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
                     for name, value, note in figures if value)

@@ -137,9 +137,9 @@ def one(written):
 @pytest.fixture
 def run(kaggle_server, tmp_path, monkeypatch):
     """Run a plan's kernels; the code counts as published, which a test of its own does for real."""
-    def run(kernels):
+    def run(kernels, **options):
         monkeypatch.setattr("aslutils.kaggle.cluster.publish", lambda *_, **__: "")
-        Cluster(kernels, tmp_path / "out", "signer", poll=0.01).run()
+        Cluster(kernels, tmp_path / "out", "signer", poll=0.01, **options).run()
     return run
 
 
@@ -275,6 +275,25 @@ def test_a_look_that_kaggle_does_not_answer_is_taken_again(kaggle_server, one, r
     kaggle_server.fail("GetKernelSessionStatus", (503, "overloaded"), (502, "bad gateway"))
     run(one)
     assert capsys.readouterr().out.count("Asked again") == 2
+
+
+def test_a_kaggle_that_stays_away_is_an_error_in_the_end_and_the_next_start_goes_on(kaggle_server, one, run, monkeypatch):
+    monkeypatch.setattr("aslutils.kaggle.cluster.PATIENCE", 1)
+    kaggle_server.on_push = all_well
+    kaggle_server.fail("GetKernelSessionStatus", *[(503, "overloaded")] * 2)
+    with pytest.raises(KaggleError, match="does not answer well just now"):
+        run(one)
+    run(one)
+    assert len(kaggle_server.kernels[SEED1].pushes) == 1
+
+
+def test_a_training_that_never_ends_is_an_error(kaggle_server, one, run):
+    def endless(server, reference, request):
+        note(server, reference, finished=False, progress=f"{len(server.kernels)} epochs")
+        return ["COMPLETE"]
+    kaggle_server.on_push = endless
+    with pytest.raises(KaggleError, match=r"it is not done after 2 sessions \(2 epochs\)"):
+        run(one, sessions=2)
 
 
 def test_a_changed_parameter_trains_again_from_there_on_and_a_changed_session_length_does_not(kaggle_server, kit, run, tmp_path):

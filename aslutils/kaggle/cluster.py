@@ -19,6 +19,7 @@ from aslutils.kaggle.publish import publish
 from aslutils.kaggle.runs import SESSION
 from aslutils.progress import progress
 
+PATIENCE = 10                                    # looks in a row that Kaggle may leave unanswered
 RUNNING = ("QUEUED", "RUNNING", "NEW_SCRIPT", "CANCEL_REQUESTED")
 FULL = re.compile(r"maximum.*session|session count", re.IGNORECASE)          # Kaggle runs some GPU sessions at once, no more
 OUT_OF_TIME = re.compile(r"time limit|timed? ?out|exceeded.*(time|duration|hours)|maximum.*(time|duration)", re.IGNORECASE)
@@ -68,14 +69,14 @@ class Cluster:
                 time.sleep(self.poll)
 
     def _step_all(self) -> None:
-        """Move every kernel on; a Kaggle that does not answer is asked again at the next look, for some ten looks."""
+        """Move every kernel on; a Kaggle that does not answer is asked again at the next look, PATIENCE times in a row."""
         try:
             for kernel in self.kernels:
                 self._step(kernel)
             self.unanswered = 0
         except KaggleError as error:
             self.unanswered += 1
-            if error.kind != "server" or self.unanswered > 10:
+            if error.kind != "server" or self.unanswered > PATIENCE:
                 raise
             print(f"{error}\nAsked again in {self.poll:g} s.", flush=True)
 
