@@ -64,10 +64,8 @@ class LandmarkStem(nn.Module):
 
     def part(self, name: str, frames, mask):
         """One part stem's output (B, T, D/4)."""
-        positions = getattr(self, f"positions_{name}")
-        with torch.autocast(frames.device.type, enabled=False):
-            part = standardise_part(frames.index_select(2, positions).float())
-        return self.parts[name](part, mask)
+        part = frames.index_select(2, getattr(self, f"positions_{name}"))
+        return self.parts[name](standardise_part(part), mask)
 
     def forward(self, frames, mask):
         x = self.all(frames, mask)
