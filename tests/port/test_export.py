@@ -42,8 +42,9 @@ def test_the_recordings_meet_every_rule(table):
 
 
 def test_a_rejected_recording_answers_the_dummy_phrases_one_hot_rows(exported):
-    outputs = Model(exported)(recording(14, seed=0))["outputs"]
-    np.testing.assert_array_equal(outputs, np.eye(63)[encode(DUMMY_PHRASE)[:11]])
+    answer = Model(exported)(recording(14, seed=0))
+    np.testing.assert_array_equal(answer["outputs"], np.eye(63)[encode(DUMMY_PHRASE)[:11]])
+    np.testing.assert_array_equal(answer["probabilities"], np.zeros(11))
 
 
 def test_an_empty_phrase_is_one_row_without_a_character(table, exported, recordings):

@@ -46,9 +46,12 @@ def test_without_recordings_the_variants_still_have_size_and_time(ensemble):
 
 
 def test_every_part_is_tried_in_int8_alone(round2, read):
-    parts = sensitivity(convert([round2]), read[0][:3], [read_pytorch([round2], inputs) for inputs in read[0][:3]])
+    reference = [read_pytorch([round2], inputs) for inputs in read[0][:3]]
+    parts = sensitivity(convert([round2]), read[0][:3], reference)
     assert len(parts) == 9 and (parts["megabytes"] > 0).all() and (parts["difference"] > 0).any()
     assert {"float16", "int8"} <= set(parts["mixed"])
+    ranks = list(zip(parts["changed"], parts["difference"]))
+    assert ranks == sorted(ranks, reverse=True) and ranks[-1][0] < 0.5
 
 
 def test_every_product_belongs_to_one_part(ensemble):
