@@ -60,8 +60,8 @@ def recordings_in(path, columns: list[str], sequences: list[int] | None = None) 
     """A landmark file's recordings: sequence_id -> float32 (T, len(columns)), NaN where not seen.
 
     path: a `.parquet` file in competition columns, or a `.npy` file; one without sequence_ids is one recording, under None.
-    sequences: the sequence_ids to read, those of them that are there; default: all. Raises FileNotFoundError, or ValueError
-    naming the file and what is wrong with it.
+    sequences: the sequence_ids to read, those of them that are there; default: all. Raises FileNotFoundError, ImportError
+    without pyarrow, or ValueError naming the file and what is wrong with it.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,8 +112,10 @@ def _whole(missing: np.ndarray, order) -> bool:
 
 
 def _from_parquet(path: Path, columns: list[str], sequences) -> dict[int | None, np.ndarray]:
-    import pyarrow.parquet as parquet
-
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ImportError(f"{path} is read by pyarrow ({error}): python -m pip install pyarrow") from error
     names = parquet.read_schema(path).names
     _check_columns(names, columns)
     identity = ["sequence_id"] if "sequence_id" in names else []

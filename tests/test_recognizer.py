@@ -184,6 +184,15 @@ def test_files_that_cannot_be_read_are_named(export, tmp_path):
         recognizer.read(tmp_path / "short.parquet")
 
 
+def test_without_pyarrow_one_line_says_how_to_install_it(export, tmp_path, capsys, monkeypatch):
+    table().to_parquet(tmp_path / "one.parquet")
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main([str(export), str(tmp_path / "one.parquet")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "one.parquet is read by pyarrow" in said[0] and "pip install pyarrow" in said[0]
+
+
 def test_one_recording_of_a_file_is_read_and_a_file_of_several_says_so(spelling, tmp_path):
     first, second, path = table(20, seed=1), table(30, seed=2), tmp_path / "two.parquet"
     both = pd.concat([first.assign(sequence_id=5), second.assign(sequence_id=6)])
