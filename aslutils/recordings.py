@@ -22,7 +22,7 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
     landmarks: an array (T, len(columns)), already in that order; an array (T, 543, 3) in MediaPipe Holistic's order (face 468,
     left hand 21, pose 33, right hand 21; x, y, z); a DataFrame with competition columns; a `.parquet` or `.npy` file of
     those; or a list of MediaPipe Holistic results. columns: names such as x_face_0. sequence_id: which recording of a
-    DataFrame or parquet file. Raises FileNotFoundError, or ValueError saying what was expected.
+    DataFrame or parquet file. Raises as `recordings_in` does for a file, and ValueError saying what was expected.
     """
     if isinstance(landmarks, str | Path):
         found = recordings_in(landmarks, columns, None if sequence_id is None else [sequence_id])
