@@ -76,6 +76,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(store, u
     assert not torch.equal(weights(other)["confidence.weight"], weights(again)["confidence.weight"])
 
 
+@pytest.mark.parametrize("name, value", [("weight_decay", 0.5), ("beta2", 0.5), ("clip", 0.01), ("accumulate", 1),
+                                         ("warmup_epochs", 1.0), ("learning_rate", 0.005), ("min_frames", 10)])
+def test_what_decides_a_training_changes_its_weights(store, uninterrupted, tmp_path, name, value):
+    other = toy_job(store, tmp_path, **{name: value})
+    assert Trainer(other).fit()
+    assert not torch.equal(weights(other)["confidence.weight"], weights(uninterrupted)["confidence.weight"])
+
+
 def test_stopping_at_every_checkpoint_and_going_on_changes_no_weight(store, uninterrupted, tmp_path):
     job, sessions = toy_job(store, tmp_path), 1
     while not Trainer(job).fit(deadline=0.0):     # a deadline long past: it stops at the first step at which it can
