@@ -54,7 +54,7 @@ def run_chain(folder: Path, layout: str, data: Path | None) -> list[Session]:
     """All kernels of the demo's parameters, toy-sized, one after the other until one fails."""
     kit = folder / "kit"
     write_profile(kit / "params" / "toy")
-    for part in ("aslutils", "notebooks"):
+    for part in ("aslutils", "notebooks", "params/winning"):
         (kit / part).symlink_to(KIT / part)
     kernels = plan("toy", per_session=2, competition=data is not None, kit=kit)
     write_kernels(kernels, folder / "out", "signer", kit=kit, packages=False)
