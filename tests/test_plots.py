@@ -194,6 +194,8 @@ def test_augmentations_that_can_act_are_shown_in_their_order(store):
     assert all(shown.shape != maps[0].shape or np.ma.filled(shown != maps[0], True).any() for shown in maps[1:])
     assert {axes.get_xlim() for axes in figure.axes if axes.images} == {(0, max(shown.shape[1] for shown in maps))}
     assert "orange: right of it, grey: missing" in words(figure)
+    missing = (store.standardised(1) == 0).all(2)
+    assert maps[0].mask.sum() == missing.sum() > 0
 
 
 def test_learning_curves_have_a_panel_for_each_known_part():
@@ -265,6 +267,11 @@ def test_a_space_that_was_misread_can_be_seen_and_told_from_nothing(predictions,
     assert "␣" in words(plots.predictions(predictions[:1].assign(prediction="a l"), store))
     assert "␣" not in words(plots.predictions(predictions[:1].assign(prediction="al"), store))
     assert "␣" not in words(plots.predictions(predictions[1:2].assign(prediction="oak st 12"), store))
+
+
+def test_as_many_predictions_are_shown_as_asked_for(predictions, store):
+    for shown in (plots.predictions(predictions, store, count=3), plots.worst(predictions, store, count=3)):
+        assert words(shown).split(" | ").count("signed") == 3
 
 
 def test_the_worst_predictions_come_worst_and_surest_first(predictions, store):

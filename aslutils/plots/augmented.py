@@ -37,9 +37,9 @@ def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: 
             lower.set_yticks((_ENDS[:-1] + _ENDS[1:]) / 2, [part.replace("_", " ") for part in PARTS])
     for unused in (*uppers[len(shown):], *lowers[len(shown):]):
         unused.remove()
-    figure.supxlabel("Above: the signer in the frame that changed most, pale: as recorded. Below: where each landmark is, across "
-                     "the picture, over time;\nviolet: left of the middle, orange: right of it, grey: missing", x=0.01, ha="left",
-                     fontsize=8, color=FAINT)
+    figure.supxlabel("Above: the signer in the frame that changed most (the middle one where the length is another), pale: as "
+                     "recorded.\nBelow: where each landmark is, across the picture, over time; violet: left of the middle, "
+                     "orange: right of it, grey: missing", x=0.01, ha="left", fontsize=8, color=FAINT)
     return figure
 
 
