@@ -49,7 +49,7 @@ paths = release.find_checkpoints(folder, config.checkpoints)
 loaded = [load_checkpoint(path) for path in paths]
 networks = [checkpoint.network.eval() for checkpoint in loaded]
 beam = release.decoding(config, loaded)
-check(networks, beam)
+check(networks, beam, config.precision)
 for path, checkpoint in zip(paths, loaded):
     weights = sum(weight.numel() for weight in checkpoint.network.parameters())
     print(f"{path}: {'published' if checkpoint.published else 'ours'}, {weights:,} weights, {checkpoint.network.config}")

@@ -82,11 +82,13 @@ class Ensemble(tf.Module):
         return greedy([network.decoder for network in self.networks], encoded, rejected)
 
 
-def check(networks, beam: BeamSearch | None = None):
-    """Raise ValueError where the networks cannot be an ensemble: there are none, or one has no backward decoder and the beam
-    search asks for it."""
+def check(networks, beam: BeamSearch | None = None, precision: str = "auto"):
+    """Raise ValueError where there is nothing to export: no networks, one without the backward decoder that the beam search asks
+    for, or a precision that is neither one of `PRECISIONS` nor "auto"."""
     if not networks:
         raise ValueError("no networks to export; give at least one checkpoint")
+    if precision not in ("auto", *PRECISIONS):
+        raise ValueError(f"precision is {precision!r}; it must be auto or one of {', '.join(PRECISIONS)}")
     for number, network in enumerate(networks, 1):
         if beam is not None and beam.rerank_weight and network.backward_decoder is None:
             raise ValueError(f"network {number} of {len(networks)} has no backward decoder to rank hypotheses with; "

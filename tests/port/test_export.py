@@ -115,6 +115,12 @@ def test_no_networks_is_an_error():
         export.convert([])
 
 
+def test_a_misspelt_precision_is_named_before_anything_is_made(round1):
+    export.check([round1], precision="auto")
+    with pytest.raises(ValueError, match="float64.*auto or one of float32"):
+        export.check([round1], precision="float64")
+
+
 @pytest.mark.parametrize("round", [1, 2])
 def test_golden_greedy_texts(shared, round):
     golden = np.load(shared / "golden" / f"network_round{round}.npz")
