@@ -11,7 +11,7 @@ from small_corpus import write_competition, write_npy
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
 from aslutils import release, rounds
-from aslutils.files import write_json
+from aslutils.files import write_json, write_table
 from aslutils.jobs import train_all
 from aslutils.model.loss import LossConfig
 
@@ -99,6 +99,20 @@ def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
     assert rounds.final_predictions(job, corpus)["row"].tolist() == job.validation.tolist()
     assert "held-out" in rounds.validation_words(job)
     assert release.find_checkpoints(corpus.folder, []) == [corpus.folder / "round2/seed1/checkpoint.pt"]
+
+
+def test_round_two_learns_each_recordings_own_score(corpus):
+    table = rounds.training_table(corpus)
+    table["score"] = np.linspace(0, 1, len(table))
+    job = rounds.seed_job(corpus, table, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    own = dict(zip(rounds.store_rows(corpus.store, table), table["score"]))
+    assert job.scores.tolist() == [own[row] for row in job.rows]
+
+
+def test_a_table_that_holds_other_people_out_is_refused(corpus, tmp_path):
+    write_table(tmp_path / rounds.TABLE, rounds.training_table(corpus).assign(holdout=False))
+    with pytest.raises(ValueError, match="holds other participants out than .*run notebook 02_build_oof again"):
+        rounds.training_table(replace(corpus, folder=tmp_path))
 
 
 def test_nobody_held_out_means_a_look_at_what_was_trained_on(corpus):
