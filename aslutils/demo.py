@@ -7,7 +7,6 @@ character looks.
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from aslutils.files import atomic, read_json, write_json, write_table
 from aslutils.landmarks import ALL_COLUMNS
 from aslutils.phrases import random_phrase
+from aslutils.processes import process_pool
 from aslutils.progress import progress
 from aslutils.signer import BROKEN_KINDS, Participant, Recording, record
 from aslutils.text import INDEX, unknown_characters
@@ -172,7 +172,7 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     files = [rows for _, rows in table.groupby("path", sort=False)]
     with progress(total=len(table), what="writing demo recordings", unit="sequences") as bar:
         if workers > 1:
-            with ProcessPoolExecutor(workers) as pool:
+            with process_pool(workers) as pool:
                 for written in pool.map(_write_file, [out] * len(files), [config] * len(files), files):
                     bar.update(written)
         else:

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +17,7 @@ import pandas as pd
 import torch
 
 from aslutils import training_folder
+from aslutils.processes import SPAWN, end_with_parent
 from aslutils.progress import progress
 from aslutils.train import Job, Trainer, is_finished
 from aslutils.training_folder import HISTORY
@@ -92,11 +92,10 @@ def _with_threads(jobs, processes) -> list[Job]:
 
 
 def _train_apart(jobs, processes, deadline) -> bool:
-    context = multiprocessing.get_context("spawn")
-    told, places, stop = context.Queue(), context.Queue(), context.Event()
+    told, places, stop = SPAWN.Queue(), SPAWN.Queue(), SPAWN.Event()
     for place in range(processes):
         places.put(_gpu(place))
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(told, places, stop)) as pool, \
+    with ProcessPoolExecutor(processes, mp_context=SPAWN, initializer=_start, initargs=(told, places, stop)) as pool, \
             _Bar([job.name for job in jobs], jobs[0].train.batch_size) as bar:
         futures = [pool.submit(_train_one, index, job, deadline) for index, job in enumerate(jobs)]
         pending = set(futures)
@@ -140,12 +139,7 @@ def _start(told, places, stop):
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     os.environ.pop("ASLUTILS_PROGRESS", None)
     os.environ["ASLUTILS_QUIET"] = "1"            # the parent shows
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent():
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _train_one(index, job, deadline) -> bool:

@@ -9,12 +9,10 @@ the parts of the others are still used.
 import argparse
 import errno
 import hashlib
-import multiprocessing
 import os
 import shutil
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from aslutils.files import atomic, locked, read_json, write_json, write_table
+from aslutils.processes import process_pool
 from aslutils.progress import progress
 from aslutils.readers import write_frames
 from aslutils.sources import DataError, Source, find_kind, read_corpus
@@ -205,24 +204,13 @@ def _executor(workers: int, tasks: int, dask: str | None) -> Iterator[Executor |
         with Client(dask, timeout="30s") as client:
             yield client.get_executor(pure=False)
     elif workers > 1 and tasks > 1:
-        pool = ProcessPoolExecutor(min(workers, tasks), multiprocessing.get_context("spawn"), _end_with_parent)
+        pool = process_pool(min(workers, tasks))
         try:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
     else:
         yield None
-
-
-def _end_with_parent() -> None:
-    """Let a worker process end when its parent is killed; without this it would wait for work forever."""
-    parent = multiprocessing.parent_process()
-
-    def watch():
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _merge(store: Path, tasks: list[Task], table: pd.DataFrame, plan: dict, kind: str) -> None:
