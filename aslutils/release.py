@@ -36,6 +36,8 @@ class ExportConfig(RunConfig):
     def __post_init__(self):
         if self.beams < -1:
             raise ValueError(f"beams is {self.beams}; it must be a number of hypotheses, 0 for greedy, or -1")
+        if self.compared < 1:
+            raise ValueError(f"compared is {self.compared}; compare at least 1 recording")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class SubmissionConfig(RunConfig):
     description: str = "Fingerspelling to text: MediaPipe landmarks in, characters out."
     public: bool = False             # whether a new data set is public
     message: str = "New version"     # what a new version's notes say
+
+    def __post_init__(self):
+        if self.scored < 1:
+            raise ValueError(f"scored is {self.scored}; score at least 1 recording")
 
 
 def find_checkpoints(folder: Path, asked: list) -> list[Path]:

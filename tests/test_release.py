@@ -29,9 +29,11 @@ def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, 
     assert release.decoding(release.ExportConfig(beams=beams, length_penalty=0.3, rerank_weight=0.2), loaded) == expected
 
 
-def test_a_number_of_beams_that_means_nothing_is_refused():
-    with pytest.raises(ValueError, match="beams is -5"):
-        release.ExportConfig(beams=-5)
+@pytest.mark.parametrize("config, name, value", [(release.ExportConfig, "beams", -5), (release.ExportConfig, "compared", 0),
+                                                 (release.SubmissionConfig, "scored", -1)])
+def test_a_number_that_means_nothing_is_refused(config, name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        config(**{name: value})
 
 
 def test_the_confidence_is_rated_by_how_it_ranks_spoilt_recordings(tmp_path):
