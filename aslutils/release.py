@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from aslutils import folds
+from aslutils.corpus import CORPUS, FOLDS, RunConfig, held_out, store_rows
 from aslutils.files import read_json
 from aslutils.landmarks import COLUMNS
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.prepare import find_kind
-from aslutils.rounds import CORPUS, FOLDS, RunConfig, held_out, store_rows
 from aslutils.store import Store
 from aslutils.training_folder import CHECKPOINT
 

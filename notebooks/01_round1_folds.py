@@ -83,6 +83,7 @@ import pandas as pd
 from IPython.display import display
 
 from aslutils import augment, kaggle, plots, rounds
+from aslutils.corpus import DataConfig, clear_recording, open_corpus
 from aslutils.metric import score
 from aslutils.folds import balance
 from aslutils.jobs import histories, train_all
@@ -92,7 +93,7 @@ from aslutils.params import read_params, settings
 from aslutils.train import TrainConfig
 
 data_config, training, fold_config, model, loss, train = settings(
-    globals(), rounds.DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig)
+    globals(), DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig)
 print(kaggle.check_gpu())
 
 # %% [markdown]
@@ -102,7 +103,7 @@ print(kaggle.check_gpu())
 # find is missing, often most of the time.
 
 # %%
-corpus = rounds.open_corpus(data_config, training.fresh)
+corpus = open_corpus(data_config, training.fresh)
 corpus.store.table.head()
 
 # %%
@@ -112,7 +113,7 @@ plots.corpus(corpus.store.table)
 # One of them, as the network will see it move:
 
 # %%
-row = rounds.clear_recording(corpus.store)
+row = clear_recording(corpus.store)
 phrase = corpus.store.table["phrase"][row]
 plots.skeleton(corpus.store.raw(row), phrase)
 
@@ -133,7 +134,7 @@ if corpus.kind == "demo":
 # ## What augmentation does to a recording
 
 # %%
-partner = rounds.clear_recording(corpus.store, skip=1)
+partner = clear_recording(corpus.store, skip=1)
 plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(partner), augment.build(augmentations))
 
 # %% [markdown]

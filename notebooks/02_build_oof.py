@@ -23,12 +23,13 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 
 # %%
 from aslutils import kaggle, plots, rounds
+from aslutils.corpus import open_run, with_recordings
 from aslutils.metric import score
 from aslutils.params import settings
 from aslutils.store import Store
 
 (config,) = settings(globals(), rounds.TableConfig)
-folder = rounds.open_run(config.run)
+folder = open_run(config.run)
 
 # %%
 table = rounds.build_table(folder)
@@ -47,7 +48,7 @@ plots.score_distribution(table)
 
 # %%
 store = Store(folder / "store")
-read = rounds.with_recordings(read, store)
+read = with_recordings(read, store)
 plots.scores_by(read)
 
 # %%

@@ -83,6 +83,7 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 from IPython.display import display
 
 from aslutils import augment, kaggle, plots, rounds
+from aslutils.corpus import DataConfig, clear_recording, open_corpus, with_recordings
 from aslutils.evaluate import postprocess
 from aslutils.jobs import histories, train_all
 from aslutils.model.checkpoint import load_network
@@ -93,20 +94,20 @@ from aslutils.train import TrainConfig
 from aslutils.training_folder import CHECKPOINT
 
 data_config, training, seed_config, model, loss, train = settings(
-    globals(), rounds.DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig)
+    globals(), DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig)
 print(kaggle.check_gpu())
 
 # %% [markdown]
 # ## The data
 
 # %%
-corpus = rounds.open_corpus(data_config)
+corpus = open_corpus(data_config)
 table = rounds.training_table(corpus)
 table.groupby("is_sup")["score"].describe()
 
 # %%
-row = rounds.clear_recording(corpus.store)
-partner = rounds.clear_recording(corpus.store, skip=1)
+row = clear_recording(corpus.store)
+partner = clear_recording(corpus.store, skip=1)
 plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(partner), augment.build(augmentations))
 
 # %% [markdown]
@@ -140,7 +141,7 @@ if finished:
 # %%
 if finished:
     predictions = read[jobs[0].name]
-    display(plots.scores_by(rounds.with_recordings(postprocess(predictions), corpus.store)))
+    display(plots.scores_by(with_recordings(postprocess(predictions), corpus.store)))
 
 # %% [markdown]
 # How sure it is, against how well it reads; recordings left of the line get the dummy phrase.

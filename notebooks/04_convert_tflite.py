@@ -32,7 +32,8 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 import torch
 
-from aslutils import kaggle, plots, release, rounds
+from aslutils import kaggle, plots, release
+from aslutils.corpus import open_run
 from aslutils.files import write_json
 from aslutils.metric import score
 from aslutils.model.checkpoint import load_checkpoint
@@ -43,7 +44,7 @@ from aslutils.port.variants import build_variants, choose, measure_variants, sen
 from aslutils.progress import progress
 
 (config,) = settings(globals(), release.ExportConfig)
-folder = rounds.open_run(config.run)
+folder = open_run(config.run)
 torch.set_num_threads(1)
 paths = release.find_checkpoints(folder, config.checkpoints)
 loaded = [load_checkpoint(path) for path in paths]

@@ -34,13 +34,14 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 from IPython.display import display
 
-from aslutils import kaggle, plots, release, rounds
+from aslutils import kaggle, plots, release
+from aslutils.corpus import open_run, with_recordings
 from aslutils.files import write_json
 from aslutils.params import settings
 from aslutils.scorer import pack, score_submission, summary
 
 (config,) = settings(globals(), release.SubmissionConfig)
-folder = rounds.open_run(config.run)
+folder = open_run(config.run)
 
 # %% [markdown]
 # ## Pack
@@ -76,7 +77,7 @@ if result:
 # %%
 if result and not config.data and release.has_store(folder):
     store = release.Store(folder / "store")
-    predictions = rounds.with_recordings(result["predictions"], store)
+    predictions = with_recordings(result["predictions"], store)
     display(plots.predictions(predictions, store))
 
 # %%

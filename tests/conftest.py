@@ -1,5 +1,7 @@
 """What every test may ask for."""
 
+import contextlib
+import io
 import os
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pandas as pd
 import pytest
 from kaggle_server import KaggleServer
 from small_corpus import corpus_rows, write_competition
+
+from aslutils.corpus import Corpus, DataConfig, open_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +30,27 @@ def own(tmp_path) -> tuple[Path, pd.DataFrame]:
     rows = corpus_rows(files=2, sequences=3, supplemental=0)
     write_competition(tmp_path / "data", rows)
     return tmp_path / "data", rows
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A made-up Kaggle machine, so that runs lie in a folder of the test."""
+    root = tmp_path_factory.mktemp("kaggle")
+    (root / "input").mkdir()
+    (root / "working").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASLUTILS_KAGGLE_ROOT", str(root))
+        yield root
+
+
+@pytest.fixture(scope="module")
+def corpus(place, tmp_path_factory) -> Corpus:
+    """A small run's data, opened: two folds, one of three participants held out."""
+    data = tmp_path_factory.mktemp("data") / "competition"
+    write_competition(data)
+    config = DataConfig(run="toy", data=str(data), fold_count=2, holdout=0.3)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return open_corpus(config)
 
 
 @pytest.fixture

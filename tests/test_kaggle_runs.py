@@ -12,6 +12,7 @@ from small_corpus import write_competition
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
 from aslutils import rounds
+from aslutils.corpus import DataConfig, open_corpus
 from aslutils.jobs import train_all
 from aslutils.kaggle import adopt, earlier_outputs, end_session, run_folder
 from aslutils.kaggle.place import KIT
@@ -181,7 +182,7 @@ def test_sessions_that_each_read_the_outputs_before_end_with_the_weights_of_one_
     write_competition(root / "input/competitions/asl-fingerspelling")
 
     def session(run, max_minutes=0.0):
-        corpus = rounds.open_corpus(rounds.DataConfig(run=run, fold_count=2))
+        corpus = open_corpus(DataConfig(run=run, fold_count=2))
         jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), [1, 2], MODEL, LossConfig(), TRAIN, AUGMENTATIONS)
         finished = train_all(jobs, max_minutes=max_minutes)
         end_session(run, "03_fullfit", finished=finished)

@@ -19,6 +19,7 @@ from small_corpus import write_competition
 from toy import MODEL
 
 from aslutils import release, rounds
+from aslutils.corpus import DataConfig
 from aslutils.files import read_json
 from aslutils.model.checkpoint import save_published
 from aslutils.model.config import ModelConfig
@@ -31,9 +32,9 @@ from aslutils.tflite import Model
 from aslutils.train import TrainConfig
 
 CONFIGS = {
-    "01_round1_folds": (rounds.DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig),
+    "01_round1_folds": (DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig),
     "02_build_oof": (rounds.TableConfig,),
-    "03_fullfit": (rounds.DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig),
+    "03_fullfit": (DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig),
     "04_convert_tflite": (release.ExportConfig,),
     "05_submission_kernel": (release.SubmissionConfig,),
 }

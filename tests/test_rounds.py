@@ -1,41 +1,19 @@
 """Which recordings each round trains on and reads, from a run's folder to its table."""
 
-import contextlib
-import io
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_corpus import write_competition, write_npy
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
 from aslutils import release, rounds
+from aslutils.corpus import held_out, store_rows
 from aslutils.files import write_json, write_table
 from aslutils.jobs import train_all
 from aslutils.model.loss import LossConfig
 
 LOSS = LossConfig()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def place(tmp_path_factory):
-    """A made-up Kaggle machine, so that runs lie in a folder of the test."""
-    root = tmp_path_factory.mktemp("kaggle")
-    (root / "input").mkdir()
-    (root / "working").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASLUTILS_KAGGLE_ROOT", str(root))
-        yield root
-
-
-@pytest.fixture(scope="module")
-def corpus(place, tmp_path_factory):
-    data = tmp_path_factory.mktemp("data") / "competition"
-    write_competition(data)
-    config = rounds.DataConfig(run="toy", data=str(data), fold_count=2, holdout=0.3)
-    with contextlib.redirect_stdout(io.StringIO()):
-        return rounds.open_corpus(config)
 
 
 def participants(corpus, rows):
@@ -52,7 +30,7 @@ def test_a_fold_trains_on_other_people_than_it_reads_and_never_on_held_out_ones(
         assert not held & (participants(corpus, job.rows) | participants(corpus, job.validation))
         assert not corpus.store.table["is_sup"].to_numpy()[job.rows].any()
         read += job.validation.tolist()
-    assert sorted(read) == sorted(rounds.store_rows(corpus.store, corpus.folds[~corpus.folds["holdout"]]).tolist())
+    assert sorted(read) == sorted(store_rows(corpus.store, corpus.folds[~corpus.folds["holdout"]]).tolist())
 
 
 def test_a_fold_that_does_not_exist_is_named(corpus):
@@ -105,7 +83,7 @@ def test_round_two_learns_each_recordings_own_score(corpus):
     table = rounds.training_table(corpus)
     table["score"] = np.linspace(0, 1, len(table))
     job = rounds.seed_job(corpus, table, MODEL, LOSS, TRAIN, AUGMENTATIONS)
-    own = dict(zip(rounds.store_rows(corpus.store, table), table["score"]))
+    own = dict(zip(store_rows(corpus.store, table), table["score"]))
     assert job.scores.tolist() == [own[row] for row in job.rows]
 
 
@@ -150,59 +128,8 @@ def test_scores_are_told_a_row_a_network_of_what_would_be_handed_in():
     assert told.loc["seed 2", ["score", "95 % from", "95 % to", "recordings"]].tolist() == [1, 1, 1, 2]
 
 
-def test_the_published_arrays_are_read_like_the_competitions_files(corpus, tmp_path):
-    write_npy(tmp_path / "npy")
-    other = rounds.open_corpus(rounds.DataConfig(run="npy", data=str(tmp_path / "npy"), fold_count=2))
-    assert other.kind == "npy" and len(other.store) == len(corpus.store)
-    np.testing.assert_array_equal(other.store.raw(3), corpus.store.raw(3))
-
-
-def test_published_folds_are_taken_as_they_are(corpus, tmp_path):
-    published = corpus.folds.drop(columns="holdout").assign(fold=lambda table: table["participant_id"] % 2, extra=1)
-    published.to_csv(tmp_path / "train_folded.csv", index=False)
-    config = rounds.DataConfig(run="toy2", data=str(corpus.data), folds_file=str(tmp_path / "train_folded.csv"))
-    assert rounds.open_corpus(config).folds["fold"].tolist() == (corpus.folds["participant_id"] % 2).tolist()
-
-
-def test_a_recording_that_the_store_lacks_is_named(corpus):
-    with pytest.raises(ValueError, match="does not hold the recording 100/999999"):
-        rounds.store_rows(corpus.store, pd.DataFrame({"file_id": [100], "sequence_id": [999999]}))
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_a_share_of_held_out_people_lies_in_0_to_1(share):
-    with pytest.raises(ValueError, match="holdout is"):
-        rounds.DataConfig(holdout=share)
-
-
-def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked_for(place):
-    config = rounds.DataConfig(run="demo", demo_sequences=30, demo_supplemental=4, demo_participants=8)
-    assert len(rounds.open_corpus(config).store) == 34
-    other = replace(config, demo_sequences=24)
-    with pytest.raises(FileExistsError, match="another demo data set"):
-        rounds.open_corpus(other)
-    assert len(rounds.open_corpus(other, fresh=True).store) == 28
-    assert len(rounds.open_corpus(other).store) == 28
-
-
-def test_another_division_of_the_same_run_is_refused_unless_a_fresh_start_is_asked_for(corpus):
-    config = rounds.DataConfig(run="toy", data=str(corpus.data), fold_count=2, holdout=0.3)
-    other = replace(config, fold_count=3, holdout=0.0)
-    with pytest.raises(ValueError, match="folds.csv was divided with another fold_count"):
-        rounds.open_corpus(other)
-    assert (corpus.folder / "folds.csv").is_file() and rounds.open_corpus(config).folds.equals(corpus.folds)
-    with pytest.raises(ValueError, match="exclude each other"):
-        rounds.open_corpus(replace(config, folds_file="train_folded.csv"))
-
-
-def test_a_run_goes_on_with_the_data_that_it_was_made_from(corpus, capsys):
-    again = rounds.open_corpus(rounds.DataConfig(run="toy", fold_count=2, holdout=0.3))
-    assert again.data == corpus.data and again.kind == "competition"
-    assert not (corpus.folder / "data").exists()
-
-
 def test_recordings_count_as_held_out_only_for_networks_of_the_same_division(corpus):
-    ours = {"held_out": rounds.held_out(corpus.folds)}
+    ours = {"held_out": held_out(corpus.folds)}
     held = corpus.folds.loc[corpus.folds["holdout"], "sequence_id"]
     fullfit, published = {"held_out": ""}, {"checkpoint": "a.pth"}
     for facts, words in (([ours], "recordings of held-out participants"), ([ours, fullfit], "may have been trained on"),

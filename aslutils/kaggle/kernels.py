@@ -36,10 +36,11 @@ inputs = Path(os.environ.get("ASLUTILS_KAGGLE_ROOT", "/kaggle")) / "input"
 kits = (found.parents[1] for depth in ("*", "*/*", "*/*/*") for found in inputs.glob(f"{{depth}}/aslutils/__init__.py"))
 sys.path.insert(0, str(next(kits)))
 
-from aslutils import kaggle, rounds
+from aslutils import kaggle
+from aslutils.corpus import DataConfig, open_corpus
 
-names = [field.name for field in dataclasses.fields(rounds.DataConfig)]
-rounds.open_corpus(rounds.DataConfig(**{{name: PARAMETERS[name] for name in names if name in PARAMETERS}}))
+names = [field.name for field in dataclasses.fields(DataConfig)]
+open_corpus(DataConfig(**{{name: PARAMETERS[name] for name in names if name in PARAMETERS}}))
 kaggle.end_session(PARAMETERS["run"], "00_prepare", finished=True)
 '''
 
