@@ -39,9 +39,10 @@ sys.path.insert(0, str(next(kits)))
 from aslutils import kaggle
 from aslutils.corpus import DataConfig, open_corpus
 
-names = [field.name for field in dataclasses.fields(DataConfig)]
-open_corpus(DataConfig(**{{name: PARAMETERS[name] for name in names if name in PARAMETERS}}))
-kaggle.end_session(PARAMETERS["run"], "00_prepare", finished=True)
+if __name__ == "__main__":               # the processes that prepare import this file too
+    names = [field.name for field in dataclasses.fields(DataConfig)]
+    open_corpus(DataConfig(**{{name: PARAMETERS[name] for name in names if name in PARAMETERS}}))
+    kaggle.end_session(PARAMETERS["run"], "00_prepare", finished=True)
 '''
 
 
