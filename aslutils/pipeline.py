@@ -95,7 +95,12 @@ class Pipeline:
         return self.folder / "stages" / f"{stage.name}.json"
 
     def executed(self, stage: Stage) -> Path:
+        """The notebook of a stage's last whole execution."""
         return self.folder / "notebooks" / f"{stage.name}.ipynb"
+
+    def unfinished(self, stage: Stage) -> Path:
+        """The notebook while it runs; it stays where it fails or stops, so that a finished one is never lost."""
+        return self.folder / "notebooks" / "unfinished" / f"{stage.name}.ipynb"
 
     def is_current(self, stage: Stage) -> bool:
         """Whether the stage was finished with these parameters and inputs and its outputs are still there."""
@@ -121,11 +126,12 @@ class Pipeline:
     def _conclude(self, run) -> None:
         stage, seconds = run.stage, time.monotonic() - run.began
         if run.process.returncode:
-            raise StageError(_failure(stage, self.executed(stage), run.log))
+            raise StageError(_failure(stage, self.unfinished(stage), run.log))
         missing = [path for path in stage.outputs if not path.exists()]
         if missing:
             raise StageError(f"{stage.name} stopped before its end (max_minutes?): it did not leave {missing[0]}. "
-                             f"Run again to go on. What it printed: {self.executed(stage)}", stopped=True)
+                             f"Run again to go on. What it printed: {self.unfinished(stage)}", stopped=True)
+        os.replace(self.unfinished(stage), self.executed(stage))
         write_json(self.record(stage), {"fingerprint": stage.fingerprint(), "seconds": round(seconds, 1),
                                         "ended": time.strftime("%Y-%m-%d %H:%M:%S"), "parameters": stage.parameters})
         self.teller.say(f"{stage.name}: done in {_duration(seconds)}")
@@ -144,8 +150,8 @@ class _Run:
 
     def __init__(self, stage: Stage, pipeline: Pipeline):
         self.stage, self.began = stage, time.monotonic()
-        executed = pipeline.executed(stage)
-        executed.parent.mkdir(parents=True, exist_ok=True)
+        executed, unfinished = pipeline.executed(stage), pipeline.unfinished(stage)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
         self.status = executed.with_suffix(".progress")
         self.status.unlink(missing_ok=True)
         self.log = executed.with_suffix(".log")
@@ -154,7 +160,7 @@ class _Run:
             own["fresh"] = own.get("fresh", False) or pipeline.fresh
         parameters = executed.with_suffix(".yaml")
         parameters.write_text(json.dumps(own, default=str))                     # JSON is YAML
-        command = [sys.executable, "-m", "papermill", str(KIT / "notebooks" / f"{stage.name}.ipynb"), str(executed),
+        command = [sys.executable, "-m", "papermill", str(KIT / "notebooks" / f"{stage.name}.ipynb"), str(unfinished),
                    "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
         environment = {**os.environ, "ASLUTILS_PROGRESS": str(self.status), "JUPYTER_PREFER_ENV_PATH": "1",
                        "OMP_WAIT_POLICY": "passive", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -228,14 +234,17 @@ def summary(folder: Path) -> str:
     export, submission = read_json(folder / "export" / "report.json"), read_json(folder / "submission" / "report.json")
     people = "held-out participants" if "held-out" in export["scored_on"] else "recordings that were trained on"
     milliseconds = f"{_number(submission['mean_ms'], '.1f')} / {_number(submission['p95_ms'], '.1f')} ms a recording"
+    skipped = read_json(folder / "store" / "store.json")["source"]["skipped"] if (folder / "store").is_dir() else 0
     rows = [
-        (f"score on {people} (PyTorch, {export['compared']} recordings)", _number(export.get("score"), ".4f")),
+        (f"score on {people}, {export['compared']} recordings: PyTorch / exported file",
+         f"{_number(export.get('score'), '.4f')} / {_number(export.get('score_exported'), '.4f')}"),
         ("score by the competition's scorer (exported file)", _number(submission.get("score"), ".4f")),
         ("scored on", submission["scored_on"]),
         ("confidence: spoilt from good recordings, AUC", _number(export.get("confidence_auc"), ".3f")),
         ("model size", f"{submission['megabytes']:.1f} MB of 40 ({submission['precision']}, {submission['seeds']} networks)"),
         ("latency, mean / 95 %", milliseconds),
         ("projected for 68,000 recordings", f"{_number(submission['projected_hours'], '.2f')} h of 5"),
+        *([("recordings left out", f"{skipped:,}, listed in {folder / 'store' / 'skipped.csv'}")] if skipped else []),
         ("model", folder / "export" / "model.tflite"),
         ("submission", folder / "submission" / "submission.zip"),
         ("networks", folder / "round2"),
@@ -279,7 +288,7 @@ def main(arguments=None) -> int:
     try:
         return _run(options, profile, NOTEBOOKS.index(starts[0]))
     except KeyboardInterrupt:
-        print("\nInterrupted; run again to go on.", file=sys.stderr)
+        print("\nInterrupted; run again to go on from the last checkpoint.", file=sys.stderr)
         return 130
     except (StageError, ValueError, FileNotFoundError) as error:
         print(f"\n{error}", file=sys.stderr)

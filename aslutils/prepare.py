@@ -266,7 +266,7 @@ def _summary(store: Store) -> str:
     sup = int(store.table["is_sup"].sum())
     skipped = store.header["source"]["skipped"]
     return (f"{store.path}: {len(store) - sup:,} training and {sup:,} supplemental sequences, {store.header['frames']:,} frames "
-            f"in {store.array.nbytes / 1e9:.2f} GB of {store.header['dtype']}, from {store.header['source']['kind']} files; "
+            f"in {store.array.nbytes / 1e6:,.0f} MB of {store.header['dtype']}, from {store.header['source']['kind']} files; "
             f"{skipped:,} skipped" + (f", listed in {store.path / SKIPPED}" if skipped else ""))
 
 

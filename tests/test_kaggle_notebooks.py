@@ -125,7 +125,7 @@ def test_nothing_that_is_attached_is_changed(sessions):
 
 
 def test_the_real_files_or_the_demo_are_read_and_it_says_which(sessions):
-    words = "Data: the competition's files" if sessions[0].kernel.competition else "Data: nothing to read is attached"
+    words = "Data: the competition's files" if sessions[0].kernel.competition else "as nothing to read is attached"
     reading = [session for session in sessions if session.kernel.notebook in (PREPARE, "01_round1_folds", "03_fullfit")]
     assert len(reading) == 3 and all(words in session.said() for session in reading)
 

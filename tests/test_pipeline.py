@@ -84,9 +84,11 @@ def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys
     before = path.read_text()
     weights = {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
     path.write_text(yaml.safe_dump({**yaml.safe_load(before), "learning_rate": 0.001}))
+    executed = (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes()
     assert pipeline.main(["--profile", str(place / "toy")]) == 1
     assert "learning_rate (0.002, now 0.001)" in capsys.readouterr().err
     assert weights == {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
+    assert (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes() == executed
     path.write_text(before)
 
 
@@ -100,7 +102,7 @@ def test_a_failing_notebook_is_told_by_name_error_and_place(first_run, place, ca
     assert pipeline.main(["--profile", str(profile)]) == 1
     told = capsys.readouterr().err
     assert "01_round1_folds failed" in told and "cannot make 50 folds" in told
-    assert str(place / "working" / "broken" / "notebooks" / "01_round1_folds.ipynb") in told
+    assert str(place / "working" / "broken" / "notebooks" / "unfinished" / "01_round1_folds.ipynb") in told
 
 
 def test_a_stage_that_stopped_at_its_time_limit_is_told_and_goes_on(place, capsys):

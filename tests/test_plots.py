@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from PIL import Image
+from PIL import Image, ImageColor
 from tiny_tflite import constant_model
 
 from aslutils import augment, plots
@@ -23,7 +23,7 @@ from aslutils.landmarks import COLUMNS, HANDS
 from aslutils.metric import sequence_scores
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
-from aslutils.plots import reading
+from aslutils.plots import reading, style
 from aslutils.plots.decoding import attention_weights
 from aslutils.plots.examples import aligned
 from aslutils.plots.handsheet import recorded
@@ -410,3 +410,20 @@ def test_characters_that_matplotlib_takes_for_formulas_are_drawn_as_they_are(net
     figure = plots.attention(network, store, 0)
     figure.suptitle("signed “$a”, read “$$_”")
     assert figure.png()
+
+
+@style.styled
+def _crowded() -> style.Picture:
+    """Thin lines of the house's colours over a thousand other ones."""
+    figure = style.picture(3.0, "Crowded")
+    axes = figure.subplots()
+    axes.imshow(np.random.default_rng(0).random((60, 200, 3)), aspect="auto")
+    for row, colour in enumerate(style.SERIES, 1):
+        axes.axhline(8 * row, color=colour, lw=1.5)
+    return figure
+
+
+def test_a_small_png_keeps_the_colours_of_thin_lines():
+    image = Image.open(io.BytesIO(_crowded().png())).convert("RGB")
+    found = {colour for _, colour in image.getcolors(image.width * image.height)}
+    assert {ImageColor.getrgb(colour) for colour in style.SERIES} <= found and len(found) <= 160

@@ -98,7 +98,7 @@ def find_data(data="", *, root=None) -> DataSource:
         return DataSource(folder, kind, f"{_WORDS[kind]} in {folder}, as asked")
     place = where(root)
     if not place.on_kaggle:
-        return DataSource(None, "demo", "no data given: the demo's own")
+        return DataSource(None, "demo", "the demo's own, as none are given")
     sources = attached(place.inputs)
     known = next((source for slug in (COMPETITION, PREPROCESSED) for source in sources if source.name == slug), None)
     if known:
@@ -110,8 +110,8 @@ def find_data(data="", *, root=None) -> DataSource:
     for folder in sources:
         if (folder / "train.csv").is_file() and (folder / "train_landmarks").is_dir():
             return DataSource(folder, find_kind(folder), f"a data set in the competition's layout, attached at {folder}")
-    return DataSource(None, "demo", f"nothing to read is attached under {place.inputs} (Add input, search {COMPETITION}): "
-                                    "the demo's own data")
+    return DataSource(None, "demo", f"the demo's own, as nothing to read is attached under {place.inputs} "
+                                    f"(Add input, search {COMPETITION})")
 
 
 _WORDS = {"competition": "the competition's files", "npy": "the published preprocessed .npy files"}

@@ -7,7 +7,7 @@ import math
 import matplotlib
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageColor
 
 # Okabe and Ito 2008, "Color Universal Design".
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
@@ -17,6 +17,7 @@ GROUND, PAPER, INK, FAINT, GRID = "#FAFAF8", "#FFFFFF", "#222222", "#6B6B6B", "#
 PART_COLOURS = {"left_hand": BLUE, "right_hand": VERMILLION, "face": FAINT, "pose": GREEN}
 FINGER_COLOURS = (VERMILLION, ORANGE, GREEN, BLUE, PURPLE)           # thumb, index, middle, ring, little
 PALM_COLOUR = "#8A8A86"
+OWN = (*SERIES, BLACK, YELLOW, GROUND, PAPER, INK, FAINT, GRID, PALM_COLOUR)   # what a thin line must not lose in a small PNG
 WIDTH = 9.0                                                          # inches of a full-width picture; 100 dots each
 
 STYLE = {
@@ -44,10 +45,13 @@ class Picture(Figure):
         return self.get_suptitle() or next((axes.get_title(loc="left") for axes in self.axes), "") or "picture"
 
     def png(self) -> bytes:
-        """The figure as PNG of at most 160 colours: a third of the size, and no eye sees the difference."""
-        drawn, reduced = io.BytesIO(), io.BytesIO()
+        """The figure as PNG of at most 160 colours, the house's own among them: a third of the size, and it looks the same."""
+        drawn, reduced, palette = io.BytesIO(), io.BytesIO(), Image.new("P", (1, 1))
         self.savefig(drawn, format="png")
-        Image.open(drawn).convert("RGB").quantize(160, dither=Image.Dither.NONE).save(reduced, "PNG", optimize=True)
+        image = Image.open(drawn).convert("RGB")
+        own = [part for colour in OWN for part in ImageColor.getrgb(colour)]
+        palette.putpalette(own + image.quantize(160 - len(OWN)).getpalette()[:3 * (160 - len(OWN))])
+        image.quantize(palette=palette, dither=Image.Dither.NONE).save(reduced, "PNG", optimize=True)
         return reduced.getvalue()
 
 

@@ -17,7 +17,7 @@ from aslutils.port.beam import search
 from aslutils.port.decoding import greedy, mean
 from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise
-from aslutils.text import DUMMY_PHRASE, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode
+from aslutils.text import DUMMY_PHRASE, INDEX, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode
 from aslutils.tflite import INPUT, SIGNATURE
 
 SENSITIVE = (".conv/", ".embedding/", ".head/")    # few numbers, and most of the error that float16 makes
@@ -130,9 +130,10 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
 
 
 def write_export(content: bytes, folder) -> Path:
-    """Write a finished model into `folder`, beside the `inference_args.json` that goes with it; returns the model's path."""
+    """Write a finished model into `folder`, beside the columns that it reads and the characters that it says; its path."""
     folder = Path(folder)
     write_json(folder / "inference_args.json", {"selected_columns": COLUMNS})
+    write_json(folder / "character_to_prediction_index.json", INDEX)
     with atomic(folder / "model.tflite") as temporary:
         temporary.write_bytes(content)
     return folder / "model.tflite"

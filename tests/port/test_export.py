@@ -98,7 +98,8 @@ def test_only_built_in_operations_are_used(exported):
 def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble):
     path = export.export(ensemble, tmp_path / "export", precision="mixed")
     assert path == tmp_path / "export" / "model.tflite"
-    assert sorted(file.name for file in path.parent.iterdir()) == ["inference_args.json", "model.tflite"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "character_to_prediction_index.json", "inference_args.json", "model.tflite"]
     assert json.loads((path.parent / "inference_args.json").read_text()) == {"selected_columns": COLUMNS}
     assert Model(path.parent).outputs == ["confidence", "outputs", "probabilities"]
 
