@@ -178,7 +178,8 @@ def _convert_all(tasks: list[Task], workers: int | None, dask: str | None) -> No
             else:
                 bar.update(result)
     if failures:
-        raise DataError("\n".join([f"{len(failures)} of {len(tasks)} files cannot be read (the others are kept):", *failures]))
+        heading = f"{len(failures)} of {len(tasks)} files cannot be read (the others are kept):"
+        raise DataError("\n".join([heading, *sorted(failures)]))
 
 
 def _results(executor: Executor | None, tasks: list[Task]) -> Iterator[int | DataError]:
