@@ -42,7 +42,7 @@ RUN_BY = {
         "test_prepare_dask.py::test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_process",
     "python -m aslutils.prepare": "test_prepare.py::test_the_command_prepares_shows_progress_and_ends_with_a_summary",
     "python -m aslutils.scorer": "test_scorer.py::test_the_command_prints_figures_or_one_json_object",
-    "python -m aslutils.plots.reading": "test_plots.py::test_a_hand_is_shown_being_read_with_the_models_own_words",
+    "python -m aslutils.plots.reading": "plots/test_motion.py::test_a_hand_is_shown_being_read_with_the_models_own_words",
     "python -m aslutils.kaggle kernels": "test_kaggle_kernels.py::test_stages_are_pushed_in_order_with_seeds_side_by_side",
     "python -m aslutils.kaggle download": "test_kaggle_download.py::test_every_file_is_fetched_checked_and_not_fetched_twice",
     "accelerate launch": "test_train_parallel.py::test_two_processes_give_the_loss_curve_and_weights_of_one",
