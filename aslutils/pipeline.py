@@ -5,6 +5,7 @@ in `datamount/<run>/stages/`. `python -m aslutils.pipeline --help` lists the opt
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -132,6 +133,8 @@ class Pipeline:
             raise StageError(f"{stage.name} stopped before its end (max_minutes?): it did not leave {missing[0]}. "
                              f"Run again to go on. What it printed: {self.unfinished(stage)}", stopped=True)
         os.replace(self.unfinished(stage), self.executed(stage))
+        with contextlib.suppress(OSError):        # of other stages something may stay
+            self.unfinished(stage).parent.rmdir()
         write_json(self.record(stage), {"fingerprint": stage.fingerprint(), "seconds": round(seconds, 1),
                                         "ended": time.strftime("%Y-%m-%d %H:%M:%S"), "parameters": stage.parameters})
         self.teller.say(f"{stage.name}: done in {_duration(seconds)}")
@@ -231,6 +234,8 @@ def _failure(stage: Stage, executed: Path, log: Path) -> str:
 
 def summary(folder: Path) -> str:
     """The run in a table: scores, size, latency, and where everything lies."""
+    from aslutils.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES  # needs rapidfuzz: as above
+
     export, submission = read_json(folder / "export" / "report.json"), read_json(folder / "submission" / "report.json")
     people = "held-out participants" if "held-out" in export["scored_on"] else "recordings that were trained on"
     milliseconds = f"{_number(submission['mean_ms'], '.1f')} / {_number(submission['p95_ms'], '.1f')} ms a recording"
@@ -241,9 +246,10 @@ def summary(folder: Path) -> str:
         ("score by the competition's scorer (exported file)", _number(submission.get("score"), ".4f")),
         ("scored on", submission["scored_on"]),
         ("confidence: spoilt from good recordings, AUC", _number(export.get("confidence_auc"), ".3f")),
-        ("model size", f"{submission['megabytes']:.1f} MB of 40 ({submission['precision']}, {submission['seeds']} networks)"),
+        ("model size", f"{submission['megabytes']:.1f} MB of {MAX_MEGABYTES} "
+                       f"({submission['precision']}, {submission['seeds']} networks)"),
         ("latency, mean / 95 %", milliseconds),
-        ("projected for 68,000 recordings", f"{_number(submission['projected_hours'], '.2f')} h of 5"),
+        (f"projected for {HIDDEN_SEQUENCES:,} recordings", f"{_number(submission['projected_hours'], '.2f')} h of {MAX_HOURS}"),
         *([("recordings left out", f"{skipped:,}, listed in {folder / 'store' / 'skipped.csv'}")] if skipped else []),
         ("model", folder / "export" / "model.tflite"),
         ("submission", folder / "submission" / "submission.zip"),

@@ -192,5 +192,3 @@ def validation_words(job: Job) -> str:
     if len(job.validation):
         return "recordings of held-out participants"
     return "recordings that it was trained on (nobody is held out, so this says little)"
-
-

@@ -113,6 +113,7 @@ def _read(path: Path):
 
 
 def main() -> int:
+    """Rewrite a checkpoint in the published form; 0, or 1 for one that cannot be read or rewritten."""
     parser = argparse.ArgumentParser(description="Rewrite a checkpoint in the form of the published winning weights.")
     parser.add_argument("checkpoint", help="a checkpoint, ours or published")
     parser.add_argument("published", help="the file to write, such as checkpoint_last_seed1.pth")

@@ -32,6 +32,7 @@ class _BatchStatistics(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, real, weight, bias, eps):
+        """Two passes, mean and then deviations from it: exact in float32, over all processes."""
         count = sum_over_processes(real.sum())
         mean = sum_over_processes((x * real).sum(0)) / count
         centred = x - mean

@@ -35,6 +35,7 @@ def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):
         return (step < STEPS) & tf.reduce_any(last != EOS)
 
     def body(step, last, counts, lengths, total, tokens, rows, caches):
+        """One more token for each hypothesis: the best W of all continuations take the places of the W before."""
         results = [decoder(last, counts, step, memory, cache) for decoder, memory, cache in zip(decoders, memories, caches)]
         logits = mean([logits for logits, _ in results])                          # (W, V)
         ended = tf.equal(last, EOS)

@@ -1,8 +1,9 @@
-"""How fast a landmark file becomes part of a store: `python tests/benchmarks/prepare.py` (about a minute, 700 MB of disk).
+"""How fast a landmark file becomes part of a store: `python tests/benchmarks/prepare.py` (two minutes, 700 MB of disk).
 
 One file of the corpus' size (1,000 sequences, about 160,000 frames, one row group, values all different) is prepared a few
-times in this process; CPU seconds of one thread, the median, and which part of them pyarrow needs to open it and decode its
-columns, a few at a time as the kit asks for them. For comparison, what pyarrow needs for the same columns all at once.
+times in this process, under each compression that it may have come in, as the corpus' own is not known here; CPU seconds of
+one thread, the median, and which part of them pyarrow needs to open it and decode its columns, a few at a time as the kit asks
+for them. For comparison, what pyarrow needs for the same columns all at once.
 """
 
 import argparse
@@ -52,38 +53,45 @@ def seconds_of_reading(source: Source) -> float:
     return time.process_time() - begin
 
 
+def measure(sources: list[Source], title: str, dtype: str, repeats: int, clock: Clock):
+    """Prepare these sources again and again, and print what it takes."""
+    whole, decoding = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(repeats + 1):
+            clock.seconds, begin = 0.0, time.process_time()
+            for number, source in enumerate(sources):
+                convert(Task(source, Path(folder) / f"part{number}", dtype))
+            whole.append(time.process_time() - begin)
+            for part in Path(folder).glob("part*"):
+                part.unlink()
+            decoding.append(clock.seconds)
+    shares = [part / total for part, total in zip(decoding[1:], whole[1:])]              # the first one warms up
+    seconds, ours = figures.median(whole[1:]), figures.median(whole[1:]) - figures.median(decoding[1:])
+    sequences, size = sum(len(source.rows) for source in sources), sum(source.size for source in sources)
+    print(f"{title}, {dtype}, 1 thread\n"
+          f"  share of pyarrow's decoding: {100 * figures.median(shares):.0f} %\n"
+          f"  sequences per CPU second: {sequences / seconds:.0f}  ({seconds:.2f} s, {ours:.2f} s of them ours; "
+          f"{len(sources)} files, {size / 1e6:.0f} MB)\n"
+          f"  pyarrow's read_table of the same columns, nothing else: {sum(map(seconds_of_reading, sources)):.2f} s")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequences", type=int, default=1000)
     parser.add_argument("--data", help="measure the files of this folder instead, as one")
     parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
-    parser.add_argument("--compression", default=stand_in.COMPRESSION, help="of the stand-in's columns (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        data = options.data or Path(folder) / "data"
-        if not options.data:
-            stand_in.write_corpus(data, options.sequences, a_file=options.sequences, compression=options.compression)
-        sources = read_corpus(data)[1]
-        clock = Clock()
-        for owner, name in ((readers, "_columns"), (parquet.ParquetFile, "read"), (parquet, "ParquetFile")):
-            clock.around(owner, name)
-        whole, decoding = [], []
-        for _ in range(options.repeats + 1):
-            clock.seconds, begin = 0.0, time.process_time()
-            for number, source in enumerate(sources):
-                convert(Task(source, Path(folder) / f"part{number}", options.dtype))
-            whole.append(time.process_time() - begin)
-            for part in Path(folder).glob("part*"):
-                part.unlink()
-            decoding.append(clock.seconds)
-        shares = [part / total for part, total in zip(decoding[1:], whole[1:])]          # the first one warms up
-        seconds, ours = figures.median(whole[1:]), figures.median(whole[1:]) - figures.median(decoding[1:])
-        sequences, size = sum(len(source.rows) for source in sources), sum(source.size for source in sources)
-        print(f"share of pyarrow's decoding: {100 * figures.median(shares):.0f} %  ({options.dtype}, 1 thread)")
-        print(f"sequences per CPU second: {sequences / seconds:.0f}  ({seconds:.2f} s, {ours:.2f} s of them ours; "
-              f"{len(sources)} files, {size / 1e6:.0f} MB)")
-        print(f"pyarrow's read_table of the same columns, nothing else: {sum(map(seconds_of_reading, sources)):.2f} s")
+    clock = Clock()
+    for owner, name in ((readers, "_columns"), (parquet.ParquetFile, "read"), (parquet, "ParquetFile")):
+        clock.around(owner, name)
+    if options.data:
+        measure(read_corpus(options.data)[1], options.data, options.dtype, options.repeats, clock)
+        return
+    for compression in stand_in.COMPRESSIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            stand_in.write_corpus(Path(folder) / "data", options.sequences, a_file=options.sequences, compression=compression)
+            measure(read_corpus(Path(folder) / "data")[1], compression, options.dtype, options.repeats, clock)
 
 
 if __name__ == "__main__":

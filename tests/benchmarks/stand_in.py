@@ -17,7 +17,7 @@ from aslutils.preprocess import as_frames, statistics
 
 CORPUS = 67_208 + 52_958          # sequences of the competition, training and supplemental
 MISSING = {"face": 0.014, "left_hand": 0.886, "right_hand": 0.523, "pose": 0.0}   # of a part, the share of frames
-COMPRESSION = "zstd"              # of the competition's recordings at hand
+COMPRESSIONS = ("snappy", "zstd")  # parquet's usual one; that of the recordings at hand, which were written anew since
 
 
 def lengths(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -60,7 +60,7 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
     return stores.Store(folder)
 
 
-def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0, compression: str = COMPRESSION) -> None:
+def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0, compression: str = COMPRESSIONS[0]) -> None:
     """A landmark file as the competition's: one row group, all 1,629 columns, nulls where a part is not seen, compressed.
 
     The 1,239 columns that the kit does not read hold one value: they take no room, and are there to be passed over. grain: how
@@ -86,7 +86,8 @@ def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0, compres
     parquet.write_table(pa.table(table), path, row_group_size=rows, compression=compression)
 
 
-def write_corpus(folder: Path, sequences: int, grain: int = 0, a_file: int = 1000, compression: str = COMPRESSION) -> None:
+def write_corpus(folder: Path, sequences: int, grain: int = 0, a_file: int = 1000,
+                 compression: str = COMPRESSIONS[0]) -> None:
     """A competition folder of that many training sequences by 94 participants, 1,000 a file as in the corpus."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
