@@ -33,8 +33,8 @@ set_up() {
 
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 case " $* " in
-  *" --help "* | *" -h "*) python=$(find_python); exec "$python" -m aslutils.pipeline --help ;;
+  *" --help "* | *" -h "*) python=$(find_python); exec "$python" -m aslutils.run.pipeline --help ;;
 esac
 set_up
 [ "${1:-}" = "--setup" ] && exit 0
-exec "$venv/bin/python" -m aslutils.pipeline "$@"
+exec "$venv/bin/python" -m aslutils.run.pipeline "$@"

@@ -82,15 +82,18 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 import pandas as pd
 from IPython.display import display
 
-from aslutils import augment, kaggle, plots, rounds
-from aslutils.corpus import DataConfig, clear_recording, open_corpus
-from aslutils.metric import score
-from aslutils.folds import balance
-from aslutils.jobs import histories, train_all
+from aslutils import kaggle, plots
+from aslutils.data import augment
+from aslutils.training import rounds
+from aslutils.run import place
+from aslutils.run.corpus import DataConfig, clear_recording, open_corpus
+from aslutils.task.metric import score
+from aslutils.data.folds import balance
+from aslutils.training.jobs import histories, train_all
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
-from aslutils.params import read_params, settings
-from aslutils.train import TrainConfig
+from aslutils.system.parameters import read_params, settings
+from aslutils.training.trainer import TrainConfig
 
 data_config, training, fold_config, model, loss, train = settings(
     globals(), DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig)
@@ -141,7 +144,7 @@ plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(pa
 # Those are the ones that this training uses. All that the kit has, as strong as in the winning solution's second round:
 
 # %%
-published = read_params(kaggle.place.KIT / "params" / "winning" / "03_fullfit.yaml")["augmentations"]
+published = read_params(place.KIT / "params" / "winning" / "03_fullfit.yaml")["augmentations"]
 plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(partner),
                     augment.build([*published, {"name": "SpatialMask"}]))      # which is there with p 0
 

@@ -22,11 +22,12 @@ attached = (found.parents[1] for depth in ("*", "*/*", "*/*/*") for found in inp
 sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent], attached) if (kit / "aslutils").is_dir())))
 
 # %%
-from aslutils import kaggle, plots, rounds
-from aslutils.corpus import open_run, with_recordings
-from aslutils.metric import score
-from aslutils.params import settings
-from aslutils.store import Store
+from aslutils import kaggle, plots
+from aslutils.training import rounds
+from aslutils.run.corpus import open_run, with_recordings
+from aslutils.task.metric import score
+from aslutils.system.parameters import settings
+from aslutils.data.store import Store
 
 (config,) = settings(globals(), rounds.TableConfig)
 folder = open_run(config.run)

@@ -82,16 +82,18 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 from IPython.display import display
 
-from aslutils import augment, kaggle, plots, rounds
-from aslutils.corpus import DataConfig, clear_recording, open_corpus, with_recordings
-from aslutils.evaluate import postprocess
-from aslutils.jobs import histories, train_all
+from aslutils import kaggle, plots
+from aslutils.data import augment
+from aslutils.training import rounds
+from aslutils.run.corpus import DataConfig, clear_recording, open_corpus, with_recordings
+from aslutils.training.evaluate import postprocess
+from aslutils.training.jobs import histories, train_all
 from aslutils.model.checkpoint import load_network
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
-from aslutils.params import settings
-from aslutils.train import TrainConfig
-from aslutils.training_folder import CHECKPOINT
+from aslutils.system.parameters import settings
+from aslutils.training.trainer import TrainConfig
+from aslutils.training.folder import CHECKPOINT
 
 data_config, training, seed_config, model, loss, train = settings(
     globals(), DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig)

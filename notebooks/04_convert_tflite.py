@@ -32,16 +32,17 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 import torch
 
-from aslutils import kaggle, plots, release
-from aslutils.corpus import open_run
-from aslutils.files import write_json
-from aslutils.metric import score
+from aslutils import kaggle, plots
+from aslutils.run import release
+from aslutils.run.corpus import open_run
+from aslutils.system.files import write_json
+from aslutils.task.metric import score
 from aslutils.model.checkpoint import load_checkpoint
-from aslutils.params import settings
+from aslutils.system.parameters import settings
 from aslutils.port.compare import compare_layers, read_pytorch
 from aslutils.port.export import check, write_export
 from aslutils.port.variants import build_variants, choose, measure_variants, sensitivity, typical_recording
-from aslutils.progress import progress
+from aslutils.system.progress import progress
 
 (config,) = settings(globals(), release.ExportConfig)
 folder = open_run(config.run)

@@ -34,11 +34,12 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 from IPython.display import display
 
-from aslutils import kaggle, plots, release
-from aslutils.corpus import open_run, with_recordings
-from aslutils.files import write_json
-from aslutils.params import settings
-from aslutils.scorer import pack, score_submission, summary
+from aslutils import kaggle, plots
+from aslutils.run import release
+from aslutils.run.corpus import open_run, with_recordings
+from aslutils.system.files import write_json
+from aslutils.system.parameters import settings
+from aslutils.reading.scorer import pack, score_submission, summary
 
 (config,) = settings(globals(), release.SubmissionConfig)
 folder = open_run(config.run)

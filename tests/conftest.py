@@ -10,7 +10,7 @@ import pytest
 from kaggle_server import KaggleServer
 from small_corpus import corpus_rows, write_competition
 
-from aslutils.corpus import Corpus, DataConfig, open_corpus
+from aslutils.run.corpus import Corpus, DataConfig, open_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT
 from toy import write_profile
 
-from aslutils.files import read_json
 from aslutils.kaggle.kernels import NOTEBOOKS, PREPARE, Kernel, plan, write_kernels
-from aslutils.kaggle.place import COMPETITION, KIT
+from aslutils.run.place import COMPETITION, KIT
+from aslutils.system.files import read_json
 
 REAL = ROOT.parent / "shared" / "realdata" / "competition"
 LAYOUTS = {                                      # where Kaggle shows a competition, a data set, a kernel's output

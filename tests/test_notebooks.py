@@ -18,18 +18,19 @@ import torch
 from small_corpus import write_competition
 from toy import MODEL
 
-from aslutils import release, rounds
-from aslutils.corpus import DataConfig
-from aslutils.files import read_json
 from aslutils.model.checkpoint import save_published
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig
 from aslutils.model.network import Network
-from aslutils.params import from_values, read_params
-from aslutils.pipeline import KIT, NOTEBOOKS
-from aslutils.text import DUMMY_PHRASE, decode
-from aslutils.tflite import Model
-from aslutils.train import TrainConfig
+from aslutils.reading.tflite import Model
+from aslutils.run import release
+from aslutils.run.corpus import DataConfig
+from aslutils.run.pipeline import KIT, NOTEBOOKS
+from aslutils.system.files import read_json
+from aslutils.system.parameters import from_values, read_params
+from aslutils.task.text import DUMMY_PHRASE, decode
+from aslutils.training import rounds
+from aslutils.training.trainer import TrainConfig
 
 CONFIGS = {
     "01_round1_folds": (DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig),

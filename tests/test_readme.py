@@ -20,32 +20,32 @@ from test_notebooks import CONFIGS
 from test_recognizer import as_results
 from tiny_tflite import constant_model
 
-from aslutils.landmarks import ALL_COLUMNS, COLUMNS
-from aslutils.params import from_values
-from aslutils.pipeline import KIT
+from aslutils.run.pipeline import KIT
+from aslutils.system.parameters import from_values
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS
 
 README = (KIT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = ("python ", "papermill ", "./run_all.sh", "accelerate ", "tests/run.sh")
 # What a command begins with -> the test that runs it in a small form; "" for what takes minutes, or would run this test.
 RUN_BY = {
-    "./run_all.sh --help": "test_pipeline.py::test_the_shell_commands_help_needs_nothing_installed",
-    "./run_all.sh": "test_pipeline.py::test_five_notebooks_leave_a_scored_submission",
+    "./run_all.sh --help": "run/test_pipeline.py::test_the_shell_commands_help_needs_nothing_installed",
+    "./run_all.sh": "run/test_pipeline.py::test_five_notebooks_leave_a_scored_submission",
     "tests/run.sh": "",
     "papermill --help-notebook": "test_readme.py::test_a_notebooks_help_is_its_manual",
     "papermill notebooks/01": "test_notebooks.py::test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit",
     "papermill notebooks/03": "test_notebooks.py::test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks",
     "papermill notebooks/04": "test_notebooks.py::test_published_checkpoints_are_exported_without_training_and_without_data",
-    "papermill notebooks/05": "test_kaggle_publish.py::test_the_first_time_creates_and_afterwards_versions",
-    "python -m aslutils.recognizer": "test_recognizer.py::test_the_command_prints_a_row_a_recording",
-    ".venv-video/bin/python": "test_video.py::test_a_signing_person_is_read_and_leaves_a_strip",
-    "python -m aslutils.prepare DIR STORE --dask":
-        "test_prepare_dask.py::test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_process",
-    "python -m aslutils.prepare": "test_prepare.py::test_the_command_prepares_shows_progress_and_ends_with_a_summary",
-    "python -m aslutils.scorer": "test_scorer.py::test_the_command_prints_figures_or_one_json_object",
+    "papermill notebooks/05": "kaggle/test_publish.py::test_the_first_time_creates_and_afterwards_versions",
+    "python -m aslutils.reading.recognizer": "reading/test_recognizer.py::test_the_command_prints_a_row_a_recording",
+    ".venv-video/bin/python": "reading/test_video.py::test_a_signing_person_is_read_and_leaves_a_strip",
+    "python -m aslutils.data.prepare DIR STORE --dask":
+        "data/test_prepare_dask.py::test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_process",
+    "python -m aslutils.data.prepare": "data/test_prepare.py::test_the_command_prepares_shows_progress_and_ends_with_a_summary",
+    "python -m aslutils.reading.scorer": "reading/test_scorer.py::test_the_command_prints_figures_or_one_json_object",
     "python -m aslutils.plots.reading": "plots/test_motion.py::test_a_hand_is_shown_being_read_with_the_models_own_words",
-    "python -m aslutils.kaggle kernels": "test_kaggle_kernels.py::test_stages_are_pushed_in_order_with_seeds_side_by_side",
-    "python -m aslutils.kaggle download": "test_kaggle_download.py::test_every_file_is_fetched_checked_and_not_fetched_twice",
-    "accelerate launch": "test_train_parallel.py::test_two_processes_give_the_loss_curve_and_weights_of_one",
+    "python -m aslutils.kaggle kernels": "kaggle/test_kernels.py::test_stages_are_pushed_in_order_with_seeds_side_by_side",
+    "python -m aslutils.kaggle download": "kaggle/test_download.py::test_every_file_is_fetched_checked_and_not_fetched_twice",
+    "accelerate launch": "training/test_parallel.py::test_two_processes_give_the_loss_curve_and_weights_of_one",
     "python tests/benchmarks/": "",
 }
 
@@ -107,7 +107,7 @@ def test_a_command_is_taken_by_its_program_and_run_by_a_test(command, tmp_path, 
         options = launch_command_parser().parse_args(words[1:])
         parse(["-m" if options.module else "", options.training_script, *options.training_script_args], monkeypatch)
     elif program != "papermill":
-        parse(["-m", "aslutils.pipeline", *words] if program == "./run_all.sh" else words, monkeypatch)
+        parse(["-m", "aslutils.run.pipeline", *words] if program == "./run_all.sh" else words, monkeypatch)
     assert all((KIT / path).is_file() for path in re.findall(r"(?:params|notebooks)/\S+", command))
 
 

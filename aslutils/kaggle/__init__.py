@@ -9,9 +9,9 @@ importing it logs in, and ends the process when that fails.
 from aslutils.kaggle.card import write_model_card
 from aslutils.kaggle.client import KaggleError, username
 from aslutils.kaggle.packages import check_packages
-from aslutils.kaggle.place import DataSource, Place, check_gpu, find_data, minutes_left, where
 from aslutils.kaggle.publish import publish, publish_commands, write_dataset_metadata
-from aslutils.kaggle.runs import adopt, earlier_outputs, end_session, run_folder
+from aslutils.run.place import DataSource, Place, check_gpu, find_data, minutes_left, where
+from aslutils.run.sessions import adopt, earlier_outputs, end_session, run_folder
 
 check_packages()          # before a notebook's other imports fail for want of them
 

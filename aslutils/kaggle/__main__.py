@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from aslutils.kaggle.client import KaggleError
-from aslutils.kaggle.place import KIT
+from aslutils.run.place import KIT
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aslutils.files import write_text
+from aslutils.system.files import write_text
 
 MEASURES = {"score": "score, (N - D) / N by the competition's rule", "scored_on": "score measured on", "megabytes": "size, MB",
             "mean_ms": "mean time a sequence, ms (CPU, one thread)", "p95_ms": "time that 95 % of the sequences stay under, ms"}
@@ -25,7 +25,7 @@ encoder, transformer decoder) and exported to one TFLite file with built-in oper
 ```
 
 In the competition: `submission.zip` of `model.tflite` and `inference_args.json` is a valid submission. With the kit:
-`aslutils.recognizer`.
+`aslutils.reading.recognizer`.
 
 ## How it was trained
 

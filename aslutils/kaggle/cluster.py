@@ -12,12 +12,12 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from aslutils.files import locked, read_json, write_json, write_text
 from aslutils.kaggle.client import KaggleError, run_client
 from aslutils.kaggle.kernels import TRAININGS, Kernel, write_kernel_metadata
 from aslutils.kaggle.publish import publish
-from aslutils.kaggle.runs import SESSION
-from aslutils.progress import progress
+from aslutils.run.sessions import SESSION
+from aslutils.system.files import locked, read_json, write_json, write_text
+from aslutils.system.progress import progress
 
 PATIENCE = 10                                    # looks in a row that Kaggle may leave unanswered
 RUNNING = ("QUEUED", "RUNNING", "NEW_SCRIPT", "CANCEL_REQUESTED")
@@ -198,7 +198,7 @@ class Cluster:
 
 def _digest(kernel: Kernel) -> str:
     """A name for the parameters that decide what a kernel leaves: not for when its session ends, say."""
-    from aslutils.train import FREE  # torch takes seconds to import
+    from aslutils.training.trainer import FREE  # torch takes seconds to import
 
     decisive = {name: value for name, value in kernel.parameters.items() if name not in FREE}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-from aslutils.files import read_json, write_json
+from aslutils.data.sources import DataError, read_corpus
 from aslutils.kaggle.client import KaggleError, listing, run_client
-from aslutils.kaggle.place import COMPETITION
-from aslutils.progress import progress
-from aslutils.sources import DataError, read_corpus
+from aslutils.run.place import COMPETITION
+from aslutils.system.files import read_json, write_json
+from aslutils.system.progress import progress
 
 PREPROCESSED = ("darraghdog/asl-fingerspelling-preprocessing-train-dataset",
                 "darraghdog/asl-fingerspelling-preprocessed-supp-dataset")

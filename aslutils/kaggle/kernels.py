@@ -11,11 +11,11 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aslutils.files import write_json, write_text
 from aslutils.kaggle.packages import PYTHON, fetch_packages
-from aslutils.kaggle.place import COMPETITION, KIT
 from aslutils.kaggle.publish import write_dataset_metadata
-from aslutils.params import read_params
+from aslutils.run.place import COMPETITION, KIT
+from aslutils.system.files import write_json, write_text
+from aslutils.system.parameters import read_params
 
 SLUG = "asl-fingerspelling-kit"          # the data set that carries the code
 PREPARE, FOLDS, TABLE, SEEDS, CONVERT, SUBMIT = NOTEBOOKS = (
@@ -37,7 +37,7 @@ kits = (found.parents[1] for depth in ("*", "*/*", "*/*/*") for found in inputs.
 sys.path.insert(0, str(next(kits)))
 
 from aslutils import kaggle
-from aslutils.corpus import DataConfig, open_corpus
+from aslutils.run.corpus import DataConfig, open_corpus
 
 if __name__ == "__main__":               # the processes that prepare import this file too
     names = [field.name for field in dataclasses.fields(DataConfig)]

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from aslutils.kaggle.client import KaggleError
-from aslutils.kaggle.place import KIT
+from aslutils.run.place import KIT
 
 PACKAGES = {"rapidfuzz": "rapidfuzz", "ai_edge_litert": "ai-edge-litert"}    # as imported -> as pip calls it
 PYTHON = "3.12"                                  # of Kaggle's image

@@ -6,8 +6,8 @@ import shlex
 import time
 from pathlib import Path
 
-from aslutils.files import read_json, write_json
 from aslutils.kaggle.client import KaggleError, run_client, username
+from aslutils.system.files import read_json, write_json
 
 METADATA = "dataset-metadata.json"
 NOBODY = "insert-your-kaggle-name"       # owner in the metadata as long as nobody's name is known

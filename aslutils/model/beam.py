@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from aslutils.model.decoding import mean
-from aslutils.text import EOS, SOS, STEPS, VOCABULARY
+from aslutils.task.text import EOS, SOS, STEPS, VOCABULARY
 
 NEVER = -1e9                       # the log probability of what cannot follow
 

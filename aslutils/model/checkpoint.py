@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
-from aslutils.files import atomic
-from aslutils.landmarks import ORDER_DIGEST
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.model.published import from_published, to_published
-from aslutils.text import CHARACTERS
+from aslutils.system.files import atomic
+from aslutils.task.landmarks import ORDER_DIGEST
+from aslutils.task.text import CHARACTERS
 
 FORMAT = 1                         # of our files
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from aslutils.text import EOS, SOS, STEPS
+from aslutils.task.text import EOS, SOS, STEPS
 
 
 def mean(values):

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from aslutils.model.masked import processes, sum_over_processes
 from aslutils.model.network import BLANK
-from aslutils.text import CHARACTERS, EOS, MASK, SOS
+from aslutils.task.text import CHARACTERS, EOS, MASK, SOS
 
 
 @dataclass(frozen=True)

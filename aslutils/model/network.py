@@ -3,15 +3,15 @@
 import torch
 from torch import nn
 
-from aslutils.landmarks import COORDINATES, LANDMARKS
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
 from aslutils.model.decoding import greedy
 from aslutils.model.masked import frame_mask
 from aslutils.model.squeezeformer import Squeezeformer
 from aslutils.model.stem import LandmarkStem
-from aslutils.preprocess import MAX_FRAMES
-from aslutils.text import CHARACTERS
+from aslutils.task.landmarks import COORDINATES, LANDMARKS
+from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.task.text import CHARACTERS
 
 BLANK = len(CHARACTERS)            # the CTC head's blank: its classes are the 59 characters and this
 
@@ -77,7 +77,7 @@ class Network(nn.Module):
                              f"(sequences, frames, {len(LANDMARKS)}, {len(COORDINATES)})")
         if frames.shape[1] > MAX_FRAMES:
             raise ValueError(f"{frames.shape[1]} frames; the network reads at most {MAX_FRAMES}: "
-                             "resample longer sequences first (aslutils.preprocess.resample)")
+                             "resample longer sequences first (aslutils.task.preprocess.resample)")
         if lengths.shape != frames.shape[:1]:
             raise ValueError(f"lengths have the shape {tuple(lengths.shape)}; expected ({frames.shape[0]},), one a sequence")
         unwatched = self.training and lengths.device.type != "cpu"              # looking would make a training GPU wait

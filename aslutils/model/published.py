@@ -10,7 +10,7 @@ import torch
 
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
-from aslutils.text import VOCABULARY
+from aslutils.task.text import VOCABULARY
 
 PART_SUFFIX = {"left_hand": "_lhand", "right_hand": "_rhand", "face": "_face", "pose": "_pose"}
 DECODER_HEADS = 4                  # of every published network; no weight's shape tells

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from aslutils.model.config import ModelConfig
 from aslutils.model.dropout import Dropout
 from aslutils.model.masked import MaskedBatchNorm
-from aslutils.preprocess import MAX_FRAMES
+from aslutils.task.preprocess import MAX_FRAMES
 
 
 def rotary_tables(frames: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:

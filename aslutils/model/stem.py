@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from aslutils.landmarks import LANDMARKS, PARTS
 from aslutils.model.config import ModelConfig
 from aslutils.model.masked import MaskedBatchNorm
+from aslutils.task.landmarks import LANDMARKS, PARTS
 
 
 class Stem(nn.Module):

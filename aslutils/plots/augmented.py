@@ -4,9 +4,9 @@ import matplotlib
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from aslutils.augment import OneOf
-from aslutils.landmarks import BONES, PARTS
+from aslutils.data.augment import OneOf
 from aslutils.plots.style import FAINT, GRID, PART_COLOURS, bare, picture, styled
+from aslutils.task.landmarks import BONES, PARTS
 
 COLUMNS, RATIO = 4, 1.5            # panels in a row; width over height of the signer's window
 _COLOURS = matplotlib.colormaps["PuOr_r"].with_extremes(bad="#B4B4B0")
@@ -19,7 +19,7 @@ def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: 
     """One sequence as it is, and after each augmentation has acted on it.
 
     frames, partner: (T, 130, 3) standardised, the sequence and the one that CutMix joins to it; augmentations: what
-    `aslutils.augment.build` gives. All panels have the same scales.
+    `aslutils.data.augment.build` gives. All panels have the same scales.
     """
     shown = [("as recorded", frames), *_augmented(frames, partner, augmentations, np.random.default_rng(seed))]
     rows = -(-len(shown) // COLUMNS)

@@ -4,8 +4,8 @@ import numpy as np
 
 from aslutils.plots.hands import close_ups, draw_hand, in_picture, signing_hand
 from aslutils.plots.style import INK, ORANGE, picture, readable, styled
-from aslutils.preprocess import fit_length
-from aslutils.text import CHARACTERS, EOS, decode
+from aslutils.task.preprocess import fit_length
+from aslutils.task.text import CHARACTERS, EOS, decode
 
 HANDS, ROW, COUNT = 0.85, 0.17, 12  # inches: height of the hands and of a character's line; how many hands
 
@@ -51,7 +51,7 @@ def attention_weights(network, frames: np.ndarray) -> tuple[list[int], np.ndarra
     """Tokens that the network reads from standardised frames (T, 130, 3), and the attention of each over the frames, (S, T)."""
     import torch
 
-    from aslutils.text import SOS
+    from aslutils.task.text import SOS
 
     training = network.training
     network.eval()

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from rapidfuzz.distance import Levenshtein
 
-from aslutils.metric import score, score_interval, sequence_scores
 from aslutils.plots.style import BLUE, FAINT, INK, PURPLE, VERMILLION, mark, panels, picture, readable, say_empty, styled
-from aslutils.text import MIN_CONFIDENCE, phrase_kind
+from aslutils.task.metric import score, score_interval, sequence_scores
+from aslutils.task.text import MIN_CONFIDENCE, phrase_kind
 
 
 @styled

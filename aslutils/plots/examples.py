@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.patches import Rectangle
 from rapidfuzz.distance import Levenshtein
 
-from aslutils.metric import sequence_scores
 from aslutils.plots.hands import draw_cells, finger_legend, strip_cells
 from aslutils.plots.style import FAINT, INK, VERMILLION, WIDTH, bare, readable, say_empty, sheet, styled
+from aslutils.task.metric import sequence_scores
 
 CHARACTERS_SHOWN = 40             # of a text; what is longer is cut
 ROW, HEAD = 0.74, 0.36            # inches: height of a recording, of the title

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from aslutils.metric import MAX_MEGABYTES, MAX_MILLISECONDS
 from aslutils.plots.style import BLUE, FAINT, INK, ORANGE, SERIES, VERMILLION, mark, picture, say_empty, styled
+from aslutils.task.metric import MAX_MEGABYTES, MAX_MILLISECONDS
 
 TOLERANCE = 1e-4                  # what float32 allows between frameworks
 

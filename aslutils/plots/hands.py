@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from aslutils.hand import FINGERS
-from aslutils.landmarks import HAND_BONES, LEFT_HAND, RIGHT_HAND
+from aslutils.demo.hand import FINGERS
 from aslutils.plots.style import FAINT, FINGER_COLOURS, GRID, PALM_COLOUR, PAPER
+from aslutils.task.landmarks import HAND_BONES, LEFT_HAND, RIGHT_HAND
 
 ASPECT = 2 / 3                    # width over height of a phone's picture held upright; recordings do not tell theirs
 _PALM = {(0, 5), (5, 9), (9, 13), (13, 17), (0, 17)}

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from aslutils.hand import Hand, pose_hand
-from aslutils.handshapes import SHAPES, SIGNS
-from aslutils.landmarks import HOLISTIC, LANDMARKS
+from aslutils.demo.hand import Hand, pose_hand
+from aslutils.demo.handshapes import SHAPES, SIGNS
+from aslutils.demo.signer import Participant, Recording, record
 from aslutils.plots.hands import draw_cells, draw_hand, finger_legend, strip_cells
 from aslutils.plots.style import INK, WIDTH, bare, readable, sheet, styled
-from aslutils.signer import Participant, Recording, record
+from aslutils.task.landmarks import HOLISTIC, LANDMARKS
 
 COLUMNS = 8
 CELL = np.array([2.05, 1.13])      # a sign's room: label, hand from the front, hand from the side

@@ -7,9 +7,9 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from aslutils.landmarks import BONES, HAND_BONES
 from aslutils.plots.hands import ASPECT, BONE_COLOURS, close_ups, in_picture, signing_hand
 from aslutils.plots.style import FAINT, GRID, GROUND, PART_COLOURS
+from aslutils.task.landmarks import BONES, HAND_BONES
 
 BODY, HAND, HEIGHT = 230, 290, 290               # pixels: widths of the two views, and their height
 OVERSAMPLING = 2                                 # drawn larger, then shrunk: smooth lines

@@ -9,13 +9,13 @@ from pathlib import Path
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from aslutils.files import atomic
-from aslutils.landmarks import COLUMNS
 from aslutils.plots.motion import as_png, draw_pictures
 from aslutils.plots.style import FAINT, INK, PAPER
-from aslutils.preprocess import as_frames
-from aslutils.recognizer import Reading, Recognizer
-from aslutils.recordings import as_columns
+from aslutils.reading.landmark_files import as_columns
+from aslutils.reading.recognizer import Reading, Recognizer
+from aslutils.system.files import atomic
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.preprocess import as_frames
 
 ZOOM = 2                                          # of the moving skeleton's pictures: sharp on any screen
 FOOT, MARGIN = 150, 40                            # pixels under them, for the text, and beside it

@@ -5,8 +5,8 @@ import pandas as pd
 
 from aslutils.plots.hands import draw_cells, finger_legend, strip_cells
 from aslutils.plots.style import BLUE, ORANGE, bare, mark, panels, picture, say_empty, styled
-from aslutils.preprocess import MAX_FRAMES
-from aslutils.text import phrase_kind
+from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.task.text import phrase_kind
 
 
 @styled

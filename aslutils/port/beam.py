@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from aslutils.model.beam import NEVER, BeamSearch
 from aslutils.port.decoding import mean
-from aslutils.text import EOS, PAD, SOS, STEPS, VOCABULARY
+from aslutils.task.text import EOS, PAD, SOS, STEPS, VOCABULARY
 
 
 def search(networks, encoded, rejected, settings: BeamSearch):

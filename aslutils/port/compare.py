@@ -10,17 +10,17 @@ import pandas as pd
 import tensorflow as tf
 import torch
 
-from aslutils.landmarks import COLUMNS
 from aslutils.model.beam import BeamSearch, search
 from aslutils.model.decoding import greedy
 from aslutils.port.decoding import forced
 from aslutils.port.export import to_tflite
 from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise as standardise_in_graph
-from aslutils.preprocess import as_frames, fit_length, standardise
-from aslutils.progress import progress
-from aslutils.text import DUMMY_PHRASE, EOS, MIN_CONFIDENCE, MIN_FRAMES, SOS, STEPS, VOCABULARY, decode, encode
-from aslutils.tflite import SIGNATURE, Model, interpreter
+from aslutils.reading.tflite import SIGNATURE, Model, interpreter
+from aslutils.system.progress import progress
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.preprocess import as_frames, fit_length, standardise
+from aslutils.task.text import DUMMY_PHRASE, EOS, MIN_CONFIDENCE, MIN_FRAMES, SOS, STEPS, VOCABULARY, decode, encode
 
 
 @dataclass

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from aslutils.port.layers import LayerNorm, Linear, array
-from aslutils.text import PAD, STEPS
+from aslutils.task.text import PAD, STEPS
 
 HIDDEN = np.float32(-1e9)          # added to the score of a step that is still to come
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from aslutils.text import EOS, PAD, SOS, STEPS, VOCABULARY
+from aslutils.task.text import EOS, PAD, SOS, STEPS, VOCABULARY
 
 
 def mean(values):

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from aslutils.files import atomic, write_json
-from aslutils.landmarks import COLUMNS
 from aslutils.model.beam import BeamSearch
 from aslutils.port import precision as precisions
 from aslutils.port.beam import search
 from aslutils.port.decoding import greedy, mean
 from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise
-from aslutils.text import DUMMY_PHRASE, INDEX, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode
-from aslutils.tflite import INPUT, SIGNATURE
+from aslutils.reading.tflite import INPUT, SIGNATURE
+from aslutils.system.files import atomic, write_json
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.text import DUMMY_PHRASE, INDEX, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode
 
 SENSITIVE = (".conv/", ".embedding/", ".head/")    # few numbers, and most of the error that float16 makes
 TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # feel int8 least

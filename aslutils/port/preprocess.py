@@ -1,13 +1,13 @@
 """Preprocessing inside the graph: a recording as the competition hands it over, to what the network sees.
 
-Mirrors `aslutils.preprocess`, whose constants it uses.
+Mirrors `aslutils.task.preprocess`, whose constants it uses.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from aslutils.landmarks import COORDINATES, LANDMARKS
-from aslutils.preprocess import CONSTANT, MAX_FRAMES
+from aslutils.task.landmarks import COORDINATES, LANDMARKS
+from aslutils.task.preprocess import CONSTANT, MAX_FRAMES
 
 
 def fit_length(frames, T):

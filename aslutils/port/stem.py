@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from aslutils.landmarks import PARTS
 from aslutils.port.layers import Linear, array
 from aslutils.port.masked import folded
+from aslutils.task.landmarks import PARTS
 
 
 class Stem(tf.Module):

@@ -6,14 +6,14 @@ import time
 import numpy as np
 import pandas as pd
 
-from aslutils.landmarks import COLUMNS
-from aslutils.metric import HIDDEN_SEQUENCES, score
 from aslutils.model.beam import BeamSearch
 from aslutils.port.compare import Reading, compare, read_tflite
 from aslutils.port.export import PRECISIONS, convert, with_precision
 from aslutils.port.precision import rewrite, set_precisions, unpack
-from aslutils.progress import progress
-from aslutils.tflite import Model
+from aslutils.reading.tflite import Model
+from aslutils.system.progress import progress
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.metric import HIDDEN_SEQUENCES, score
 
 GROUPS = {                         # parts of a network -> a pattern of their layers' names
     "stem": r"\.stem\.", "encoder attention": r"\.attention\.", "encoder feed-forward": r"\.feed_forward",

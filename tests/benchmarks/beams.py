@@ -17,12 +17,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from aslutils import demo, release
-from aslutils.metric import score
+from aslutils.data.prepare import prepare
+from aslutils.demo import writer as demo
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import load_network
 from aslutils.port.compare import read_pytorch
-from aslutils.prepare import prepare
+from aslutils.run import release
+from aslutils.task.metric import score
 
 WAYS = {
     "greedy": None,

@@ -12,8 +12,8 @@ import time
 import numpy as np
 import torch
 
-from aslutils import text
-from aslutils.preprocess import MAX_FRAMES
+from aslutils.task import text
+from aslutils.task.preprocess import MAX_FRAMES
 
 # Quantiles of the 67,208 training sequences (0 is the minimum).
 FRAMES = {0: 1, 1: 6, 5: 35, 10: 66, 25: 104, 50: 148, 75: 207, 90: 270, 95: 312, 99: 408, 100: 807}

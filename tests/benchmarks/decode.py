@@ -18,7 +18,7 @@ import corpus
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoding import greedy
 from aslutils.model.network import Network
-from aslutils.text import EOS, SOS, STEPS
+from aslutils.task.text import EOS, SOS, STEPS
 
 BATCH = 16
 

@@ -1,6 +1,6 @@
 """How fast is demo data written, and how large is it?
 
-    python tests/benchmarks/demo_speed.py [--sequences N] [any other option of python -m aslutils.demo]
+    python tests/benchmarks/demo_speed.py [--sequences N] [any other option of python -m aslutils.demo.writer]
 
 Prints sequences and frames a CPU second of all processes, writing included, imports not, and bytes a sequence.
 """
@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT))
 
 import pyarrow.parquet as pq  # noqa: E402
 
-from aslutils import demo  # noqa: E402
-from aslutils.files import read_json  # noqa: E402
+from aslutils.demo import writer as demo  # noqa: E402
+from aslutils.system.files import read_json  # noqa: E402
 
 
 def cpu_seconds() -> float:

@@ -19,14 +19,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
-from aslutils.landmarks import COLUMNS
 from aslutils.model.beam import BeamSearch
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port.compare import compare, read_pytorch
 from aslutils.port.export import DEFAULT, PRECISIONS, convert, with_precision
-from aslutils.text import EOS, PAD
-from aslutils.tflite import Model
+from aslutils.reading.tflite import Model
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.text import EOS, PAD
 
 FRAMES = (50, 150, 384)
 CHARACTERS = 18

@@ -24,9 +24,9 @@ import stand_in
 import torch
 import yaml
 
-from aslutils import augment, dataset
-from aslutils.preprocess import as_frames, statistics
-from aslutils.store import Store
+from aslutils.data import augment, dataset
+from aslutils.data.store import Store
+from aslutils.task.preprocess import as_frames, statistics
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 64

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import pyarrow.parquet as parquet
 import stand_in
 
-from aslutils import readers
-from aslutils.landmarks import COLUMNS
-from aslutils.prepare import Task, convert
-from aslutils.sources import Source, read_corpus
+from aslutils.data import readers
+from aslutils.data.prepare import Task, convert
+from aslutils.data.sources import Source, read_corpus
+from aslutils.task.landmarks import COLUMNS
 
 
 class Clock:

@@ -15,10 +15,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from aslutils.body import PALM_POINTS  # noqa: E402
-from aslutils.demo import participant  # noqa: E402
-from aslutils.landmarks import LANDMARKS  # noqa: E402
-from aslutils.signer import PART_SLICES, Participant, Recording, record  # noqa: E402
+from aslutils.demo.body import PALM_POINTS  # noqa: E402
+from aslutils.demo.signer import PART_SLICES, Participant, Recording, record  # noqa: E402
+from aslutils.demo.writer import participant  # noqa: E402
+from aslutils.task.landmarks import LANDMARKS  # noqa: E402
 
 PALM = 0.165                              # a palm in the picture's widths, the median of real recordings
 KEPT = np.array([PART_SLICES[part].start + index for part, index in LANDMARKS])
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--hands", type=Path, default=ROOT.parent / "shared/realdata/hands", help="folder of the real hands")
     parser.add_argument("--each", type=int, default=24, help="recordings of each letter and digit (default %(default)s)")
     arguments = parser.parse_args()
-    from aslutils.recognizer import Recognizer
+    from aslutils.reading.recognizer import Recognizer
 
     recognizer, shares = Recognizer(arguments.export), {}
     for what, recordings in collect(arguments.hands, arguments.each).items():

@@ -20,9 +20,9 @@ import stand_in
 import torch
 import yaml
 
-from aslutils import augment
-from aslutils.dataset import TrainLoader
-from aslutils.store import Store
+from aslutils.data import augment
+from aslutils.data.dataset import TrainLoader
+from aslutils.data.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         data, place = Path(folder) / "data", Path(folder) / "store"
         stand_in.write_corpus(data, options.sequences, grain=64)
-        command = [sys.executable, "-m", "aslutils.prepare", str(data), str(place), "--workers", str(options.workers)]
+        command = [sys.executable, "-m", "aslutils.data.prepare", str(data), str(place), "--workers", str(options.workers)]
         os.environ["PYTHONPATH"] = str(ROOT)
         preparing, memory, _ = stand_in.run_and_watch(command)
         begin = time.perf_counter()

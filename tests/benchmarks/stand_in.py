@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from corpus import CHARACTERS, FRAMES, draws
 
-from aslutils import store as stores
-from aslutils import text
-from aslutils.landmarks import ALL_COLUMNS, COLUMNS, LEFT_HAND, RIGHT_HAND
-from aslutils.preprocess import as_frames, statistics
+from aslutils.data import store as stores
+from aslutils.task import text
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, LEFT_HAND, RIGHT_HAND
+from aslutils.task.preprocess import as_frames, statistics
 
 CORPUS = 67_208 + 52_958          # sequences of the competition, training and supplemental
 MISSING = {"face": 0.014, "left_hand": 0.886, "right_hand": 0.523, "pose": 0.0}   # of a part, the share of frames

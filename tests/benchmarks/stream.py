@@ -16,9 +16,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from aslutils.demo import participant  # noqa: E402
-from aslutils.recognizer import Recognizer  # noqa: E402
-from aslutils.signer import Recording, record  # noqa: E402
+from aslutils.demo.signer import Recording, record  # noqa: E402
+from aslutils.demo.writer import participant  # noqa: E402
+from aslutils.reading.recognizer import Recognizer  # noqa: E402
 
 RATE = 30
 PHRASE = "the quick brown fox "

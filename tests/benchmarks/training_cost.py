@@ -21,9 +21,9 @@ import corpus
 from aslutils.model.config import ModelConfig
 from aslutils.model.loss import LossConfig, compute_loss
 from aslutils.model.network import Network
-from aslutils.params import read_params
-from aslutils.pipeline import KIT
-from aslutils.preprocess import MAX_FRAMES
+from aslutils.run.pipeline import KIT
+from aslutils.system.parameters import read_params
+from aslutils.task.preprocess import MAX_FRAMES
 
 TRAIN, SUPPLEMENTAL = 67_208, 52_958              # sequences; an epoch of round 2 takes each supplemental phrase once, so at most
 ROUNDS = {"01_round1_folds": ("round 1, a fold", TRAIN * 3 // 4), "03_fullfit": ("round 2, a seed", TRAIN + SUPPLEMENTAL)}

@@ -8,7 +8,7 @@ from aslutils.model.beam import BeamSearch, search
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoding import greedy
 from aslutils.model.network import Network
-from aslutils.text import EOS, SOS, STEPS
+from aslutils.task.text import EOS, SOS, STEPS
 
 FRAMES = (16, 23, 31, 40, 52, 64, 77, 90)
 

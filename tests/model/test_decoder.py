@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aslutils.model.decoder import Decoder, position_table
-from aslutils.text import PAD, SOS
+from aslutils.task.text import PAD, SOS
 
 CONFIG = golden_toy.CONFIG[2]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aslutils.model.decoding import greedy
-from aslutils.text import EOS, SOS, STEPS
+from aslutils.task.text import EOS, SOS, STEPS
 
 FRAMES, LENGTHS = torch.randn(3, 20, 130, 3, generator=torch.Generator().manual_seed(3)), torch.tensor([20, 1, 13])
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from aslutils import text
 from aslutils.model.published import from_published, to_published
-from aslutils.preprocess import as_frames, standardise
+from aslutils.task import text
+from aslutils.task.preprocess import as_frames, standardise
 
 TOLERANCE = 1e-4                   # absolute, on features, logits and losses; tokens are exact
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aslutils import text
 from aslutils.model.loss import LossConfig, compute_loss, decoder_inputs, label_lengths, reverse
-from aslutils.text import CHARACTERS, EOS, MASK, PAD, SOS
+from aslutils.task import text
+from aslutils.task.text import CHARACTERS, EOS, MASK, PAD, SOS
 
 PHRASES = st.text(st.sampled_from(CHARACTERS), min_size=0, max_size=40)
 PLAIN = LossConfig(mask_probability=0)

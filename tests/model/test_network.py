@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from aslutils import text
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
 from aslutils.model.dropout import Dropout
 from aslutils.model.masked import MaskedBatchNorm
 from aslutils.model.network import Network
+from aslutils.task import text
 
 ROUND1 = ModelConfig(dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False, confidence=False)
 

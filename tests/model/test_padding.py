@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aslutils import text
 from aslutils.model.loss import LossConfig, compute_loss, decoder_inputs, reverse
+from aslutils.task import text
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 PLAIN = LossConfig(mask_probability=0)

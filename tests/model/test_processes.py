@@ -8,8 +8,8 @@ import torch
 import torch.distributed as distributed
 import torch.multiprocessing as multiprocessing
 
-from aslutils import text
 from aslutils.model.loss import LossConfig, compute_loss
+from aslutils.task import text
 
 CONFIGS = {"published": LossConfig(mask_probability=0), "ignore_pad": LossConfig(mask_probability=0, ignore_pad=True)}
 

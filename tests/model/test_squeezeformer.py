@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from aslutils.landmarks import LEFT_HAND
 from aslutils.model.masked import frame_mask
 from aslutils.model.squeezeformer import RelativeAttention, RotaryAttention, depthwise
 from aslutils.model.stem import Stem, standardise_part
+from aslutils.task.landmarks import LEFT_HAND
 
 CONFIG = golden_toy.CONFIG
 

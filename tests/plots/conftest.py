@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 import torch
 
-from aslutils.landmarks import HANDS
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.plots.handsheet import recorded
-from aslutils.preprocess import standardise
+from aslutils.task.landmarks import HANDS
+from aslutils.task.preprocess import standardise
 
 matplotlib.use("Agg")
 

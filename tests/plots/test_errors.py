@@ -8,8 +8,8 @@ import pytest
 from pictures import history, titles, words
 
 from aslutils import plots
-from aslutils.metric import sequence_scores
 from aslutils.plots.examples import aligned
+from aslutils.task.metric import sequence_scores
 
 
 def test_scores_by_group_lie_within_their_intervals(predictions):

@@ -14,7 +14,8 @@ from conftest import ROOT
 from pictures import AUGMENTATIONS, history, titles, words
 from PIL import Image, ImageColor
 
-from aslutils import augment, plots
+from aslutils import plots
+from aslutils.data import augment
 from aslutils.plots import style
 
 VARIANTS = pd.DataFrame({"variant": ["float32", "int8"], "seeds": [2, 2], "megabytes": [29.0, 8.2], "milliseconds": [69.0, 41.0],

@@ -11,12 +11,12 @@ from PIL import Image
 from tiny_tflite import constant_model
 
 from aslutils import plots
-from aslutils.landmarks import COLUMNS
 from aslutils.plots import reading
 from aslutils.plots.motion import BODY, MOST_PICTURES
-from aslutils.recognizer import Reading
-from aslutils.release import columns
-from aslutils.text import MIN_FRAMES
+from aslutils.reading.recognizer import Reading
+from aslutils.run.release import columns
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.text import MIN_FRAMES
 
 
 def animation(page):

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from pictures import AUGMENTATIONS, titles, words
 
-from aslutils import augment, plots
-from aslutils.landmarks import COLUMNS, HANDS
+from aslutils import plots
+from aslutils.data import augment
+from aslutils.task.landmarks import COLUMNS, HANDS
 
 
 def test_a_strip_shows_frames_in_which_the_hand_is_seen(store):
@@ -59,7 +60,7 @@ def test_augmentations_that_can_act_are_shown_in_their_order(store):
 
 
 def test_real_recordings_can_be_drawn(shared):
-    from aslutils.preprocess import as_frames
+    from aslutils.task.preprocess import as_frames
 
     path = next((shared / "realdata" / "competition" / "train_landmarks").glob("*.parquet"))
     table = pd.read_parquet(path, columns=COLUMNS)

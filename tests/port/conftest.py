@@ -5,10 +5,10 @@ import pytest
 import torch
 from toys import ROUND1, TOY, lively, recording
 
-from aslutils.landmarks import COLUMNS
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port import export
+from aslutils.task.landmarks import COLUMNS
 
 torch.set_num_threads(1)           # a second thread waits more than it helps at this size
 

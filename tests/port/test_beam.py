@@ -12,8 +12,8 @@ from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port.compare import network_frames, read_pytorch, read_tflite
 from aslutils.port.export import convert
-from aslutils.text import DUMMY_PHRASE, SOS, STEPS, decode
-from aslutils.tflite import Model
+from aslutils.reading.tflite import Model
+from aslutils.task.text import DUMMY_PHRASE, SOS, STEPS, decode
 
 NARROW, NORMALISED, RERANKED = BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)
 RECORDINGS = [recording(frames, frames) for frames in (16, 23, 31, 40, 52, 64, 77, 90, 120, 150, 200, 384)]

@@ -7,7 +7,7 @@ import torch
 
 from aslutils.port.decoder import Decoder
 from aslutils.port.decoding import forced
-from aslutils.text import EOS, PAD, SOS, STEPS
+from aslutils.task.text import EOS, PAD, SOS, STEPS
 
 
 def encoded_frames(frames: int, dim: int) -> np.ndarray:

@@ -8,15 +8,15 @@ import pytest
 import torch
 from toys import TOY, lively, recording
 
-from aslutils.landmarks import COLUMNS
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.model.published import from_published
 from aslutils.port import export
 from aslutils.port.compare import compare, read_pytorch, read_tflite
 from aslutils.port.precision import schema, unpack
-from aslutils.text import DUMMY_PHRASE, EOS, decode, encode
-from aslutils.tflite import Model
+from aslutils.reading.tflite import Model
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.text import DUMMY_PHRASE, EOS, decode, encode
 
 
 @pytest.fixture(scope="module")

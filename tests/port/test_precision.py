@@ -6,7 +6,7 @@ from toys import recording
 
 from aslutils.port import export, precision
 from aslutils.port.layers import Linear
-from aslutils.tflite import Model
+from aslutils.reading.tflite import Model
 
 
 def weights(content: bytes) -> dict[str, int]:

@@ -1,15 +1,15 @@
-"""Preprocessing in the graph against `aslutils.preprocess`."""
+"""Preprocessing in the graph against `aslutils.task.preprocess`."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from toys import recording
 
-from aslutils.landmarks import COLUMNS
 from aslutils.port.preprocess import fit_length, standardise
-from aslutils.preprocess import MAX_FRAMES, as_frames, nearest_indices
-from aslutils.preprocess import fit_length as fit_length_numpy
-from aslutils.preprocess import standardise as standardise_numpy
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.preprocess import MAX_FRAMES, as_frames, nearest_indices
+from aslutils.task.preprocess import fit_length as fit_length_numpy
+from aslutils.task.preprocess import standardise as standardise_numpy
 
 
 @pytest.mark.parametrize("frames", [1, 2, 16, 384, 385, 600, 900])

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from toys import TOY, lively, recording
 
-from aslutils.metric import MAX_HOURS, MAX_MILLISECONDS, score
 from aslutils.model.beam import BeamSearch
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
@@ -15,7 +14,8 @@ from aslutils.port.compare import read_pytorch, read_tflite
 from aslutils.port.export import PRECISIONS, convert, write_export
 from aslutils.port.precision import set_precisions, unpack
 from aslutils.port.variants import GROUPS, build_variants, choose, measure_variants, sensitivity
-from aslutils.tflite import Model
+from aslutils.reading.tflite import Model
+from aslutils.task.metric import MAX_HOURS, MAX_MILLISECONDS, score
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""From landmark files to batches: sources, the landmark store, folds, augmentations."""

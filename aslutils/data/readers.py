@@ -1,0 +1,252 @@
+"""From one input file to frames and what a store's table says of its sequences, in one and a half times what decoding it takes.
+
+A landmark file holds 160,000 frames or more, and its columns are best decoded a few at a time: all 390 at once would keep 390
+dictionaries and pages in memory (0.9 GB measured), and take twice as long. So frames are put together column by column, and each
+sequence's statistics are summed up on the way. Time goes to memory more than to arithmetic, hence pieces that fit the cache.
+"""
+
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from aslutils.data.sources import DataError, Source
+from aslutils.task.landmarks import COLUMNS, HANDS, LANDMARKS
+from aslutils.task.preprocess import as_frames, as_statistics, statistics
+
+BLOCK = 5                         # columns decoded at a time; more is slower, for what is decoded leaves the cache
+WINDOW = 180 << 20                # bytes of frames put together at a time, 240,000 of float16; longer row groups go in stretches
+TILE = 1 << 14                    # frames of a block of columns worked on at a time
+TURN = 1024, 13                   # frames and columns turned from columns to rows at a time
+X_OF_HANDS = np.isin(np.arange(len(COLUMNS)), HANDS)
+LARGEST = float(np.finfo(np.float16).max)
+
+
+def write_frames(source: Source, dtype: str, file) -> list[dict]:
+    """Write a source's wanted frames, rows of 390 columns, to `file`; what became of each wanted sequence.
+
+    Each is a dict: sequence_id and either reason (why it was left out) or start and frames (its rows in `file`), hand_frames and
+    statistics (float32 (2, 3)). Coordinates that float16 cannot hold count as not seen. Raises DataError when the
+    whole source cannot be read.
+    """
+    return (_write_parquet if source.kind == "competition" else _write_arrays)(source, dtype, file)
+
+
+def _write_arrays(source: Source, dtype: str, file) -> list[dict]:
+    records, start = [], 0
+    for sequence_id in source.sequence_ids:
+        values = _load_array(source, sequence_id)
+        if isinstance(values, str):
+            records.append({"sequence_id": sequence_id, "reason": values})
+            continue
+        values[np.abs(values) > LARGEST] = np.nan
+        hand_frames = int((~np.isnan(values[:, HANDS])).any(1).sum())
+        records.append({"sequence_id": sequence_id, "start": start, "frames": len(values), "hand_frames": hand_frames,
+                        "statistics": statistics(as_frames(values))})
+        file.write(np.ascontiguousarray(values, dtype))
+        start += len(values)
+    return records
+
+
+def _load_array(source: Source, sequence_id: int) -> np.ndarray | str:
+    """A published array as float32 (T, 390), a copy, or why there is none."""
+    name = f"{source.name}/{sequence_id}.npy"
+    try:
+        with open(source.path / f"{sequence_id}.npy", "rb") as file:
+            values = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        return f"{name} is absent"
+    except ValueError as error:
+        return f"{name} is not readable ({error})"
+    if values.ndim != 2 or values.shape[1] != len(COLUMNS) or values.dtype.kind != "f":
+        return f"{name} holds {values.dtype} {values.shape}, expected float32 (frames, {len(COLUMNS)})"
+    return values.astype(np.float32) if len(values) else f"{name} holds no frame"
+
+
+def _write_parquet(source: Source, dtype: str, file) -> list[dict]:
+    with _open(source) as landmarks:
+        with _naming(source):
+            sequence_ids = landmarks.read(["sequence_id"], use_threads=False)["sequence_id"].to_numpy()
+        runs = Runs(sequence_ids, source)
+        sums, hand_frames, first = np.zeros((len(runs.ids), 3, 3)), np.zeros(len(runs.ids), np.int64), 0
+        stretch = len(_memory(dtype)) // len(COLUMNS)
+        for group in range(landmarks.num_row_groups):
+            rows = landmarks.metadata.row_group(group).num_rows
+            for begin in range(0, rows, stretch):
+                window = slice(begin, min(begin + stretch, rows))
+                here, starts = runs.within(first + window.start, first + window.stop)
+                if runs.wanted[here].any():
+                    columns, seen, moments = _decode(landmarks, group, window, source, dtype, starts)
+                    sums[here] += moments
+                    hand_frames[here] += np.add.reduceat(seen, starts, dtype=np.int64)
+                    _write_rows(columns, runs.wanted[here], starts, file)
+            first += rows
+    known = _statistics(sums)
+    starts = np.cumsum(runs.lengths * runs.wanted) - runs.lengths
+    return runs.left_out + [
+        {"sequence_id": runs.ids[run], "start": int(starts[run]), "frames": int(runs.lengths[run]),
+         "hand_frames": int(hand_frames[run]), "statistics": known[run]} for run in np.flatnonzero(runs.wanted)]
+
+
+@contextmanager
+def _naming(source: Source):
+    """Let what pyarrow cannot read name its file and say what to do."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{source.name} cannot be read as parquet ({error}); it is cut short or damaged: download it again, "
+                        "or leave its rows out of the CSV file") from error
+
+
+def _open(source: Source) -> parquet.ParquetFile:
+    with _naming(source):
+        file = parquet.ParquetFile(source.path)
+    present = set(file.schema_arrow.names)
+    lacking = [column for column in ("sequence_id", *COLUMNS) if column not in present]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise DataError(f"{source.name} lacks the column {lacking[0]}{more}; is this the asl-fingerspelling data?")
+    return file
+
+
+class Runs:
+    """Which frames of a landmark file belong together: one run for each stretch of frames with the same sequence_id.
+
+    ids, starts, lengths: of each run; wanted: whether its frames are kept; left_out: why wanted sequences are not.
+    """
+
+    def __init__(self, sequence_ids: np.ndarray, source: Source):
+        self.starts = np.flatnonzero(np.diff(sequence_ids, prepend=sequence_ids[:1] - 1))
+        self.lengths = np.diff(self.starts, append=len(sequence_ids))
+        self.ids = sequence_ids[self.starts].tolist()
+        often = dict(zip(*(values.tolist() for values in np.unique(self.ids, return_counts=True))))
+        whole = {sequence_id for sequence_id in source.sequence_ids if often.get(sequence_id) == 1}
+        self.wanted = np.array([sequence_id in whole for sequence_id in self.ids], bool)
+        self.left_out = [{"sequence_id": sequence_id, "reason": ("its frames are scattered over " if sequence_id in often else
+                                                                 "not in ") + source.name}
+                         for sequence_id in source.sequence_ids if sequence_id not in whole]
+
+    def within(self, begin: int, end: int) -> tuple[slice, np.ndarray]:
+        """The runs that have frames in begin..end, and where in there each starts."""
+        runs = slice(int(np.searchsorted(self.starts, begin, "right")) - 1, int(np.searchsorted(self.starts, end)))
+        return runs, np.maximum(self.starts[runs] - begin, 0)
+
+
+class Moments:
+    """Count, sum and sum of squares of the seen values of each frame of one coordinate, from its columns, some at a time.
+
+    Values are centred on one that is seen in their frame, so that float32 will do for the sums.
+    """
+
+    def __init__(self, frames: int):
+        self.total, self.squares = np.zeros((2, frames), np.float32)
+        self.centre = np.full(frames, np.nan, np.float32)                    # NaN until a value is seen
+        self.count = np.zeros(frames, np.uint8)                              # up to 130
+
+    def add_(self, frames: slice, values: np.ndarray, missing: np.ndarray) -> None:
+        """Add columns of some frames, float32 (columns, n), which are worked on in place; missing: where they are not seen."""
+        centre = self.centre[frames]
+        lacking = np.flatnonzero(np.isnan(centre))
+        centre[lacking] = np.fmax.reduce(values.take(lacking, 1))
+        values -= centre
+        if missing.any():
+            keep = missing.astype(np.int32)                                  # all bits where seen, none where not
+            keep -= 1
+            keep &= values.view(np.int32)
+            values = keep.view(np.float32)
+        self.total[frames] += np.add.reduce(values)
+        self.squares[frames] += np.einsum("ij,ij->j", values, values)
+        self.count[frames] += np.uint8(len(values)) - np.add.reduce(missing.view(np.uint8), dtype=np.uint8)
+
+    def of_runs(self, starts: np.ndarray) -> np.ndarray:
+        """float64 (runs, 3): count, sum and sum of squares of each of the runs of frames that begin at `starts`."""
+        count, total, centre = self.count.astype(np.float64), self.total.astype(np.float64), np.nan_to_num(self.centre)
+        squares = self.squares + centre * (2 * total + count * centre)
+        return np.add.reduceat([count, total + count * centre, squares], starts, axis=1).T
+
+
+def _decode(file: parquet.ParquetFile, group: int, window: slice, source: Source, dtype: str,
+            starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A stretch of a row group, in which runs begin at `starts`.
+
+    Returns its columns, (390, n) in the store's dtype; in which frames a hand is seen, bool (n,); and its runs' moments, float64
+    (runs, 3 coordinates, 3).
+    """
+    frames = window.stop - window.start
+    columns = _memory(dtype)[:len(COLUMNS) * frames].reshape(len(COLUMNS), frames)
+    seen, sums = np.zeros(frames, bool), []
+    for first in range(0, len(COLUMNS), len(LANDMARKS)):
+        moments = Moments(frames)
+        for begin in range(first, first + len(LANDMARKS), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            hands = X_OF_HANDS[block]
+            decoded = [values[window] for values in _columns(file, group, COLUMNS[block], source)]
+            for start in range(0, frames, TILE):
+                tile = slice(start, start + TILE)
+                values = np.concatenate([column[tile] for column in decoded]).reshape(BLOCK, -1)
+                missing = np.isnan(values)
+                if np.fmax.reduce(values, None) > LARGEST or np.fmin.reduce(values, None) < -LARGEST:
+                    missing |= np.abs(values) > LARGEST
+                    values[missing] = np.nan
+                if hands.any():
+                    seen[tile] |= ~missing[hands].all(0)
+                if dtype == "float16":
+                    half(values, columns[block, tile])
+                else:
+                    columns[block, tile] = values
+                moments.add_(tile, values, missing)
+        sums.append(moments.of_runs(starts))
+    return columns, seen, np.stack(sums, 1)
+
+
+def _statistics(sums: np.ndarray) -> np.ndarray:
+    """What `preprocess.statistics` gives, float32 (n, 2, 3), from counts, sums and sums of squares, (n, 3 coordinates, 3)."""
+    count, total, squares = np.moveaxis(sums, 2, 0)
+    count = np.maximum(count, 1)
+    mean = total / count
+    return as_statistics(mean, squares / count - mean**2).swapaxes(0, 1)
+
+
+@lru_cache(maxsize=1)
+def _memory(dtype: str) -> np.ndarray:
+    """Room for one window, kept for the next file: fresh memory costs as much time as all arithmetic here."""
+    return np.empty(WINDOW // np.dtype(dtype).itemsize, dtype)
+
+
+def _columns(file: parquet.ParquetFile, group: int, names: list[str], source: Source) -> list[np.ndarray]:
+    """Columns of a row group, float32, null as NaN; users' own files may hold float64, or nothing but null."""
+    with _naming(source):
+        block = file.read_row_group(group, columns=names, use_threads=False)
+        return [block[name].cast(pa.float32(), safe=False).to_numpy() for name in names]
+
+
+def half(values: np.ndarray, out: np.ndarray) -> None:
+    """Put float32 `values`, up to 65504, into the float16 `out`, rounded to nearest even: as numpy does, three times as fast."""
+    bits = (values * np.float32(2.0**-112)).view(np.uint32)                  # now exponents are float16's
+    rounded = bits >> np.uint32(13)
+    rounded &= np.uint32(1)
+    rounded += bits
+    rounded += np.uint32(0xFFF)
+    rounded >>= np.uint32(13)
+    magnitude = rounded.astype(np.uint16)                                    # the rest in half the bytes
+    magnitude &= np.uint16(0x7FFF)
+    bits >>= np.uint32(16)
+    sign = bits.astype(np.uint16)
+    sign &= np.uint16(0x8000)
+    np.bitwise_or(magnitude, sign, out=out.view(np.uint16))
+
+
+def _write_rows(columns: np.ndarray, wanted: np.ndarray, starts: np.ndarray, file) -> None:
+    """Write the frames of the wanted runs, turned from columns (390, n) to rows."""
+    stops = np.append(starts[1:], columns.shape[1])
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))     # neighbouring wanted runs go together
+    frames, width = TURN
+    rows = np.empty((frames, len(columns)), columns.dtype)
+    for first, beyond in edges.reshape(-1, 2):
+        for begin in range(starts[first], stops[beyond - 1], frames):
+            tile = columns[:, begin:min(begin + frames, stops[beyond - 1])].T
+            for column in range(0, len(columns), width):
+                rows[:len(tile), column:column + width] = tile[:, column:column + width]
+            file.write(rows[:len(tile)])

@@ -1,0 +1,177 @@
+"""What a preparation reads: competition files or the published preprocessed arrays, found and listed.
+
+Either comes as one folder:
+
+- competition: `train.csv`, `train_landmarks/*.parquet` and, if wanted, `supplemental_metadata.csv`,
+  `supplemental_landmarks/*.parquet`;
+- npy: `<file_id>/<sequence_id>.npy`, float32 (frames, 390), in the folder itself or up to two folders down, and `train.csv`
+  in the folder, beside the arrays or in the folder above. The published supplemental set is found as a sub-folder, or as a
+  neighbour whose name says "supp", with `supplemental_metadata.csv` in any of those places.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from aslutils.task.landmarks import COLUMNS
+from aslutils.task.text import unknown_characters
+
+TRAIN, SUPPLEMENTAL = "train.csv", "supplemental_metadata.csv"
+REQUIRED = ["file_id", "sequence_id", "participant_id", "phrase"]
+
+
+class DataError(ValueError):
+    """Input that cannot be read; the message names the file and says what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One unit of work: a parquet file, or a folder of arrays, and which of its sequences are wanted.
+
+    name: what messages call it; path: where it lies; kind: "competition" or "npy"; size: bytes (parquet) or entries
+    (npy), None when it is absent; rows: the corpus rows it holds; sequence_ids: those rows' sequences.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    size: int | None
+    rows: list[int] = field(repr=False)
+    sequence_ids: list[int] = field(repr=False)
+
+
+def find_kind(data) -> str:
+    """Which layout `data` has: "competition" or "npy". Raises DataError when it is neither, saying what was looked for."""
+    data = Path(data)
+    if not data.is_dir():
+        raise DataError(f"there is no folder {data}; name the folder that holds {TRAIN}")
+    if any((data / "train_landmarks").glob("*.parquet")):
+        if not (data / TRAIN).is_file():
+            raise DataError(f"{data} has train_landmarks but no {TRAIN}; put the competition's {TRAIN} beside it")
+        return "competition"
+    if _array_folders(data):
+        if _find_table(data, TRAIN) is None:
+            raise DataError(f"{data} holds preprocessed arrays but no {TRAIN}; put the competition's {TRAIN} into it")
+        return "npy"
+    inside = ", ".join(sorted(entry.name for entry in data.iterdir())[:8]) or "nothing"
+    raise DataError(f"{data} holds neither the competition's files ({TRAIN}, train_landmarks/*.parquet) nor the published "
+                    f"preprocessed ones (<file_id>/<sequence_id>.npy beside {TRAIN}); it holds {inside}")
+
+
+def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
+    """Everything `data` names, before any landmark is read.
+
+    Returns the table of all rows of both CSV files, training rows first, with file_id, sequence_id, participant_id, phrase,
+    is_sup and reason ("" or why the sequence cannot be used); the sources in corpus order; and a fingerprint of the input (the
+    CSV files' bytes, the landmark files' names and sizes). Raises DataError.
+    """
+    data = Path(data)
+    kind = find_kind(data)
+    tables = [(data / name if kind == "competition" else _find_table(data, name), is_sup)
+              for name, is_sup in ((TRAIN, False), (SUPPLEMENTAL, True))]
+    tables = [(path, is_sup) for path, is_sup in tables if path is not None and path.is_file()]
+    table = pd.concat([_read_table(path, is_sup) for path, is_sup in tables], ignore_index=True)
+    sources = _competition_sources(data, table) if kind == "competition" else _npy_sources(data, table)
+    digest = hashlib.sha256()
+    for path, _ in tables:
+        digest.update(path.read_bytes())
+    digest.update(repr([(source.name, source.size) for source in sources]).encode())
+    return table.drop(columns="path"), sources, digest.hexdigest()[:32]
+
+
+def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
+    """One CSV file with the reason why a row cannot be used, "" where it can."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)          # "1234" and "null" are phrases like any other
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}; download it again") from error
+    missing = [column for column in REQUIRED if column not in table]
+    if missing:
+        raise DataError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
+    for column in REQUIRED[:3]:
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        wrong = table.loc[numbers % 1 != 0, column]                          # no number, infinite or a fraction
+        if len(wrong):
+            raise DataError(f"{path}, line {wrong.index[0] + 2}: {column} is {wrong.iloc[0]!r}, expected a whole number")
+        table[column] = numbers.astype("int64")
+    table["is_sup"] = is_sup
+    table["path"] = table["path"] if "path" in table else ""
+    table["reason"] = [_phrase_fault(phrase) for phrase in table["phrase"]]
+    twice = table["sequence_id"].duplicated()
+    table.loc[twice, "reason"] = f"its sequence_id stands twice in {path.name}; the first row is kept"
+    return table[["path", *REQUIRED, "is_sup", "reason"]]
+
+
+def _phrase_fault(phrase: str) -> str:
+    if not phrase.strip():
+        return "empty phrase"
+    unknown = unknown_characters(phrase)
+    return f"the phrase {phrase!r} holds {unknown!r}, not among the 59 characters" if unknown else ""
+
+
+def _competition_sources(data: Path, table: pd.DataFrame) -> list[Source]:
+    folder = np.where(table["is_sup"], "supplemental_landmarks/", "train_landmarks/")
+    name = table["path"].where(table["path"] != "", folder + table["file_id"].astype(str) + ".parquet")
+    return _group(table, name, "competition", lambda name: data / name, lambda path: path.stat().st_size)
+
+
+def _npy_sources(data: Path, table: pd.DataFrame) -> list[Source]:
+    folders = _array_folders(data)
+    for arguments in (place / "inference_args.json" for folder in folders for place in (folder, folder.parent)):
+        if arguments.is_file() and _selected_columns(arguments) != COLUMNS:
+            raise DataError(f"{arguments} names other columns, or the same in another order, than this kit's; "
+                            "prepare from the competition's parquet files instead")
+    found = {entry.name: entry for folder in reversed(folders) for entry in folder.iterdir() if entry.name.isdigit()}
+    return _group(table, table["file_id"].astype(str), "npy", lambda name: found.get(name, data / name),
+                  lambda path: sum(1 for _ in path.iterdir()))
+
+
+def _selected_columns(arguments: Path) -> list[str]:
+    try:
+        return json.loads(arguments.read_text(encoding="utf-8"))["selected_columns"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{arguments} does not name the arrays' columns ({error!r}); download it again") from error
+
+
+def _group(table, names, kind, locate, size) -> list[Source]:
+    """One source for each distinct name, in order of first appearance; the rows of absent ones get their reason."""
+    sources = []
+    for name, rows in table.groupby(np.asarray(names), sort=False).indices.items():
+        path, usable = locate(name).resolve(), rows[table["reason"].to_numpy()[rows] == ""]
+        if path.exists():
+            ids = table["sequence_id"].to_numpy()[usable]
+            sources.append(Source(name, path, kind, size(path), usable.tolist(), ids.tolist()))
+        else:
+            table.loc[usable, "reason"] = f"its file {name} is absent"
+            sources.append(Source(name, path, kind, None, [], []))
+    return sources
+
+
+def _array_folders(data: Path) -> list[Path]:
+    """The folders that hold `<file_id>/<sequence_id>.npy`: `data`, two levels below it, and neighbours named "supp...".."""
+    def below(folder):
+        return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.isdigit()]
+
+    def holds_arrays(folder):
+        first = next((entry for entry in folder.iterdir() if entry.name.isdigit() and entry.is_dir()), None)
+        return first is not None and any(first.glob("*.npy"))
+
+    here = [data, *below(data)]
+    here += [inner for folder in here[1:] for inner in below(folder)]
+    found = [folder for folder in here if holds_arrays(folder)]
+    if found:
+        neighbours = [folder for folder in below(data.resolve().parent)
+                      if "supp" in folder.name and folder != data.resolve()]
+        found += [folder for neighbour in neighbours for folder in (neighbour, *below(neighbour))
+                  if holds_arrays(folder) and folder not in found]
+    return found
+
+
+def _find_table(data: Path, name: str) -> Path | None:
+    arrays = _array_folders(data)
+    places = [data, *arrays, *(folder.parent for folder in arrays), data.resolve().parent]
+    return next((place / name for place in places if (place / name).is_file()), None)

@@ -1,0 +1,1 @@
+"""The kinematic signer: a made-up person who fingerspells before a camera, and the data set that it writes."""

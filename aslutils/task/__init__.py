@@ -1,0 +1,1 @@
+"""What the competition defines: the 130 landmarks, the characters, the metric, the preprocessing of one sequence."""

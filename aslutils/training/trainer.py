@@ -1,0 +1,332 @@
+"""Training one network, from its data to a finished checkpoint.
+
+`Trainer(job).fit()` trains; cut off at any moment and started again, it goes on from its last checkpoint and ends with the
+same weights. `aslutils.training.jobs` trains several networks at once.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import math
+import os
+import sys
+import time
+import types
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
+
+from aslutils.data import augment
+from aslutils.data.dataset import TrainLoader
+from aslutils.data.store import Store
+from aslutils.model.config import ModelConfig
+from aslutils.model.loss import LossConfig, compute_loss
+from aslutils.model.network import Network
+from aslutils.system.files import write_table
+from aslutils.system.parameters import read_params
+from aslutils.task.metric import score
+from aslutils.training import folder as training_folder
+from aslutils.training.evaluate import postprocess, predict
+from aslutils.training.folder import HISTORY, PREDICTIONS
+
+VALIDATION_SAMPLE = 512                           # sequences that are scored between epochs
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained; the defaults are the winning round 2's."""
+
+    seed: int = 1                    # decides weights, data order, augmentation, dropout
+    epochs: int = 400                # passes over the data
+    batch_size: int = 64             # sequences a step, over all processes
+    accumulate: int = 8              # steps whose gradients are added before the weights move
+    learning_rate: float = 4.5e-3    # highest learning rate
+    warmup_epochs: float = 10.0      # epochs in which it rises from 0; then a cosine to 0
+    weight_decay: float = 0.08       # AdamW's
+    beta2: float = 0.999             # AdamW's second beta
+    clip: float = 4.0                # largest gradient norm
+    precision: str = "auto"          # "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
+    min_frames: int = 1              # shorter recordings are left out of training
+    workers: int = 0                 # processes that load data; 0: in the training process
+    threads: int = 0                 # CPU threads a training uses; 0: all cores shared by the trainings at once
+    max_minutes: float = 0.0         # stop with a checkpoint after this time; 0: no limit
+    checkpoint_minutes: float = 10.0  # time between checkpoints
+    evaluate_every: int = 0          # epochs between scores of up to 512 validation sequences; 0: at the end only
+    tracker: str = "tensorboard"     # "wandb" (offline) or "trackio"; "": none
+
+    def __post_init__(self):
+        least_of = {"seed": 0, "epochs": 1, "batch_size": 1, "accumulate": 1, "warmup_epochs": 0, "min_frames": 1}
+        for name, least in least_of.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.clip <= 0:
+            raise ValueError(f"clip is {self.clip}; it must be above 0")
+        if self.precision not in ("auto", "fp16", "bf16", "no"):
+            raise ValueError(f"precision is {self.precision!r}; it must be auto, fp16, bf16 or no")
+        if self.tracker not in ("", "tensorboard", "wandb", "trackio"):
+            raise ValueError(f"tracker is {self.tracker!r}; it must be tensorboard, wandb, trackio or empty")
+        if not self.warmup_epochs < self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be fewer than epochs ({self.epochs})")
+
+
+# What changes neither the numbers nor what is learnt: a resumed training may be given other values of these.
+# (`threads` changes the last bits of a sum; a job keeps its share of the cores through every resume.)
+FREE = {"max_minutes", "checkpoint_minutes", "evaluate_every", "tracker", "workers", "threads"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train."""
+
+    name: str                        # shown in the progress bar
+    folder: Path                     # where checkpoint, history, predictions and TensorBoard events go
+    store: Path                      # the landmark store
+    rows: np.ndarray                 # int (N,): the store's rows to train on
+    scores: np.ndarray               # float (N,): their confidence targets
+    validation: np.ndarray           # int (M,): the store's rows to decode at the end, into predictions.csv
+    augmentations: tuple             # the YAML list
+    held_out: str                    # names the participants that no training of this run may see; "" for none
+    model: ModelConfig
+    loss: LossConfig
+    train: TrainConfig
+
+    def facts(self) -> dict:
+        """What decides the outcome: stored with the weights, compared on resuming."""
+        train = {name: value for name, value in asdict(self.train).items() if name not in FREE}
+        digest = hashlib.sha256(json.dumps(Store(self.store).header["source"], sort_keys=True).encode())
+        digest.update(np.asarray(self.rows, np.int64).tobytes())
+        digest.update(np.asarray(self.scores, np.float64).tobytes())
+        return {**asdict(self.model), **asdict(self.loss), **train, "augmentations": [dict(item) for item in self.augmentations],
+                "sequences": len(self.rows), "data": digest.hexdigest()[:16], "held_out": self.held_out}
+
+
+def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float:
+    """The learning rate of a step: linear warm-up, then a cosine to 0 at the last step."""
+    warmup = config.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(config.epochs * steps_per_epoch - warmup, 1)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+
+
+def is_finished(job: Job) -> bool:
+    """Whether `job` has been trained to its end. Raises ValueError if its folder holds another training."""
+    return training_folder.is_finished(job.folder, job.facts())
+
+
+class Trainer:
+    """The state of one training, and its loop."""
+
+    def __init__(self, job: Job):
+        self.job, self.config, self.folder, self.facts = job, job.train, Path(job.folder), job.facts()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("WANDB_MODE", "offline")
+        join_processes()
+        self.accelerator = Accelerator(
+            mixed_precision=_precision(self.config.precision), project_dir=self.folder, log_with=self.config.tracker or None,
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
+        if self.config.threads:
+            torch.set_num_threads(self.config.threads)
+        self.store = Store(job.store)
+        self.loader = TrainLoader(
+            self.store, job.rows, job.scores, augment.build(list(job.augmentations)), batch_size=self.config.batch_size,
+            seed=self.config.seed, min_frames=self.config.min_frames,
+            workers=self.config.workers, rank=self.accelerator.process_index, world=self.accelerator.num_processes)
+        self.steps_per_epoch = len(self.loader)
+        self.total = self.steps_per_epoch * self.config.epochs
+        torch.manual_seed(self.config.seed)
+        self.network = Network(job.model)
+        optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, self.config.beta2),
+                                      eps=1e-8, weight_decay=self.config.weight_decay)
+        self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)
+        self.step = 0                             # batches done since the beginning
+        self.history: list[dict] = []             # one row an epoch
+        self.sums: dict = {}                      # of the epoch that is under way
+        sample = np.random.default_rng(1).permutation(job.validation)[:VALIDATION_SAMPLE]
+        self.sample = np.sort(sample)
+
+    def fit(self, deadline: float = math.inf, tell=None) -> bool:
+        """Train to the end, or stop with a checkpoint at `deadline` (as time.time() counts); whether it ended.
+
+        `tell(step, total, figures)` hears of every batch; figures are the parts of the loss, as tensors.
+        Raises BlockingIOError when another process trains in the same folder.
+        """
+        with training_folder.hold(self.folder) if self.accelerator.is_main_process else contextlib.nullcontext():
+            return self._fit(deadline, tell)
+
+    def _fit(self, deadline, tell) -> bool:
+        self._resume()
+        self._start_tracker()
+        saved = time.time()
+        while self.step < self.total:
+            epoch, start = divmod(self.step, self.steps_per_epoch)
+            began = time.perf_counter()
+            for batch in self.loader.epoch(epoch, start_batch=start):
+                figures = self._train_step(batch)
+                now = time.perf_counter()
+                self._add({**figures, "sequences": len(batch["row"]), "seconds": now - began})   # waiting for data included
+                began = now
+                if tell:
+                    tell(self.step, self.total, figures)
+                if self.step % self.steps_per_epoch == 0:
+                    self._end_epoch()
+                if self.step % self.config.accumulate == 0 and self.step < self.total:   # no gradients are pending
+                    stop = self._agree(time.time() > deadline)
+                    if stop or self._agree(time.time() - saved > 60 * self.config.checkpoint_minutes):
+                        self._save_training()
+                        saved = time.time()
+                    if stop:
+                        self._close_tracker()
+                        return False
+        self._finish()
+        return True
+
+    def _train_step(self, batch) -> dict:
+        torch.manual_seed(_mix(self.config.seed, self.step, self.accelerator.process_index))   # decides dropout and MASK
+        self.model.train()
+        moves = self.step + 1 == self.total or (self.step + 1) % self.config.accumulate == 0
+        batch = {name: value.to(self.accelerator.device, non_blocking=True) for name, value in batch.items()}
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.config, self.steps_per_epoch, self.step)
+        with contextlib.nullcontext() if moves else self.accelerator.no_sync(self.model):
+            parts = compute_loss(self.model, batch, self.job.loss)
+            self.accelerator.backward(parts["loss"] / self.config.accumulate)
+        if moves:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            self.optimiser.step()
+            self.optimiser.zero_grad()
+        self.step += 1
+        return {name: value.detach() for name, value in parts.items()}
+
+    def _add(self, figures: dict):
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+
+    def _average_sums(self):
+        """Make the sums the mean over all processes, the same in each."""
+        if self.sums and self.accelerator.num_processes > 1:
+            device = self.accelerator.device
+            mine = torch.stack([torch.as_tensor(value, dtype=torch.float64, device=device) for value in self.sums.values()])
+            mean = self.accelerator.reduce(mine, "mean")
+            self.sums = dict(zip(self.sums, mean.unbind()))
+
+    def _end_epoch(self):
+        self._average_sums()
+        steps, sums = self.steps_per_epoch, self.sums
+        epoch = self.step // steps
+        row = {"epoch": epoch, "learning_rate": learning_rate(self.config, steps, self.step - 1)}
+        row.update({name: float(value) / steps for name, value in sums.items() if name not in ("sequences", "seconds")})
+        row["samples_per_second"] = float(sums["sequences"]) * self.accelerator.num_processes / max(float(sums["seconds"]), 1e-9)
+        if not math.isfinite(row["loss"]):
+            raise FloatingPointError(f"{self.job.name}: the loss is {row['loss']} in epoch {epoch}; lower learning_rate, "
+                                     "or train with precision 'no'")
+        every = self.config.evaluate_every
+        if len(self.sample) and every and epoch % every == 0:
+            table = postprocess(predict(self.network, self.store, self.sample, device=self.accelerator.device))
+            row["score"] = score(table["phrase"], table["prediction"])
+        self.history.append(row)
+        self.sums = {}
+        if self.accelerator.is_main_process:
+            write_table(self.folder / HISTORY, pd.DataFrame(self.history))
+            self.accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=epoch)
+
+    def _start_tracker(self):
+        if self.config.tracker == "tensorboard":  # with this it writes events by itself, without importing TensorFlow
+            sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
+        if self.config.tracker:
+            plain = {name: value for name, value in self.facts.items() if isinstance(value, (int, float, str, bool))}
+            self.accelerator.init_trackers("events", config=plain)
+
+    def _agree(self, mine: bool) -> bool:
+        """What the first process thinks: all processes save and stop at the same step."""
+        if self.accelerator.num_processes == 1:
+            return mine
+        flag = torch.tensor([float(mine and self.accelerator.is_main_process)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum").item())
+
+    def _save_training(self):
+        self._average_sums()
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        training_folder.save(self.folder, self.network, self.facts, {
+            "step": self.step, "history": self.history, "sums": self.sums, "optimiser": self.optimiser.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None})
+
+    def _resume(self):
+        """Go on from the newest readable checkpoint, if there is one."""
+        checkpoint = training_folder.newest(self.folder, self.facts, tidy=self.accelerator.is_main_process)
+        if checkpoint is None:
+            return
+        state = checkpoint.training
+        self.network.load_state_dict(checkpoint.network.state_dict())
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step, self.history, self.sums = state["step"], state["history"], state["sums"]
+
+    def _finish(self):
+        """Decode the validation sequences, write the finished checkpoint, drop the ones to go on from."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            if len(self.job.validation):
+                table = predict(self.network, self.store, self.job.validation, device=self.accelerator.device,
+                                workers=self.config.workers, what=f"{self.job.name}: decoding")
+                write_table(self.folder / PREDICTIONS, table)
+            training_folder.finish(self.folder, self.network, self.facts)
+        self._close_tracker()
+
+    def _close_tracker(self):
+        """Write out what the tracker holds. (`Accelerator.end_training` would part the processes; more trainings may follow.)"""
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+
+
+def join_processes() -> PartialState:
+    """The processes that `accelerate launch` or `torchrun` started, joined: by their GPUs, or by gloo without any.
+
+    They wait for the first one while it prepares data or decodes alone, which may take longer than NCCL's own 10 minutes.
+    """
+    return PartialState(cpu="WORLD_SIZE" in os.environ and not torch.cuda.is_available(), timeout=timedelta(hours=12))
+
+
+def _precision(wanted: str) -> str:
+    return wanted if wanted != "auto" else "fp16" if torch.cuda.is_available() else "no"
+
+
+def _mix(*numbers: int) -> int:
+    """One random seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def main() -> int:
+    """Train from a parameter file, in one process or in as many as `accelerate launch` or `torchrun` started."""
+    from aslutils.training import rounds  # a room below this one: only the command reaches for it
+
+    parser = argparse.ArgumentParser(
+        prog="python -m aslutils.training.trainer", description="Train what a parameter file of notebook 01 or 03 describes. "
+        "On several GPUs: accelerate launch -m aslutils.training.trainer --params FILE")
+    parser.add_argument("--params", required=True, help="such as params/winning/03_fullfit.yaml")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter's other value")
+    options = parser.parse_args()
+    try:
+        ended = rounds.train_params(read_params(options.params, {name: yaml.safe_load(value) for name, value in options.p}))
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if ended:
+        return 0
+    print("Stopped at the time limit, with a checkpoint: start it again to go on.")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""The embedded demo data: the competition's layout, the same bytes, and recordings as the real ones are."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from aslutils.demo import writer as demo
+from aslutils.demo.signer import BROKEN_KINDS, Recording, record
+from aslutils.demo.spelling import key_frames, spell
+from aslutils.demo.writer import DemoConfig, participant, plan, recording, write_demo
+from aslutils.task.landmarks import ALL_COLUMNS
+from aslutils.task.text import CHARACTERS, phrase_kind
+
+SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "broken": 0.2}
+LEFT, RIGHT, FACE = slice(468, 489), slice(522, 543), slice(0, 468)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return write_demo(tmp_path_factory.mktemp("demo") / "data", **SMALL)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def signing(person, frames):
+    return frames[:, LEFT if person.left_handed else RIGHT]
+
+
+def test_the_layout_is_the_competitions(written, shared):
+    real = shared / "realdata/competition"
+    for name in ("train.csv", "supplemental_metadata.csv"):
+        assert list(pd.read_csv(written / name).columns) == list(pd.read_csv(real / name).columns)
+    index = "character_to_prediction_index.json"
+    assert json.loads((written / index).read_text()) == json.loads((real / index).read_text())
+    ours = pq.read_schema(next((written / "train_landmarks").glob("*.parquet")))
+    theirs = pq.read_schema(next((real / "train_landmarks").glob("*.parquet")))
+    assert ours.equals(theirs)                                          # names, order and types
+    assert json.loads(ours.metadata[b"pandas"])["index_columns"] == json.loads(theirs.metadata[b"pandas"])["index_columns"]
+
+
+def test_files_hold_what_the_tables_say(written):
+    for name in ("train.csv", "supplemental_metadata.csv"):
+        for path, rows in pd.read_csv(written / name).groupby("path"):
+            frames = pd.read_parquet(written / path)
+            assert frames.index.name == "sequence_id" and list(frames.columns) == ["frame", *ALL_COLUMNS]
+            assert list(dict.fromkeys(frames.index)) == list(rows.sequence_id)
+            assert (rows.file_id == int(path.split("/")[1].removesuffix(".parquet"))).all()
+            for _, sequence in frames.groupby(level=0):
+                assert (sequence.frame == range(len(sequence))).all()
+
+
+def test_rows_are_the_recordings(written):
+    config = DemoConfig(**SMALL)
+    row = next(plan(config).itertuples())
+    frames = pd.read_parquet(written / row.path).loc[row.sequence_id, ALL_COLUMNS].to_numpy()
+    assert np.array_equal(frames.reshape(-1, 3, 543).transpose(0, 2, 1), recording(config, row), equal_nan=True)
+
+
+def test_row_groups_hold_whole_sequences(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "ROW_GROUP_FRAMES", 100)
+    out = write_demo(tmp_path / "data", sequences=20, supplemental=0, participants=3)
+    file = pq.ParquetFile(next(out.rglob("*.parquet")))
+    groups = [set(file.read_row_group(i, ["sequence_id"])["sequence_id"].to_pylist()) for i in range(file.num_row_groups)]
+    assert len(groups) > 2 and sum(map(len, groups)) == len(set.union(*groups)) == 20
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(written, tmp_path):
+    assert contents(write_demo(tmp_path / "same", **SMALL, workers=2)) == contents(written)
+    other = contents(write_demo(tmp_path / "other", **SMALL, seed=2))
+    assert not {name for name in other if name.endswith("parquet")} & set(contents(written))
+
+
+def test_a_finished_folder_is_left_alone_and_an_interrupted_one_is_gone_on_with(written, tmp_path, monkeypatch):
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "data"
+    with monkeypatch.context() as patch:
+        made = []
+        patch.setattr(demo, "recording", lambda *row: made.append(row) or recording(*row) if len(made) < 30 else cut())
+        with pytest.raises(KeyboardInterrupt):
+            write_demo(out, **SMALL)
+    names = [path.name for path in out.rglob("*") if path.is_file()]
+    assert len(names) == 2 and not [name for name in names if name.startswith(".")]               # one whole file, demo.json
+    assert contents(write_demo(out, **SMALL)) == contents(written)
+    monkeypatch.setattr(demo, "recording", cut)
+    write_demo(out, **SMALL)
+
+
+def test_a_folder_with_other_content_is_refused(written, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(FileExistsError, match="something else; name another folder"):
+        write_demo(tmp_path, **SMALL)
+    with pytest.raises(FileExistsError, match="another demo data set"):
+        write_demo(written, **SMALL | {"seed": 3})
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"sequences": 0}, "sequences is 0"), ({"participants": 0}, "participants is 0"),
+    ({"supplemental": -1}, "supplemental is -1"), ({"seed": -1}, "seed is -1"), ({"characters": (4, 2)}, "characters is 4, 2"),
+    ({"broken": 1.0}, "broken is 1.0"), ({"missing": -0.1}, "missing is -0.1"),
+    ({"frames_per_character": 0.0}, "above 0"), ({"phrases": ("naïve",)}, "'naïve'.*'ï'"), ({"phrases": ("ok", "")}, "empty"),
+])
+def test_a_configuration_that_makes_no_sense_is_named(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_demo(tmp_path / "data", **options)
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_command_line_spells_the_phrases_of_a_file(tmp_path, capsys):
+    (tmp_path / "phrases.txt").write_text("3 creekhouse\n\nscales/kuhaylah\n+1-555-0100\n")
+    demo.main([str(tmp_path / "out"), "--phrases", str(tmp_path / "phrases.txt"), "--participants", "2", "--seed", "7",
+               "--sequences", "6", "--supplemental", "3"])
+    table = pd.read_csv(tmp_path / "out/train.csv")
+    assert sorted(table.phrase) == sorted(["3 creekhouse", "scales/kuhaylah", "+1-555-0100"] * 2)
+    assert "6 training and 3 supplemental recordings" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--participants", "0"], "participants is 0"), (["--phrases", "empty.txt"], "holds no phrase"),
+    (["--phrases", "missing.txt"], "missing.txt"), (["--phrases", "odd.txt"], "'grün'.*'ü'"),
+    (["--phrases", "old.txt"], "old.txt is no text in UTF-8"),
+])
+def test_the_command_line_says_what_is_wrong_without_a_traceback(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "odd.txt").write_text("gray\ngrün\n", encoding="utf-8")
+    (tmp_path / "old.txt").write_text("grün\n", encoding="latin-1")
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["out", *arguments])
+    assert ended.value.code == 2 and re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_default_plan_has_all_kinds_and_every_letter_and_digit_often():
+    table = plan(DemoConfig())
+    train = table[~table.supplemental]
+    assert table.sequence_id.is_unique and table.participant_id.nunique() == 60 and len(train) == 6000
+    assert train.groupby("participant_id").size().between(90, 110).all()
+    assert train.phrase.str.len().between(1, 8).all()
+    assert train.phrase.map(phrase_kind).value_counts(normalize=True).min() > 0.1
+    counts = train.phrase.map(list).explode().value_counts()
+    alphanumeric = [character for character in CHARACTERS if character.isalnum()]
+    assert counts[alphanumeric].min() > 250 and {*" -./+_"} < set(counts[counts > 60].index)
+    supplemental = table[table.supplemental]
+    assert len(supplemental) == 400 and supplemental.phrase.value_counts().median() >= 8
+
+
+def test_the_stated_share_is_broken_in_every_way_and_listed(written):
+    table = plan(DemoConfig())
+    assert abs((table.broken[~table.supplemental] != "").mean() - 0.06) < 0.01
+    assert set(table.broken) == {"", *BROKEN_KINDS}
+    small, listed = plan(DemoConfig(**SMALL)), pd.read_csv(written / "broken.csv")
+    spoilt = small[small.broken != ""]
+    assert list(zip(listed.sequence_id, listed.kind)) == list(zip(spoilt.sequence_id, spoilt.broken))
+
+
+@pytest.mark.parametrize("kind", BROKEN_KINDS)
+def test_each_broken_kind_spoils_the_recording_its_way(kind):
+    person = participant(1, 0)
+
+    def recorded(broken):
+        return record(person, "elm st 42", Recording(missing=0.0), np.random.default_rng(5), broken)
+
+    good, spoilt = recorded(""), recorded(kind)
+    if kind == "late":
+        assert len(spoilt) < len(good) / 2 and np.array_equal(spoilt, good[-len(spoilt):], equal_nan=True)
+    elif kind == "early":
+        assert len(spoilt) < len(good) / 2 and np.array_equal(spoilt, good[:len(spoilt)], equal_nan=True)
+    elif kind == "unseen":
+        assert np.isnan(signing(person, spoilt)).mean() > 0.7
+    else:
+        assert np.nanmean(np.abs(signing(person, spoilt) - signing(person, good))) > 0.1
+    with pytest.raises(ValueError, match="no kind of broken recording"):
+        recorded("upside down")
+
+
+def test_left_handed_people_sign_with_the_left_hands_landmarks_mirrored():
+    people = [participant(1, number) for number in range(60)]
+    assert 3 <= sum(person.left_handed for person in people) <= 22
+    for left_handed in (False, True):
+        person = next(person for person in people if person.left_handed == left_handed)
+        frames = record(person, "5", Recording(missing=0.0), np.random.default_rng(3))
+        hand = signing(person, frames)
+        assert not np.isnan(hand).all()
+        x = np.nanmean(hand[..., 0], 0)
+        assert (x[4] < x[20]) == left_handed                            # the thumb is on the signer's inner side
+        assert (np.nanmean(hand[..., 0]) > np.nanmean(frames[:, FACE, 0])) == left_handed
+
+
+def test_a_hand_moves_smoothly_and_its_fingers_each_in_their_own_time():
+    halfway = []
+    for number in range(20):
+        motion = spell("ab", participant(1, number), 60, np.random.default_rng(number))
+        moving = np.ptp(motion, axis=0) > 20                            # degrees
+        motion = (motion[:, moving] - motion[0, moving]) / np.ptp(motion[:, moving], axis=0)
+        assert np.abs(np.diff(motion, axis=0)).max() < 0.4              # no channel goes all its way at once
+        halfway.append(np.ptp((np.abs(motion) > 0.5).argmax(0)))
+    assert np.median(halfway) >= 1                                      # frames
+
+
+def test_doubled_letters_travel_or_tap_and_single_ones_rest():
+    for number in range(8):
+        person = participant(1, number)
+        rng = np.random.default_rng(0)
+        single, double = key_frames("l", person, rng)[0], key_frames("ll", person, rng)[0]
+        assert len(single) == 1 and len(double) == 3
+        travelled = np.abs(double[2, 24:] - double[0, 24:]).max()
+        opened = np.abs(double[1, :21] - double[0, :21]).max()
+        assert travelled > 0.3 or opened > 10
+
+
+def test_every_character_can_be_recorded_and_phrases_of_31_too():
+    frames = record(participant(1, 3), CHARACTERS[:31], Recording(8.9, 2.4, 15, 0.44), np.random.default_rng(1))
+    assert frames.dtype == np.float32 and frames.shape[1:] == (543, 3) and len(frames) >= 31 * 2.4
+    for character in CHARACTERS:
+        frames = record(participant(1, 4), character, Recording(missing=0.0), np.random.default_rng(1))
+        assert len(frames) >= 15 and not np.isnan(signing(participant(1, 4), frames)).all()
+
+
+def test_the_arm_leads_to_the_hand_which_stays_in_the_picture_and_the_other_hand_is_rarely_seen():
+    seen = []
+    for number in range(40):
+        person = participant(1, number)
+        frames = record(person, "grove", Recording(missing=0.0), np.random.default_rng(number))
+        wrist = frames[:, 489 + (15 if person.left_handed else 16)]
+        gap = np.abs(wrist[:, :2] - signing(person, frames)[:, 0, :2])
+        assert 0.005 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real recordings: about 0.05 apart
+        assert (frames[:, 502:504, 1] > frames[:, 500:502, 1]).all()                 # elbows hang below the shoulders
+        assert not np.isnan(signing(person, frames)).any()                           # people keep their hand in the picture
+        seen.append(~np.isnan(frames[:, RIGHT if person.left_handed else LEFT]).all())
+    assert np.mean(seen) < 0.3

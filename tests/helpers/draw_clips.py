@@ -1,0 +1,77 @@
+"""Draws the clips that tests/test_video.py reads; runs in .venv-video, where OpenCV is: python tests/draw_clips.py FOLDER
+
+The person is matplotlib's sample photo; the hand before her is drawn where a made-up signer's landmarks are.
+"""
+
+import struct
+import sys
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from aslutils.demo.participant import Participant  # noqa: E402
+from aslutils.demo.signer import PART_SLICES, Recording, record  # noqa: E402
+from aslutils.task.landmarks import HAND_BONES  # noqa: E402
+
+SLEEVE, EDGE, SKIN = (60, 40, 40), (90, 110, 160), (150, 178, 226)      # blue, green, red, as OpenCV has them
+PALM, MIDDLE = 90, (120, 400)                                           # its length and its place in the photo, pixels
+
+
+def right_hand(phrase: str) -> np.ndarray:
+    """A made-up right-handed signer's hand in the photo's pixels, (T, 21, 3)."""
+    rng = np.random.default_rng(3)
+    person = next(person for person in iter(lambda: Participant.random(rng), None) if not person.left_handed)
+    hand = record(person, phrase, Recording(shortest=60, missing=0), rng)[:, PART_SLICES["right_hand"]]
+    hand = (hand - np.median(hand, (0, 1))) * (1, 1 / person.camera.aspect, 1)
+    return hand * PALM / np.median(np.linalg.norm(hand[:, 9] - hand[:, 0], axis=1)) + (*MIDDLE, 0)
+
+
+def with_hand(photo: np.ndarray, hand: np.ndarray) -> np.ndarray:
+    """The photo with a forearm, a palm and fingers drawn over it, the farthest first."""
+    picture, points = photo.copy(), hand[:, :2].astype(np.int32)
+    cv2.line(picture, points[0].tolist(), (int(points[0, 0]) - 20, len(photo) + 60), SLEEVE, 60)
+    for colour, edge in ((EDGE, 4), (SKIN, 0)):
+        palm = points[[0, 1, 5, 9, 13, 17]]
+        cv2.fillPoly(picture, [palm], colour)
+        cv2.polylines(picture, [palm], True, colour, 26 + edge)
+    for bone in sorted(HAND_BONES, key=lambda bone: -hand[list(bone), 2].mean()):
+        for colour, edge in ((EDGE, 4), (SKIN, 0)):
+            cv2.line(picture, *points[list(bone)].tolist(), colour, 18 + edge)
+    return cv2.GaussianBlur(picture, (0, 0), 1)
+
+
+def write(path: Path, pictures, codec: str):
+    height, width = pictures[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 30, (width, height))
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()
+
+
+def write_sideways(path: Path, pictures):
+    """As a phone held upright writes them: lying on their side, with a note in the track header to turn them by 90 degrees."""
+    write(path, [cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE) for picture in pictures], "mp4v")
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    content[matrix:matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
+def main(folder: Path):
+    photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
+    hand = right_hand("hello")
+    write_sideways(folder / "signer.mp4", [with_hand(photo, points) for points in hand])
+    np.save(folder / "drawn.npy", hand[..., :2] / photo.shape[1::-1])
+    write(folder / "blank.mp4", [np.full((480, 360, 3), 200, np.uint8)] * 20, "mp4v")
+    write(folder / "person.avi", [photo] * 20, "MJPG")
+    whole = (folder / "person.avi").read_bytes()
+    (folder / "cut.avi").write_bytes(whole[:len(whole) // 3])
+    (folder / "garbage.mp4").write_bytes(np.random.default_rng(0).bytes(10_000))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

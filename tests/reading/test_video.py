@@ -1,0 +1,121 @@
+"""Videos and cameras: what needs MediaPipe runs in .venv-video, in clips that draw_clips.py draws there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_tflite import constant_model
+
+from aslutils.reading.recognizer import main
+from aslutils.reading.video import COLOURS, GAP, HEIGHT, KEPT, SHOWN, Clip, draw_strip, keep, sampling
+from aslutils.task.landmarks import HOLISTIC
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv-video" / "bin" / "python"
+BAD = ("blank.mp4", "person.avi", "cut.avi", "garbage.mp4")
+
+
+def in_video_environment(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run([PYTHON, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model that reads `ab` in everything."""
+    path = tmp_path_factory.mktemp("model") / "model.tflite"
+    path.write_bytes(constant_model("ab"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    if not (ROOT / ".venv-video" / "requirements.installed").exists():
+        pytest.skip("no .venv-video: tests/run.sh sets it up, for reading videos with MediaPipe")
+    folder = tmp_path_factory.mktemp("clips")
+    in_video_environment("tests/draw_clips.py", folder).check_returncode()
+    return folder
+
+
+def test_a_signing_person_is_read_and_leaves_a_strip(model, clips):
+    run = in_video_environment("-m", "aslutils.reading.recognizer", model, clips / "signer.mp4")
+    assert run.returncode == 0, run.stderr
+    frames = len(np.load(clips / "drawn.npy"))
+    assert run.stdout.splitlines()[1].split() == ["signer.mp4", str(frames), run.stdout.split()[-3], "0.90", "ab"]
+    assert f"{frames}/{frames}" in run.stderr and "W0000" not in run.stderr
+    assert Image.open(clips / "signer.strip.png").width > SHOWN * 300
+
+
+def test_hands_are_found_in_a_phones_video_where_they_are_and_on_the_side_of_the_body(clips):
+    code = "import sys, numpy; from aslutils.reading.video import read_clip; "\
+        "numpy.save(sys.argv[2], read_clip(sys.argv[1]).landmarks)"
+    in_video_environment("-c", code, clips / "signer.mp4", clips / "found.npy").check_returncode()
+    found, drawn = np.load(clips / "found.npy"), np.load(clips / "drawn.npy")
+    _, left, pose, right = np.split(found, np.cumsum(list(HOLISTIC.values()))[:-1], axis=1)
+    seen = np.isfinite(right).all(axis=(1, 2))
+    assert seen.mean() > max(0.5, np.isfinite(left[:, 0, 0]).mean())
+    assert np.median(np.abs(right[seen][..., :2] - drawn[seen])) < 0.02
+    assert np.isfinite(pose).all() and np.median(pose[:, 12, 0]) < np.median(pose[:, 11, 0])  # our left
+
+
+def test_bad_videos_end_in_one_line_each_and_no_file(model, clips):
+    run = in_video_environment("-m", "aslutils.reading.recognizer", model, *(clips / name for name in BAD), "99")
+    assert run.returncode == 1 and len(run.stdout.splitlines()) == 1 and "ab" not in run.stdout
+    said = [line for line in run.stderr.splitlines() if line and "frames/s" not in line and "XNNPACK" not in line]
+    expected = ("no hands seen", "no hands seen, only a face or body", "is damaged or cut short: ", "is no video, or is damaged")
+    assert len(said) == 5
+    for line, name, reason in zip(said, BAD, expected):
+        assert str(clips / name) in line and reason in line
+    assert said[4] == "there is no camera 99 that can be opened"
+    assert not list(clips.glob("[!s]*.png")) and not list(clips.glob(".*"))
+
+
+def test_without_mediapipe_one_line_says_how_to_install_it(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    (tmp_path / "clip.mp4").write_bytes(b"?")
+    assert main([str(model), str(tmp_path / "clip.mp4")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "pip install -r requirements-video.txt" in said[0]
+    assert main([str(model), str(tmp_path / "none.mp4")]) == 1
+    assert capsys.readouterr().err == f"there is no file {tmp_path / 'none.mp4'}\n"
+
+
+def test_a_strip_is_for_one_video(model, capsys):
+    for files in (["a.mp4", "b.mp4"], ["a.npy"]):
+        with pytest.raises(SystemExit):
+            main([str(model), *files, "--strip", "strip.png"])
+        assert "exactly one video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rate", "count", "expected"), [
+    (30, 90, (1, 90)), (29.97, 90, (1, 90)), (60, 91, (2, 46)), (240, 80, (8, 10)), (24, 90, (1, 90)), (15, 90, (1, 90)),
+    (0, 90, (1, 90)), (float("nan"), -1, (1, None)), (90_000, 0, (1, None)), (1000, 10_000, (1, None))])
+def test_fast_videos_are_thinned_to_about_thirty_frames_a_second(rate, count, expected):
+    assert sampling(rate, count) == expected
+
+
+def test_pictures_of_a_long_clip_are_thinned_evenly():
+    pictures = {}
+    for frame in range(1000):
+        keep(pictures, frame, np.full((720, 100, 3), frame % 256, np.uint8))
+        assert min(KEPT, frame + 1) <= len(pictures) <= 2 * KEPT
+    assert list(pictures) == list(range(0, 1000, 8))
+    assert pictures[992].size == (50, HEIGHT) and pictures[992].getpixel((0, 0)) == (992 % 256,) * 3
+
+
+def test_the_strip_shows_the_skeleton_of_frames_with_hands_and_the_text():
+    frames = np.full((40, sum(HOLISTIC.values()), 3), np.nan, np.float32)
+    frames[20:, -21:, 0], frames[20:, -21:, 1] = 0.25, np.linspace(0.1, 0.9, 21)      # the right hand, as an upright line
+    clip = Clip(frames, {frame: Image.new("RGB", (200, 360), (frame, 0, 0)) for frame in range(0, 40, 2)})
+    strip = np.asarray(draw_strip(clip, "hello"))
+    assert strip.shape == (HEIGHT + GAP + 60, SHOWN * (200 + GAP), 3)
+    assert strip[5, 100::200 + GAP, 0].tolist() == [20, 22, 26, 28, 30, 32, 36, 38]         # spread over the frames with a hand
+    assert (strip[100:300, 50] == parsed(COLOURS["right_hand"])).all()                # a line of bones in the first picture
+    assert not (strip == parsed(COLOURS["left_hand"])).all(axis=2).any()
+    assert (strip[HEIGHT:, :200] < 50).any() and (strip[HEIGHT:, 800:] == 255).all()
+
+
+def parsed(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour[1:]))

@@ -1,0 +1,182 @@
+"""All five notebooks in a row, toy-sized: what they leave, what is kept on a second call, how a failure is told."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from toy import write_profile
+
+from aslutils.run import pipeline
+from aslutils.run.pipeline import KIT, NOTEBOOKS, Stage
+from aslutils.system.parameters import read_params
+from aslutils.training.trainer import FREE
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A made-up Kaggle machine without data, and a profile of toy parameters."""
+    root = tmp_path_factory.mktemp("kaggle")
+    for name in ("input", "working"):
+        (root / name).mkdir()
+    write_profile(root / "toy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASLUTILS_KAGGLE_ROOT", str(root))
+        yield root
+
+
+@pytest.fixture(scope="module")
+def first_run(place):
+    assert pipeline.main(["--profile", str(place / "toy"), "--jobs", "2"]) == 0
+    return place / "working" / "toy"
+
+
+def test_five_notebooks_leave_a_scored_submission(first_run):
+    with zipfile.ZipFile(first_run / "submission" / "submission.zip") as submission:
+        assert sorted(submission.namelist()) == ["inference_args.json", "model.tflite"]
+    report = json.loads((first_run / "submission" / "report.json").read_text())
+    assert report["sequences"] == 10 and report["megabytes"] < 40 and report["mean_ms"] > 0
+    assert json.loads((first_run / "export" / "report.json").read_text())["seeds"] == 2
+    assert (first_run / "export" / "dataset-metadata.json").is_file()
+    executed = sorted(path.stem for path in (first_run / "notebooks").glob("*.ipynb"))
+    assert executed == list(NOTEBOOKS)
+    for path in (first_run / "notebooks").glob("*.ipynb"):
+        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
+        assert any("image/png" in output.get("data", {}) for output in outputs), f"{path.name} shows no picture"
+        assert not any("Warning" in output.get("text", "") for output in outputs), f"{path.name} shows a warning"
+
+
+def test_a_second_call_keeps_every_stage_and_ends_with_the_table(first_run, place, capsys):
+    before = {path: path.stat().st_mtime_ns for path in first_run.rglob("*.pt")}
+    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    told = capsys.readouterr().out
+    assert told.count("nothing has changed") == 5 and "started" not in told
+    assert "score by the competition's scorer" in told and str(first_run / "submission" / "submission.zip") in told
+    assert before == {path: path.stat().st_mtime_ns for path in first_run.rglob("*.pt")}
+
+
+def test_a_changed_parameter_redoes_its_stage_and_what_follows_from_it(first_run, place, capsys):
+    path = place / "toy" / "04_convert_tflite.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "precision": "float16"}))
+    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    told = capsys.readouterr().out
+    assert told.count("nothing has changed") == 3
+    assert "04_convert_tflite: started" in told and "05_submission_kernel: started" in told
+
+
+def test_parameters_that_change_no_result_and_a_missing_data_option_redo_nothing(first_run, place, capsys):
+    path = place / "toy" / "01_round1_folds.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "checkpoint_minutes": 3.0, "evaluate_every": 5}))
+    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    assert "started" not in capsys.readouterr().out
+
+
+def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys):
+    path = place / "toy" / "03_fullfit.yaml"
+    before = path.read_text()
+    weights = {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
+    path.write_text(yaml.safe_dump({**yaml.safe_load(before), "learning_rate": 0.001}))
+    executed = (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes()
+    assert pipeline.main(["--profile", str(place / "toy")]) == 1
+    assert "learning_rate (0.002, now 0.001)" in capsys.readouterr().err
+    assert weights == {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
+    assert (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes() == executed
+    path.write_text(before)
+
+
+def test_a_failing_notebook_is_told_by_name_error_and_place(first_run, place, capsys):
+    profile = place / "broken"
+    profile.mkdir()
+    for notebook in NOTEBOOKS:
+        values = read_params(place / "toy" / f"{notebook}.yaml")
+        changed = {"fold_count": 50} if "fold_count" in values else {}
+        profile.joinpath(f"{notebook}.yaml").write_text(yaml.safe_dump({**values, **changed}))
+    assert pipeline.main(["--profile", str(profile)]) == 1
+    told = capsys.readouterr().err
+    assert "01_round1_folds failed" in told and "cannot make 50 folds" in told
+    assert str(place / "working" / "broken" / "notebooks" / "unfinished" / "01_round1_folds.ipynb") in told
+
+
+def test_a_stage_that_stopped_at_its_time_limit_is_told_and_goes_on(place, capsys):
+    profile = place / "limited"
+    profile.mkdir()
+    for notebook in NOTEBOOKS:
+        values = read_params(place / "toy" / f"{notebook}.yaml")
+        profile.joinpath(f"{notebook}.yaml").write_text(yaml.safe_dump(
+            {**values, "max_minutes": 1e-6, "processes": 1} if notebook.startswith("01") else values))
+    assert pipeline.main(["--profile", str(profile)]) == 3
+    told = capsys.readouterr().err
+    assert "01_round1_folds stopped before its end" in told and "Run again to go on" in told
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_ended_from_outside_it_leaves_no_notebook_running(place, end):
+    def running():
+        return subprocess.run(["pgrep", "-f", f"papermill.*{place}/working/ended/"], capture_output=True, text=True).stdout
+
+    def wait(until):
+        deadline = time.monotonic() + 30
+        while not until() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    options = ["--profile", str(place / "toy"), "--run", "ended"]
+    process = subprocess.Popen([sys.executable, "-m", "aslutils.run.pipeline", *options], cwd=KIT)
+    wait(running)
+    assert running()
+    process.send_signal(end)
+    assert process.wait(30) == 130
+    wait(lambda: not running())
+    assert not running()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--profile", "winnig"], "there is no profile 'winnig'; there are demo, winning"),
+    (["--from", "06"], "there is no stage '06'"),
+    (["--data", "/no/such/folder"], "there is no folder /no/such/folder"),
+    (["--sedes", "1"], "unrecognized arguments"),
+    (["--seeds", "1", "1"], "every seed once"),
+    (["--jobs", "-1"], "at least 0"),
+])
+def test_a_wrong_option_says_what_there_is(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        pipeline.main(arguments)
+    assert stop.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_data_at_all_is_refused_by_name(place, tmp_path, capsys):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    assert pipeline.main(["--profile", str(place / "toy"), "--run", "none", "--data", str(tmp_path)]) == 1
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def stage(tmp_path, **parameters):
+    return Stage("03_fullfit", {"seed": 1, **parameters}, [tmp_path / "table.csv"], [])
+
+
+def test_a_stage_is_known_by_its_inputs_and_by_the_parameters_that_change_results(tmp_path):
+    (tmp_path / "table.csv").write_text("a")
+    known = stage(tmp_path).fingerprint()
+    for name in {"run", "processes", *FREE}:
+        assert stage(tmp_path, **{name: "other"}).fingerprint() == known, name
+    assert stage(tmp_path, epochs=2).fingerprint() != known
+    os.utime(tmp_path / "table.csv", (1, 1))
+    assert stage(tmp_path).fingerprint() == known
+    (tmp_path / "table.csv").write_text("b")
+    assert stage(tmp_path).fingerprint() != known
+
+
+def test_the_shell_commands_help_needs_nothing_installed(tmp_path):
+    for name in ("run_all.sh", "aslutils", "params"):
+        (shutil.copytree if (KIT / name).is_dir() else shutil.copy)(KIT / name, tmp_path / name)
+    done = subprocess.run([str(tmp_path / "run_all.sh"), "--help"], capture_output=True, text=True,
+                          env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "")})
+    assert done.returncode == 0 and "--profile" in done.stdout
+    assert not Path(tmp_path / ".venv").exists()

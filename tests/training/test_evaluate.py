@@ -1,0 +1,59 @@
+"""Decoding a part of the store, and the rules that reject a recording."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toy import MODEL, toy_store
+
+from aslutils.model.network import Network
+from aslutils.task.text import DUMMY_PHRASE, decode
+from aslutils.training.evaluate import postprocess, predict, rejected
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return toy_store(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return Network(MODEL)
+
+
+def test_decodes_the_rows_asked_for_in_their_order_whatever_the_batches(store, network):
+    rows = np.array([7, 2, 21, 0])
+    table = predict(network, store, rows, batch_size=3)
+    assert table["row"].tolist() == rows.tolist()
+    assert table["phrase"].tolist() == store.table["phrase"].iloc[rows].tolist()
+    network.eval()
+    for row, prediction, confidence in zip(rows, table["prediction"], table["confidence"]):
+        frames = torch.from_numpy(store.standardised(row))[None]
+        tokens, logit = network.greedy(frames, torch.tensor([frames.shape[1]]))
+        assert prediction == decode(tokens[0].numpy())
+        assert confidence == pytest.approx(float(logit.sigmoid()), abs=1e-5)
+
+
+def test_leaves_the_network_in_the_mode_it_was_in(store, network):
+    network.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    predict(network, store, [0, 1])
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_network_without_confidence_is_sure_of_everything(store):
+
+    table = predict(Network(replace(MODEL, confidence=False)), store, [0, 1])
+    assert (table["confidence"] == 1).all()
+
+
+def test_short_unseen_and_doubtful_recordings_get_the_dummy_phrase():
+    table = pd.DataFrame({"frames": [14, 15, 15, 15], "seen": [True, False, True, True], "confidence": [1.0, 1.0, 0.149, 0.15],
+                          "prediction": list("abcd")})
+    assert rejected(table).tolist() == [True, True, True, False]
+    assert postprocess(table)["prediction"].tolist() == [DUMMY_PHRASE] * 3 + ["d"]
+    assert table["prediction"].tolist() == list("abcd")

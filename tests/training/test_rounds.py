@@ -1,0 +1,141 @@
+"""Which recordings each round trains on and reads, from a run's folder to its table."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from toy import AUGMENTATIONS, MODEL, TRAIN
+
+from aslutils.model.loss import LossConfig
+from aslutils.run import release
+from aslutils.run.corpus import held_out, store_rows
+from aslutils.system.files import write_json, write_table
+from aslutils.training import rounds
+from aslutils.training.jobs import train_all
+
+LOSS = LossConfig()
+
+
+def participants(corpus, rows):
+    return set(corpus.store.table["participant_id"].to_numpy()[rows])
+
+
+def test_a_fold_trains_on_other_people_than_it_reads_and_never_on_held_out_ones(corpus):
+    held = set(corpus.folds.loc[corpus.folds["holdout"], "participant_id"])
+    assert len(held) == 1
+    read = []
+    for fold in (0, 1):
+        job = rounds.fold_job(corpus, fold, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+        assert not participants(corpus, job.rows) & participants(corpus, job.validation)
+        assert not held & (participants(corpus, job.rows) | participants(corpus, job.validation))
+        assert not corpus.store.table["is_sup"].to_numpy()[job.rows].any()
+        read += job.validation.tolist()
+    assert sorted(read) == sorted(store_rows(corpus.store, corpus.folds[~corpus.folds["holdout"]]).tolist())
+
+
+def test_a_fold_that_does_not_exist_is_named(corpus):
+    with pytest.raises(ValueError, match=r"no fold 7; there are \[0, 1\]"):
+        rounds.fold_job(corpus, 7, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+
+
+def test_the_auxiliary_head_is_there_when_its_loss_is(corpus):
+    assert not rounds.fold_job(corpus, 0, MODEL, LOSS, TRAIN, AUGMENTATIONS).model.ctc
+    assert rounds.fold_job(corpus, 0, MODEL, LossConfig(ctc_weight=0.5), TRAIN, AUGMENTATIONS).model.ctc
+
+
+def test_without_the_out_of_fold_table_every_score_is_one_and_it_says_so(corpus, capsys):
+    table = rounds.training_table(corpus)
+    assert "every score is 1" in capsys.readouterr().out
+    assert (table["score"] == 1).all() and table["is_sup"].any()
+
+
+def test_the_table_says_which_folds_are_still_to_be_trained(corpus):
+    with pytest.raises(FileNotFoundError, match=r"lacks the finished folds \[0, 1\]; run notebook 01"):
+        rounds.build_table(corpus.folder)
+    with pytest.raises(FileNotFoundError, match="folds.csv; run notebook 01_round1_folds first"):
+        rounds.build_table(corpus.folder.parent / "nothing")
+    with pytest.raises(FileNotFoundError, match="no finished seed; run notebook 03_fullfit first"):
+        release.find_checkpoints(corpus.folder, [])
+
+
+def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
+    model = replace(MODEL, attention="relative", part_stems=False, backward_decoder=False, confidence=False)
+    jobs = [rounds.fold_job(corpus, fold, model, LOSS, TRAIN, AUGMENTATIONS) for fold in (0, 1)]
+    assert train_all(jobs)
+    table = rounds.build_table(corpus.folder)
+    train, sup = table[~table["is_sup"]], table[table["is_sup"]]
+    assert len(train) == len(corpus.folds) and train.loc[~train["holdout"], "score"].between(0, 1).all()
+    assert (sup["score"] == 0.5).all() and not set(sup["participant_id"]) & set(train.loc[train["holdout"], "participant_id"])
+
+    again = rounds.training_table(corpus)
+    assert "out-of-fold scores" in capsys.readouterr().out
+    pd.testing.assert_series_equal(again["score"], table["score"])
+    job = rounds.seed_job(corpus, again, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    assert participants(corpus, job.validation) == set(train.loc[train["holdout"], "participant_id"])
+    assert len(job.rows) == (~again["holdout"]).sum() and np.isfinite(job.scores).all()
+    assert train_all([job])
+    assert rounds.final_predictions(job, corpus)["row"].tolist() == job.validation.tolist()
+    assert "held-out" in rounds.validation_words(job)
+    assert release.find_checkpoints(corpus.folder, []) == [corpus.folder / "round2/seed1/checkpoint.pt"]
+
+
+def test_round_two_learns_each_recordings_own_score(corpus):
+    table = rounds.training_table(corpus)
+    table["score"] = np.linspace(0, 1, len(table))
+    job = rounds.seed_job(corpus, table, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    own = dict(zip(store_rows(corpus.store, table), table["score"]))
+    assert job.scores.tolist() == [own[row] for row in job.rows]
+
+
+def test_a_table_that_holds_other_people_out_is_refused(corpus, tmp_path):
+    write_table(tmp_path / rounds.TABLE, rounds.training_table(corpus).assign(holdout=False))
+    with pytest.raises(ValueError, match="holds other participants out than .*run notebook 02_build_oof again"):
+        rounds.training_table(replace(corpus, folder=tmp_path))
+
+
+def test_nobody_held_out_means_a_look_at_what_was_trained_on(corpus):
+    table = rounds.training_table(corpus).assign(holdout=False)
+    job = rounds.seed_job(corpus, table.fillna({"score": 1.0}), MODEL, LOSS, replace(TRAIN, seed=2), AUGMENTATIONS)
+    assert train_all([job])
+    assert len(job.validation) == 0 and "trained on" in rounds.validation_words(job)
+    assert len(rounds.final_predictions(job, corpus)) == len(job.rows)
+
+
+def test_round_two_is_a_training_for_each_of_the_seeds_or_for_the_one_seed(corpus):
+    table = rounds.training_table(corpus)
+    for seeds, trained in (([3, 5], [3, 5]), ([], [TRAIN.seed])):
+        jobs = rounds.seed_jobs(corpus, table, seeds, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+        assert [(job.train.seed, job.folder.name) for job in jobs] == [(seed, f"seed{seed}") for seed in trained]
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, 1], ["1"], [True], [[1]]])
+def test_seeds_and_folds_that_are_not_whole_numbers_each_once_are_refused(numbers):
+    for kind, name in ((rounds.SeedsConfig, "seeds"), (rounds.FoldsConfig, "folds")):
+        with pytest.raises(ValueError, match=f"{name} is .*must hold whole numbers, each once"):
+            kind(**{name: numbers})
+
+
+def test_to_train_no_fold_at_all_is_refused():
+    with pytest.raises(ValueError, match=r"folds is \[\]; it must name a fold"):
+        rounds.FoldsConfig(folds=[])
+
+
+def test_scores_are_told_a_row_a_network_of_what_would_be_handed_in():
+    read = pd.DataFrame({"phrase": ["abcd", "2 a-e -aroe"], "prediction": ["abcx", "noise"], "frames": [30, 3], "seen": True,
+                         "confidence": 0.9})
+    told = rounds.score_table({"seed 1": read, "seed 2": read.assign(prediction=read["phrase"])})
+    assert told.loc["seed 1", "score"] == pytest.approx(14 / 15)     # the short recording is answered with the dummy phrase
+    assert told.loc["seed 2", ["score", "95 % from", "95 % to", "recordings"]].tolist() == [1, 1, 1, 2]
+
+
+def test_recordings_count_as_held_out_only_for_networks_of_the_same_division(corpus):
+    ours = {"held_out": held_out(corpus.folds)}
+    held = corpus.folds.loc[corpus.folds["holdout"], "sequence_id"]
+    fullfit, published = {"held_out": ""}, {"checkpoint": "a.pth"}
+    for facts, words in (([ours], "recordings of held-out participants"), ([ours, fullfit], "may have been trained on"),
+                         ([ours, published], "may have been trained on")):
+        assert words in release.scored_rows(corpus.folder, 10, facts)[2]
+        write_json(corpus.folder / "export" / "report.json", {"facts": facts, "scored_on": "no recordings: there were none yet"})
+        sequences, said = release.scored_sequences(corpus.folder, 10, "")
+        assert words in said and sequences and set(sequences) <= set(held)
