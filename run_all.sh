@@ -31,10 +31,10 @@ set_up() {
   echo "Set up in $SECONDS s."
 }
 
-export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
+export ASLUTILS_PROGRAM=run_all.sh PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 case " $* " in
-  *" --help "* | *" -h "*) python=$(find_python); exec "$python" -m aslutils.run.pipeline --help ;;
+  *" --help "* | *" -h "*) python=$(find_python); exec "$python" -m aslutils run --help ;;
 esac
 set_up
 [ "${1:-}" = "--setup" ] && exit 0
-exec "$venv/bin/python" -m aslutils.run.pipeline "$@"
+exec "$venv/bin/python" -m aslutils run "$@"

@@ -2,33 +2,33 @@
 # # Round 2: the large network on everything
 #
 # It has a stem for each part of the body, rotary attention, a second decoder that spells backwards, and a head that predicts how
-# well a recording can be read. It trains on all recordings, supplemental ones included, once a seed; notebook 04 averages the
-# seeds' networks.
+# well a sequence can be read. It trains on all sequences, including the supplemental ones, once per seed; notebook 04 averages
+# the networks of all seeds.
 #
-# Reads the store (prepared here if need be) and `train_folded_oof_supp.csv` (without it every score is 1). Leaves in
-# `round2/seed<s>/` a checkpoint, its history, and predictions for the participants that were held out.
+# Reads the store (prepared here if necessary) and `train_folded_oof_supp.csv` (without it every score is 1). Writes to
+# `round2/seed<s>/` a checkpoint, its history, and predictions for the held-out participants.
 
 # %% tags=["parameters"]
 run: str = "demo"  # the run's folder: datamount/<run>, on Kaggle /kaggle/working/<run>
-data: str = ""  # folder of competition files or of the published .npy files; "": what Kaggle attached, else the demo
-fresh: bool = False  # train anew, forgetting checkpoints
-processes: int = 2  # trainings at once: one a GPU, or a share of the cores
-seeds: list = []  # several seeds at once, one a GPU; empty: seed alone
+data: str = ""  # folder of competition files or of the published .npy files; "": the data attached on Kaggle, or the demo
+fresh: bool = False  # train from scratch and discard checkpoints
+processes: int = 2  # trainings at once: one per GPU, or a share of the cores each
+seeds: list = []  # several seeds at once, one per GPU; empty: only seed
 store_dtype: str = "float16"  # of the landmark store: float16 (its error is below MediaPipe's jitter) or float32
 fold_count: int = 4  # participant-disjoint folds
-fold_seed: int = 1  # decides the folds and who is held out
+fold_seed: int = 1  # decides the folds and the held-out participants
 folds_file: str = ""  # a published train_folded.csv to take the folds from
 holdout: float = 0.2  # share of the participants kept out of both rounds, for honest scores
-demo_sequences: int = 6000  # recordings of the demo data, written when there is no other
-demo_supplemental: int = 400  # its supplemental recordings
-demo_participants: int = 60  # its people
-demo_seed: int = 1  # and its seed
+demo_sequences: int = 6000  # sequences in the demo data, written if there is no other data
+demo_supplemental: int = 400  # its supplemental sequences
+demo_participants: int = 60  # its participants
+demo_seed: int = 1  # its seed
 dim: int = 96  # model width D
 blocks: int = 3  # Squeezeformer blocks
 heads: int = 4  # attention heads of the encoder
 kernel: int = 15  # depthwise convolution, in frames
 attention: str = "rotary"  # "relative" (round 1) or "rotary" (round 2)
-part_stems: bool = True  # a stem each for left hand, right hand, face and pose
+part_stems: bool = True  # separate stems for left hand, right hand, face and pose
 backward_decoder: bool = True  # a second decoder trained on the reversed phrase
 confidence: bool = True  # a head that predicts the out-of-fold score
 decoder_layers: int = 2  # transformer decoder layers
@@ -39,28 +39,28 @@ stem_momentum: float = 0.95  # weight of the new batch in the stem's BatchNorm1d
 dropout: float = 0.0  # in the encoder's modules and on the decoder's residuals and activations
 decoder_attention_dropout: float = 0.0  # on the decoder's attention weights
 mask_probability: float = 0.2  # a decoder input becomes MASK with this probability
-backward_weight: float = 0.4  # share of the backward decoder in the cross entropy
+backward_weight: float = 0.4  # share of the backward decoder in the cross-entropy
 confidence_weight: float = 0.1  # share of the confidence head in the loss
 ctc_weight: float = 0.5  # an auxiliary CTC loss on the encoder, added; 0: none, as published
 ignore_pad: bool = True  # True: only characters and EOS are targets; False: PAD too, as published
 seed: int = 1  # decides weights, data order, augmentation, dropout
 epochs: int = 17  # passes over the data
-batch_size: int = 32  # sequences a step
-accumulate: int = 1  # steps whose gradients are added before the weights move
-learning_rate: float = 2e-3  # highest learning rate
-warmup_epochs: float = 1.7  # epochs in which it rises from 0; then a cosine to 0
-weight_decay: float = 0.05  # AdamW's
+batch_size: int = 32  # sequences per step
+accumulate: int = 1  # steps whose gradients are summed before the optimiser steps
+learning_rate: float = 2e-3  # peak learning rate
+warmup_epochs: float = 1.7  # epochs of linear warm-up from 0, then cosine decay to 0
+weight_decay: float = 0.05  # AdamW's weight decay
 beta2: float = 0.98  # AdamW's second beta; 0.999 as published
-clip: float = 4.0  # largest gradient norm
+clip: float = 4.0  # maximum gradient norm
 precision: str = "auto"  # "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
-min_frames: int = 1  # shorter recordings are left out of training
-workers: int = 0  # processes that load data; 0: in the training process
-threads: int = 0  # CPU threads a training uses; 0: all cores shared by the trainings at once
-max_minutes: float = 0.0  # stop with a checkpoint after this time, run again to go on; 0: no limit but Kaggle's own
+min_frames: int = 1  # shorter sequences are left out of training
+workers: int = 0  # data loading processes; 0: load in the training process
+threads: int = 0  # CPU threads per training; 0: all cores, shared by the concurrent trainings
+max_minutes: float = 0.0  # stop with a checkpoint after this time; run again to resume; 0: only Kaggle's own limit
 checkpoint_minutes: float = 1.0  # time between checkpoints
-evaluate_every: int = 0  # epochs between scores of up to 512 validation sequences; 0: at the end only
-tracker: str = "tensorboard"  # "wandb" (offline) or "trackio"; "": none
-augmentations: list = [  # in order; each with its ranges and its probability p
+evaluate_every: int = 0  # epochs between evaluations on up to 512 validation sequences; 0: only at the end
+tracker: str = "tensorboard"  # logs curves besides history.csv: also "wandb" (offline) or "trackio"; "": none
+augmentations: list = [  # applied in order; each with its ranges and its probability p
     {"name": "Mirror", "p": 0.5},
     {"name": "SpatialAffine", "scale": [0.82, 1.18], "shear": [-0.12, 0.12], "shift": [-0.09, 0.09],
      "degree": [-18, 18], "p": 0.75},
@@ -69,7 +69,7 @@ augmentations: list = [  # in order; each with its ranges and its probability p
 ]
 
 # %%
-# Find the kit: beside this notebook at home, an attached data set on Kaggle.
+# Find the kit: beside this notebook, or in an attached data set on Kaggle.
 import os
 import sys
 from itertools import chain
@@ -82,22 +82,20 @@ sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent]
 # %%
 from IPython.display import display
 
-from aslutils import kaggle, plots
+from aslutils import plots
 from aslutils.data import augment
-from aslutils.training import rounds
-from aslutils.run.corpus import DataConfig, clear_recording, open_corpus, with_recordings
-from aslutils.training.evaluate import postprocess
-from aslutils.training.jobs import histories, train_all
 from aslutils.model.checkpoint import load_network
-from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig
-from aslutils.system.parameters import settings
-from aslutils.training.trainer import TrainConfig
+from aslutils.run import stages
+from aslutils.run.corpus import open_corpus
+from aslutils.run.place import check_gpu, minutes_left
+from aslutils.run.sessions import end_session
+from aslutils.training import rounds
+from aslutils.training.evaluate import postprocess
 from aslutils.training.folder import CHECKPOINT
+from aslutils.training.jobs import histories, train_all
 
-data_config, training, seed_config, model, loss, train = settings(
-    globals(), DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig)
-print(kaggle.check_gpu())
+data_config, training, seed_config, model, loss, train = stages.settings("03_fullfit", globals())
+print(check_gpu())
 
 # %% [markdown]
 # ## The data
@@ -108,28 +106,28 @@ table = rounds.training_table(corpus)
 table.groupby("is_sup")["score"].describe()
 
 # %%
-row = clear_recording(corpus.store)
-partner = clear_recording(corpus.store, skip=1)
-plots.augmentations(corpus.store.standardised(row), corpus.store.standardised(partner), augment.build(augmentations))
+row = plots.clear_sequence(corpus.store)
+partner = plots.clear_sequence(corpus.store, skip=1)
+plots.augmentations(corpus.store.frames(row), corpus.store.frames(partner), augment.build(augmentations))
 
 # %% [markdown]
 # ## Training
 
 # %%
 jobs = rounds.seed_jobs(corpus, table, seed_config.seeds, model, loss, train, training.augmentations)
-finished = train_all(jobs, processes=seed_config.processes, fresh=training.fresh,
-                     max_minutes=kaggle.minutes_left(train.max_minutes))
-kaggle.end_session(run, "03_fullfit", finished=finished)
-print("Trained." if finished else "Stopped at the time limit, with a checkpoint: run this notebook again to go on.")
+finished = train_all(jobs, processes=training.processes, fresh=training.fresh,
+                     max_minutes=minutes_left(train.max_minutes))
+end_session(run, "03_fullfit", finished=finished)
+print("Trained." if finished else "Stopped at the time limit, with a checkpoint: run this notebook again to resume.")
 
 # %%
 plots.learning_curves(histories(jobs))
 
 # %% [markdown]
-# ## What it reads
+# ## Predictions
 #
-# The held-out participants were in neither round, so their score is honest. With nobody held out, as the winning solution did,
-# there is only a glance at recordings that it was trained on.
+# The held-out participants were in neither round, so their score is fair. If nobody is held out, as in the winning solution,
+# these are sequences that it was trained on.
 
 # %%
 if finished:
@@ -138,15 +136,15 @@ if finished:
     display(rounds.score_table(read).round(4))
 
 # %% [markdown]
-# The pictures are of the first seed's network: where it does well and where not, each bar with its 95 % interval.
+# All pictures are of the first seed's network. Its scores by group, with 95 % intervals:
 
 # %%
 if finished:
     predictions = read[jobs[0].name]
-    display(plots.scores_by(with_recordings(postprocess(predictions), corpus.store)))
+    display(plots.scores_by(corpus.store.described(postprocess(predictions))))
 
 # %% [markdown]
-# How sure it is, against how well it reads; recordings left of the line get the dummy phrase.
+# Confidence against score; sequences to the left of the line get the dummy phrase.
 
 # %%
 if finished and model.confidence:
@@ -157,7 +155,7 @@ if finished:
     display(plots.predictions(predictions, corpus.store))
 
 # %% [markdown]
-# Where the decoder looks while it spells:
+# The decoder's attention while it spells:
 
 # %%
 if finished:

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # All checks of the kit: sets up the environments once (.venv as run_all.sh does, .venv-video for videos), lints, runs the tests.
-# Arguments go to pytest: tests/run.sh tests/test_augment.py -k mirror
+#   tests/run.sh              everything
+#   tests/run.sh --quick      what a change needs first, in under 90 s; says what it left out
+#   tests/run.sh tests/data/test_augment.py -k mirror      other arguments go to pytest
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$here/run_all.sh" --setup
@@ -14,8 +16,9 @@ set_up_video() {
     cp requirements-video.txt .venv-video/requirements.installed &&
     echo "Set up in $SECONDS s." || echo "MediaPipe cannot be installed here: the tests that read videos are skipped." >&2
 }
-set_up_video
+[ "${1:-}" = "--quick" ] || set_up_video
 
 export OMP_WAIT_POLICY=passive
 .venv/bin/python -m ruff check .
+.venv/bin/lint-imports --no-logo --no-cache
 exec .venv/bin/python -m pytest "$@"

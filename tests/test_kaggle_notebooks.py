@@ -10,12 +10,15 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT
 from toy import write_profile
 
-from aslutils.kaggle.kernels import NOTEBOOKS, PREPARE, Kernel, plan, write_kernels
+from aslutils.kaggle.kernels import PREPARE, Kernel, plan, write_kernels
 from aslutils.run.place import COMPETITION, KIT
+from aslutils.run.place import KIT as ROOT
+from aslutils.run.stages import STAGES
 from aslutils.system.files import read_json
+
+pytestmark = pytest.mark.slow
 
 REAL = ROOT.parent / "shared" / "realdata" / "competition"
 LAYOUTS = {                                      # where Kaggle shows a competition, a data set, a kernel's output
@@ -56,7 +59,8 @@ def run_chain(folder: Path, layout: str, data: Path | None) -> list[Session]:
     write_profile(kit / "params" / "toy")
     for part in ("aslutils", "notebooks", "params/winning"):
         (kit / part).symlink_to(KIT / part)
-    kernels = plan("toy", per_session=2, competition=data is not None, kit=kit)
+    kernels = plan(kit / "params" / "toy", run="toy", seeds=[1, 2], processes=2, minutes=510, competition=data is not None,
+                   kit=kit)
     write_kernels(kernels, folder / "out", "signer", kit=kit, packages=False)
     (folder / "python").mkdir()
     (folder / "python" / "sitecustomize.py").write_text(OFFLINE)
@@ -109,13 +113,13 @@ def chains(tmp_path_factory):
 @pytest.fixture(params=CHAINS)
 def sessions(request, chains):
     if request.param not in chains:
-        pytest.skip("no ../shared beside the project: real recordings are not tested")
+        pytest.skip("no ../shared beside the project: real sequences are not tested")
     return chains[request.param]
 
 
 def test_every_notebook_runs_from_what_is_attached_alone(sessions):
     assert not sessions[-1].done.returncode, f"{sessions[-1].kernel.name}: {sessions[-1].done.stderr[-3000:]}"
-    assert [session.kernel.notebook for session in sessions] == list(NOTEBOOKS)
+    assert [session.kernel.notebook for session in sessions] == [PREPARE, *STAGES]
     assert all(read_json(session.working / "toy" / "session.json")["finished"] for session in sessions)
     assert read_json(sessions[-1].working / "toy" / "submission" / "report.json")["seeds"] == 2
 
@@ -125,7 +129,7 @@ def test_nothing_that_is_attached_is_changed(sessions):
 
 
 def test_the_real_files_or_the_demo_are_read_and_it_says_which(sessions):
-    words = "Data: the competition's files" if sessions[0].kernel.competition else "as nothing to read is attached"
+    words = "Data: the competition's files" if sessions[0].kernel.competition else "as no data is attached"
     reading = [session for session in sessions if session.kernel.notebook in (PREPARE, "01_round1_folds", "03_fullfit")]
     assert len(reading) == 3 and all(words in session.said() for session in reading)
 

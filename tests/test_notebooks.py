@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import jupytext
@@ -15,30 +15,19 @@ import numpy as np
 import papermill
 import pytest
 import torch
+import yaml
 from small_corpus import write_competition
 from toy import MODEL
 
-from aslutils.model.checkpoint import save_published
-from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig
+from aslutils.model.checkpoint import load_checkpoint, save_published
 from aslutils.model.network import Network
 from aslutils.reading.tflite import Model
-from aslutils.run import release
-from aslutils.run.corpus import DataConfig
-from aslutils.run.pipeline import KIT, NOTEBOOKS
+from aslutils.run.place import KIT
+from aslutils.run.stages import CONFIGS, STAGES, TRAININGS, configs, defaults, parameters
 from aslutils.system.files import read_json
-from aslutils.system.parameters import from_values, read_params
+from aslutils.system.parameters import read_params
 from aslutils.task.text import DUMMY_PHRASE, decode
-from aslutils.training import rounds
-from aslutils.training.trainer import TrainConfig
 
-CONFIGS = {
-    "01_round1_folds": (DataConfig, rounds.TrainingRun, rounds.FoldsConfig, ModelConfig, LossConfig, TrainConfig),
-    "02_build_oof": (rounds.TableConfig,),
-    "03_fullfit": (DataConfig, rounds.TrainingRun, rounds.SeedsConfig, ModelConfig, LossConfig, TrainConfig),
-    "04_convert_tflite": (release.ExportConfig,),
-    "05_submission_kernel": (release.SubmissionConfig,),
-}
 PROFILES = sorted(path.name for path in (KIT / "params").iterdir())
 
 
@@ -46,12 +35,7 @@ def cells(name, suffix):
     return jupytext.read(KIT / "notebooks" / f"{name}{suffix}").cells
 
 
-def parameters(name) -> dict:
-    (cell,) = [cell for cell in cells(name, ".ipynb") if "parameters" in cell.metadata.get("tags", [])]
-    return {statement.target.id: ast.literal_eval(statement.value) for statement in ast.parse(cell.source).body}
-
-
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", STAGES)
 def test_both_files_of_a_pair_say_the_same(name):
     notebook, script = (
         [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in cells(name, suffix)]
@@ -59,7 +43,7 @@ def test_both_files_of_a_pair_say_the_same(name):
     assert notebook == script
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", STAGES)
 def test_a_notebook_is_committed_without_outputs_and_begins_with_words(name):
     notebook = nbformat.read(KIT / "notebooks" / f"{name}.ipynb", 4)
     nbformat.validate(notebook)
@@ -67,7 +51,7 @@ def test_a_notebook_is_committed_without_outputs_and_begins_with_words(name):
     assert notebook.cells[0].cell_type == "markdown" and notebook.metadata.kernelspec.name == "python3"
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", STAGES)
 def test_every_parameter_has_a_type_a_literal_and_a_comment(name):
     (cell,) = [cell for cell in cells(name, ".ipynb") if "parameters" in cell.metadata.get("tags", [])]
     for line in re.findall(r"^\w.*$", cell.source, re.MULTILINE):
@@ -75,26 +59,32 @@ def test_every_parameter_has_a_type_a_literal_and_a_comment(name):
     assert len(ast.parse(cell.source).body) > 1   # IPython takes a lone `run: str = ...` for its magic %run
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", STAGES)
 def test_every_setting_is_a_parameter_and_every_parameter_a_setting(name):
-    from_values(parameters(name), *CONFIGS[name])
+    configs(name, defaults(name))
     settings = {item.name for kind in CONFIGS[name] for item in fields(kind)} - {"ctc"}     # follows ctc_weight
-    assert settings == set(parameters(name))
+    assert settings == set(defaults(name))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_every_key_of_a_parameter_file_is_a_parameter_of_its_notebook(profile, name):
-    values = read_params(KIT / "params" / profile / f"{name}.yaml")
-    assert set(values) <= set(parameters(name))
-    from_values(values, *CONFIGS[name])
-    lines = (KIT / "params" / profile / f"{name}.yaml").read_text().splitlines()
-    assert all("#" in line for line in lines if re.match(r"\w", line))
+@pytest.mark.parametrize("name", STAGES)
+def test_every_key_of_a_parameter_file_is_a_parameter_of_its_notebook_and_every_line_has_a_comment(profile, name):
+    path = KIT / "params" / profile / f"{name}.yaml"
+    parameters(name, path)
+    assert all("#" in line for line in path.read_text().splitlines() if re.match(r"\w", line))
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebooks_defaults_are_the_demos_parameters(name):
-    assert read_params(KIT / "params" / "demo" / f"{name}.yaml") == parameters(name)
+@pytest.mark.parametrize("name", STAGES)
+def test_a_default_stands_in_the_notebook_alone(name):
+    assert set(read_params(KIT / "params" / "demo" / f"{name}.yaml")) == {"run"}
+    with_default = {item.name for kind in CONFIGS[name] for item in fields(kind) if item.default is not MISSING}
+    assert with_default <= {"ctc"}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_the_winning_parameters_are_complete(name):
+    given = set(read_params(KIT / "params" / "winning" / f"{name}.yaml"))
+    assert set(defaults(name)) - given == {"demo_sequences", "demo_supplemental", "demo_participants", "demo_seed"}
 
 
 BOTH = dict(heads=4, kernel=51, decoder_layers=2, decoder_heads=4, decoder_ffn=512, stem_channels=32, stem_momentum=0.95,
@@ -114,11 +104,6 @@ def test_the_winning_parameters_are_the_published_ones(name):
     assert {key: values[key] for key in PUBLISHED[name]} == PUBLISHED[name]
 
 
-def test_the_configurations_defaults_are_the_winning_round_twos():
-    defaults = {item.name: item.default for kind in (ModelConfig, LossConfig, TrainConfig) for item in fields(kind)}
-    assert {name: PUBLISHED["03_fullfit"].get(name, default) for name, default in defaults.items()} == defaults
-
-
 def run(name, out: Path, *options, cwd=KIT) -> subprocess.CompletedProcess:
     """papermill as a person calls it."""
     notebook = KIT / "notebooks" / f"{name}.ipynb"
@@ -135,6 +120,7 @@ def kaggle_root(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, words", [
     ("02_build_oof", "run notebook 01_round1_folds first"),
     ("04_convert_tflite", "run notebook 03_fullfit first"),
@@ -145,11 +131,13 @@ def test_a_notebook_without_its_input_says_which_to_run_first(name, words, kaggl
     assert done.returncode and words in done.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_parameter_is_an_error_that_names_the_right_one(kaggle_root):
     done = run("02_build_oof", kaggle_root / "out.ipynb", "-p", "wurst", 3)
     assert done.returncode and "there is no parameter 'wurst'; did you mean 'worst'?" in done.stderr
 
 
+@pytest.mark.slow
 def test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks(kaggle_root):
     sizes = {"seed": 2, "demo_sequences": 60, "demo_supplemental": 10, "demo_participants": 12, "epochs": 1, "warmup_epochs": 0.1,
              "dim": 16, "blocks": 1, "heads": 2, "decoder_heads": 2, "decoder_ffn": 16}
@@ -162,6 +150,7 @@ def test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks(
     assert "every score is 1" in said and "held-out participants" in said
 
 
+@pytest.mark.slow
 def test_published_checkpoints_are_exported_without_training_and_without_data(kaggle_root):
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -174,7 +163,7 @@ def test_published_checkpoints_are_exported_without_training_and_without_data(ka
     report = read_json(export / "report.json")
     assert report["agreement"] is None and report["milliseconds"] > 0
     assert report["seeds"] == 2 and report["variant"] == "float32" and report["score"] is None
-    assert "this run has no data" in (kaggle_root / "out.ipynb").read_text()
+    assert "This run has no data" in (kaggle_root / "out.ipynb").read_text()
     answer = Model(export)(np.full((30, 390), np.nan, np.float32))
     assert decode(answer["outputs"].argmax(axis=1)) == DUMMY_PHRASE
     missing = run("04_convert_tflite", kaggle_root / "out.ipynb", "-y", "checkpoints: [/no/such.pth]")
@@ -186,6 +175,7 @@ def test_papermill_tells_every_parameter_with_its_comment():
     assert told["seed"]["inferred_type_name"] == "int" and "decides weights" in told["seed"]["help"]
 
 
+@pytest.mark.slow
 def test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit(kaggle_root, monkeypatch):
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
     data = kaggle_root / "input" / "asl-fingerspelling"
@@ -208,3 +198,24 @@ def test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit(kaggl
     assert f"attached at {data}" in said
     assert (elsewhere / "demo/round1/fold1/predictions.csv").is_file() and not (elsewhere / "demo/round1/fold0").exists()
     subprocess.run(["chmod", "-R", "u+w", str(kaggle_root)], check=True)
+
+
+PARTIAL = {"demo_sequences": 60, "demo_supplemental": 10, "demo_participants": 12, "fold_count": 2, "folds": [0], "epochs": 1,
+           "warmup_epochs": 0.1, "dim": 16, "threads": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("round, stage, folder", [("round1", "01_round1_folds", "fold0"), ("round2", "03_fullfit", "seed4")])
+def test_a_partial_file_trains_the_same_network_under_papermill_and_by_the_command(round, stage, folder, kaggle_root):
+    values = {name: value for name, value in PARTIAL.items() if name in defaults(stage)}
+    (kaggle_root / "partial.yaml").write_text(yaml.safe_dump(values))
+    done = run(stage, kaggle_root / "out.ipynb", "-f", kaggle_root / "partial.yaml", "-p", "run", "notebook", "-p", "seed", 4)
+    assert done.returncode == 0, done.stderr
+    command = subprocess.run([sys.executable, "-m", "aslutils", "train", round, "--params", str(kaggle_root / "partial.yaml"),
+                              "-p", "run", "command", "-p", "seed", "4"], capture_output=True, text=True, cwd=KIT)
+    assert command.returncode == 0, command.stderr
+    ours, theirs = (load_checkpoint(kaggle_root / "working" / name / round / folder / "checkpoint.pt")
+                    for name in ("command", "notebook"))
+    assert ours.facts == theirs.facts and ours.facts["dim"] == 16
+    ours, theirs = ours.network.state_dict(), theirs.network.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -1,11 +1,11 @@
-"""Landmark store + augmentations -> batches: every epoch a new permutation, cut to the longest sequence, little padding.
+"""Landmark store + augmentations -> batches: a new permutation every epoch, padded to the longest sample, with little padding.
 
 A batch is a dict of tensors (B sequences, T frames of the longest, L = 130 landmarks, S = 33 text steps):
-`frames` float32 (B, T, L, 3), standardised, 0 behind a sequence's end; `lengths` int64 (B,); `tokens` int64 (B, S);
+`frames` float32 (B, T, L, 3), standardised, 0 after a sample's end; `lengths` int64 (B,); `tokens` int64 (B, S);
 `score` float32 (B,); `row` int64 (B,), the sequence's row in the store.
 
-The process that iterates draws what will happen to each sample, from its seed, epoch and row alone, and so knows its length
-before any frame is read; workers only carry it out. That makes the samples the same for any number of workers.
+The iterating process draws what will happen to each sample from the seed, epoch and row alone, so it knows the sample's length
+before any frame is read; workers only carry it out. The samples are therefore the same for any number of workers.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from aslutils.data.augment import Augmentations
 from aslutils.data.store import Store
-from aslutils.task.preprocess import MAX_FRAMES, as_frames, fit_length, standardise
+from aslutils.system.errors import UserError
+from aslutils.task.preprocess import MAX_FRAMES, as_landmarks, fit_length, standardise
 from aslutils.task.text import STEPS, encode
 
 POOL = 32                         # batches whose samples are sorted by length together; more: less padding, less shuffling
@@ -29,7 +30,7 @@ class Plan:
 
     row: int                      # in the store
     score: float = 0.0            # target of the confidence head, CutMix included
-    length: int = 0               # frames in the end
+    length: int = 0               # frames after all augmentations
     mirrored: bool = False
     partner: int = -1             # row of CutMix's second sequence; -1: no CutMix
     cut: tuple = ()               # what CutMix drew
@@ -37,9 +38,9 @@ class Plan:
 
 
 class Planner:
-    """Draws the plans of samples.
+    """Draws a plan for each sample.
 
-    store: Store; rows: int (n,), distinct rows of it, the only ones that CutMix may join; scores: float (n,), beside them.
+    store: Store; rows: int (n,), distinct rows of it, the only ones that CutMix may join; scores: float (n,), one for each.
     """
 
     def __init__(self, store: Store, rows, scores, augmentations: Augmentations, seed: int, max_frames: int):
@@ -48,15 +49,15 @@ class Planner:
         order = np.argsort(participants, kind="stable")
         _, first, count = np.unique(participants[order], return_index=True, return_counts=True)
         group = np.repeat(np.arange(len(first)), count)
-        self._by_participant = rows[order]                                   # one participant's rows lie together
-        self._place = np.zeros(len(store), np.int64)                         # of a store row in there
+        self._by_participant = rows[order]                                   # grouped by participant
+        self._place = np.zeros(len(store), np.int64)                         # index of a store row in it
         self._place[rows[order]] = np.arange(len(rows))
-        self._first, self._count = first[group], count[group]                # of the participant's stretch, by place
+        self._first, self._count = first[group], count[group]                # of the participant's rows, by place
         self._score = np.zeros(len(store))
         self._score[rows] = scores
 
     def plan(self, epoch: int, row: int) -> Plan:
-        """The plan of store row `row` in an epoch: the same each time it is asked for."""
+        """The plan of store row `row` in an epoch: the same on every call."""
         rng = np.random.default_rng([self.seed, epoch, 1 + row])             # [..., 0] draws the epoch's order
         chosen, lengths = self.augmentations, self.store.lengths
         plan = Plan(row, float(self._score[row]))
@@ -80,11 +81,11 @@ class Planner:
         if not others:
             return -1
         chosen = int(self._first[place] + rng.integers(others))
-        return int(self._by_participant[chosen + (chosen >= place)])         # every one but itself
+        return int(self._by_participant[chosen + (chosen >= place)])         # any row but itself
 
 
 class Samples(Dataset):
-    """Plans -> batches: item `plans`, a list of them, is the batch that they make together."""
+    """Plans -> batches: indexed with a list of plans, it returns their batch."""
 
     def __init__(self, store: Store, augmentations: Augmentations):
         self.store, self.augmentations = store, augmentations
@@ -93,7 +94,7 @@ class Samples(Dataset):
     def __getitem__(self, plans: list[Plan]) -> dict[str, torch.Tensor]:
         batch = torch.empty(len(plans), max(plan.length for plan in plans), 130, 3)
         if get_worker_info() is not None:
-            batch.share_memory_()                                            # while it is empty: handing over then costs nothing
+            batch.share_memory_()                                            # while it is empty: handing it over is then free
         frames, tokens = batch.numpy(), np.empty((len(plans), STEPS), np.int64)
         for place, plan in enumerate(plans):
             sample = self.frames(plan)
@@ -107,7 +108,7 @@ class Samples(Dataset):
                 "row": torch.tensor([plan.row for plan in plans])}
 
     def phrase(self, plan: Plan) -> str:
-        """A planned sample's phrase, uncut."""
+        """A planned sample's phrase, not truncated."""
         if plan.partner < 0:
             return self.phrases[plan.row]
         return self.augmentations.cutmix.join(self.phrases[plan.row], self.phrases[plan.partner], *plan.cut)
@@ -115,7 +116,7 @@ class Samples(Dataset):
     def frames(self, plan: Plan) -> np.ndarray:
         """A planned sample's frames, float32 (plan.length, 130, 3).
 
-        Every change of time that can be is made while reading: one gather takes the frames wanted, of one sequence or two.
+        Where possible, changes of time are made while reading: one gather takes the wanted frames of one or two sequences.
         """
         pieces = [(plan.row, slice(0, int(self.store.lengths[plan.row])))]
         if plan.partner >= 0:
@@ -124,7 +125,10 @@ class Samples(Dataset):
                       self.augmentations.cutmix.pieces(*(int(self.store.lengths[row]) for row in rows), *plan.cut)]
         places = np.concatenate([self.store.starts[row] + np.arange(piece.start, piece.stop) for row, piece in pieces])
         indices, acts = self.augmentations.split(len(places), plan.drawn)
-        frames = as_frames(self.store.gather(places[indices]))
+        columns = self.store.array.take(places[indices], axis=0)
+        if columns.dtype == np.float16:                                      # torch converts 25 times as fast as numpy
+            columns = torch.from_numpy(columns).float().numpy()
+        frames = as_landmarks(columns)
         start, joint = np.searchsorted(indices, [0, pieces[0][1].stop - pieces[0][1].start])    # indices never decrease
         for (row, _), part in zip(pieces, (frames[:joint], frames[joint:])):
             standardise(part, self.store.statistics[row], out=part)
@@ -137,13 +141,13 @@ class Samples(Dataset):
 class TrainLoader:
     """Batches of augmented training samples; every epoch holds each training row once and each supplemental phrase once.
 
-    rows: int (n,), rows of the store, training and supplemental, those that may be trained on; scores: float (n,), beside
-    them; augmentations: from `aslutils.data.augment.build`; batch_size: samples a batch at most, over all ranks; min_frames:
-    shorter recordings are left out; max_frames: longer samples are resampled to this; workers: processes that read and augment, 0
-    for none; rank, world: this process takes batch[rank::world] of every batch.
+    rows: int (n,), the store rows to train on, training and supplemental; scores: float (n,), one for each; augmentations:
+    from `aslutils.data.augment.build`; batch_size: at most this many samples per batch, over all ranks; min_frames: shorter
+    sequences are left out; max_frames: longer samples are resampled to this; workers: processes that read and augment, 0 for
+    none; rank, world: this process takes batch[rank::world] of every batch.
 
-    Of several supplemental recordings of a phrase each epoch takes a random one. Batches are all about equally large: none is
-    left over. `len(loader)` is their number, the same in every epoch.
+    Each epoch takes one random sequence of each supplemental phrase. All batches have about the same size: none is left
+    over. `len(loader)` is the number of batches, the same in every epoch.
     """
 
     def __init__(self, store: Store, rows, scores, augmentations: Augmentations, *, batch_size: int, seed: int,
@@ -160,10 +164,10 @@ class TrainLoader:
         self._sup, self._sup_first, self._sup_count = _by_phrase(store, rows[is_sup])
         self.samples = len(self._train) + len(self._sup_first)
         if not self.samples:
-            raise ValueError(f"no sequence to train on: of {len(enough)} rows none has at least {min_frames} frames")
+            raise UserError(f"no sequence to train on: none of {len(enough)} rows has at least {min_frames} frames")
         self._edges = np.linspace(0, self.samples, -(-self.samples // batch_size) + 1).round().astype(np.int64)
         if np.diff(self._edges).min() < world:
-            raise ValueError(f"{self.samples} samples in batches of {batch_size} leave a rank of {world} without one; "
+            raise UserError(f"{self.samples} samples in batches of {batch_size} leave one of {world} ranks without a sample; "
                              f"raise batch_size to at least {world} or use fewer processes")
         self._planner = Planner(store, rows, scores, augmentations, seed, max_frames)
         self._samples = Samples(store, augmentations)
@@ -172,7 +176,7 @@ class TrainLoader:
         return len(self._edges) - 1
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[dict[str, torch.Tensor]]:
-        """The batches of an epoch from `start_batch` on: what follows an interruption is what would have followed."""
+        """The batches of an epoch from `start_batch` on: a resumed epoch continues with the same batches."""
         return iter(_data_loader(self._samples, self.plans(epoch, start_batch), self.workers))
 
     def plans(self, epoch: int, start_batch: int = 0) -> Iterator[list[Plan]]:
@@ -193,7 +197,7 @@ class TrainLoader:
 
 
 def _by_phrase(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`rows` with equal phrases side by side, and where each phrase's stretch starts and how long it is."""
+    """`rows` grouped by phrase, and where each group starts and how many rows it has."""
     phrases = store.table["phrase"].to_numpy(object)[rows].astype(str)
     order = np.argsort(phrases, kind="stable")
     _, first, count = np.unique(phrases[order], return_index=True, return_counts=True)
@@ -201,14 +205,14 @@ def _by_phrase(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def _data_loader(samples: Samples, batches, workers: int) -> DataLoader:
-    generator = torch.Generator()                 # its own: the global one, which dropout draws from, stays as it is
+    generator = torch.Generator()                 # its own: the global one, which dropout uses, is unchanged
     return DataLoader(samples, sampler=batches, batch_size=None, num_workers=workers, generator=generator,
                       pin_memory=torch.cuda.is_available(), multiprocessing_context="fork" if workers else None)
 
 
 def evaluation_batches(store: Store, rows, *, batch_size: int, max_frames: int = MAX_FRAMES,
                        workers: int = 0) -> Iterator[dict[str, torch.Tensor]]:
-    """The given store rows as they are, each exactly once, longest first, in batches as `TrainLoader` makes them (score 0)."""
+    """The given store rows without augmentation, each exactly once, longest first, in batches like `TrainLoader`'s (score 0)."""
     rows = np.asarray(rows, np.int64)
     rows = rows[np.argsort(-store.lengths[rows], kind="stable")]
     plans = [Plan(int(row), length=min(int(store.lengths[row]), max_frames)) for row in rows]

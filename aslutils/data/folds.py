@@ -1,40 +1,61 @@
-"""Participant-disjoint folds, and the out-of-fold table of round 1: `python -m aslutils.data.folds STORE` shows the balance."""
+"""A run's data, opened; participant-disjoint folds; and the out-of-fold table of round 1."""
 
-import argparse
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from aslutils.data.sources import IDENTITY
 from aslutils.data.store import Store
-from aslutils.system.files import write_table
+from aslutils.system.errors import UserError
+from aslutils.system.files import read_table
 from aslutils.task.metric import sequence_scores
 from aslutils.task.text import MAX_CHARACTERS, phrase_kind
 
-FOLD_COLUMNS = ["file_id", "sequence_id", "participant_id", "phrase", "seq_len", "fold", "holdout"]
+FOLDS = "folds.csv"                               # in a run's folder
+FOLD_COLUMNS = [*IDENTITY, "participant_id", "phrase", "seq_len", "fold", "holdout"]
 SUPPLEMENTAL_SCORE = 0.5                          # supplemental sequences have no out-of-fold prediction
-BALANCED, ATTEMPTS = 0.01, 8                      # a fold's deviation from the mean that needs no better; searches for it
-LIMIT, PATIENCE = 0.05, 40                        # the deviation that is promised; searches for that before it is given up
+BALANCED, ATTEMPTS = 0.01, 8                      # a fold's deviation from the mean that is good enough; searches for it
+LIMIT, PATIENCE = 0.05, 40                        # the deviation that is promised; searches for it before giving up
 
 
-def assign_folds(table: pd.DataFrame, folds: int = 4, holdout: int = 0, seed: int = 1) -> pd.DataFrame:
-    """Deal the participants of the training sequences to folds, balanced in sequences and kinds of phrase.
+@dataclass(frozen=True)
+class Corpus:
+    """A run's data, opened."""
+
+    folder: Path                     # the run's folder
+    data: Path                       # the files that the store was made from
+    kind: str                        # "competition", "npy" or "demo"
+    store: Store
+    folds: pd.DataFrame              # training rows: file_id, sequence_id, participant_id, phrase, seq_len, fold, holdout
+
+
+def divide(table: pd.DataFrame, folds: int, holdout: float, seed: int) -> pd.DataFrame:
+    """`assign_folds` with a share of the participants held out, in 0..1: at least one participant if the share is above 0."""
+    people = table.loc[~table["is_sup"], "participant_id"].nunique()
+    return assign_folds(table, folds, max(1, round(holdout * people)) if holdout else 0, seed)
+
+
+def assign_folds(table: pd.DataFrame, folds: int, holdout: int, seed: int) -> pd.DataFrame:
+    """Assign the participants of the training sequences to folds, balanced in sequences and kinds of phrase.
 
     table: a store's (its supplemental rows are ignored); folds: how many, at least 2; holdout: how many participants, drawn
-    at random, stay out of both rounds. Returns one row a training sequence with file_id, sequence_id, participant_id, phrase,
-    seq_len (frames), fold (0.., -1 where held out) and holdout; the same for the same seed. Raises ValueError when there are
-    too few participants.
+    at random, are kept out of both rounds. Returns one row per training sequence with file_id, sequence_id, participant_id,
+    phrase, seq_len (frames), fold (0.., -1 where held out) and holdout; the same for the same seed. Raises ValueError when
+    there are too few participants.
     """
-    train = table[~table["is_sup"]].rename(columns={"frames": "seq_len"})
+    train = table[~table["is_sup"]].rename(columns={"length": "seq_len"})
     people = np.sort(train["participant_id"].unique())
     if folds < 2 or holdout < 0 or len(people) - holdout < folds:
-        raise ValueError(f"{len(people)} participants, {holdout} of them held out, cannot make {folds} folds: "
+        raise UserError(f"{len(people)} participants, {holdout} of them held out, cannot make {folds} folds: "
                          f"a fold needs at least one participant of its own, and there must be 2 folds or more")
     rng = np.random.default_rng(seed)
     held = rng.permutation(people)[:holdout]
     free = people[~np.isin(people, held)]
     counts = pd.crosstab(train["participant_id"], train["phrase"].map(phrase_kind)).loc[free].to_numpy(np.float64)
-    counts = np.column_stack([counts.sum(1), counts])[:, np.r_[True, counts.sum(0) > 0]]   # sequences, then each kind there is
+    counts = np.column_stack([counts.sum(1), counts])[:, np.r_[True, counts.sum(0) > 0]]   # sequences, then each kind that occurs
     best = _deal(counts, folds, rng)
     for attempt in range(1, PATIENCE):
         if _imbalance(counts, best, folds) <= (BALANCED if attempt < ATTEMPTS else LIMIT):
@@ -47,7 +68,7 @@ def assign_folds(table: pd.DataFrame, folds: int = 4, holdout: int = 0, seed: in
 
 
 def _deal(counts: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Each participant's fold: the largest first, each to the emptiest fold, then moves and swaps while they help."""
+    """Each participant's fold: the largest participant first, to the emptiest fold, then moves and swaps while they help."""
     order = np.argsort(-counts[:, 0] * rng.uniform(0.9, 1.1, len(counts)), kind="stable")
     fold = np.empty(len(counts), np.int64)
     size = np.zeros(folds)
@@ -74,7 +95,7 @@ def _imbalance(counts: np.ndarray, fold: np.ndarray, folds: int) -> float:
 
 
 def balance(folds: pd.DataFrame) -> pd.DataFrame:
-    """One row a fold: participants, sequences, sequences of each kind of phrase, and the largest deviation from the mean in %."""
+    """One row per fold: participants, sequences, sequences of each kind of phrase, and largest deviation from the mean in %."""
     counts = pd.crosstab(folds["fold"], folds["phrase"].map(phrase_kind))
     counts.columns.name = None
     dealt = counts[counts.index >= 0]
@@ -86,81 +107,62 @@ def balance(folds: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(balance: pd.DataFrame) -> str:
-    """One line on a table that `balance` gives: whether every fold is within 5 % of the mean."""
+    """One line about a table from `balance`: whether every fold is within 5 % of the mean."""
     deviation, participants = balance["deviation %"].max(), balance.loc[balance.index >= 0, "participants"].sum()
     limit = f"{100 * LIMIT:g} %"
     if deviation <= 100 * LIMIT:
         return f"balanced within {limit}: no fold deviates by more than {deviation:.1f} %"
     return (f"not balanced within {limit}: a fold deviates by {deviation:.1f} %; {participants} participants, each in one fold "
-            "only, may be too few for better, as their numbers of sequences and kinds of phrase differ")
+            "only, may be too few for a better balance: their numbers of sequences and kinds of phrase differ")
 
 
 def read_folds(path) -> pd.DataFrame:
-    """A table of folds, ours or a published `train_folded.csv` as it is (nobody is held out there; further columns are dropped).
+    """Read a table of folds: ours, or a published `train_folded.csv` (without held-out participants; other columns are dropped).
 
     Raises ValueError when a column is missing.
     """
-    table = pd.read_csv(path, dtype={"phrase": str}, keep_default_na=False)
+    table = read_table(path, dtype={"phrase": str}, keep_default_na=False)
     if "holdout" not in table:
         table["holdout"] = False
     lacking = [column for column in FOLD_COLUMNS if column not in table]
     if lacking:
-        raise ValueError(f"{path} lacks the column {', '.join(lacking)}; expected {', '.join(FOLD_COLUMNS[:-1])} "
-                         "as `aslutils.data.folds` and the published train_folded.csv have them")
+        raise UserError(f"{path} lacks the column {', '.join(lacking)}; expected {', '.join(FOLD_COLUMNS[:-1])} "
+                         "as in a table of `aslutils.data.folds` or the published train_folded.csv")
     return table[FOLD_COLUMNS].astype({"fold": "int64", "holdout": "bool"})
 
 
 def out_of_fold_table(folds: pd.DataFrame, predictions: pd.DataFrame, store_table: pd.DataFrame) -> pd.DataFrame:
     """What round 2 trains on: every training sequence with its out-of-fold score, and the supplemental ones marked.
 
-    folds: as `assign_folds` or `read_folds` gives; predictions: sequence_id and prediction of every training sequence that is
-    in a fold; store_table: where the supplemental rows come from. Supplemental sequences have score 0.5 and fold -1; those
-    with phrases of more than 32 characters, and those of held-out participants, are left out. Held-out training sequences
-    stay, marked, with an empty prediction and no score (NaN). Raises ValueError when a prediction is missing or there twice.
+    folds: from `assign_folds` or `read_folds`; predictions: file_id, sequence_id and prediction of every training
+    sequence in a fold; store_table: where the supplemental rows come from. Supplemental sequences have score 0.5 and fold -1;
+    those with phrases of more than 32 characters, and those of held-out participants, are left out. Held-out training sequences
+    stay, marked, with an empty prediction and no score (NaN). Raises ValueError when a prediction is missing or duplicated.
     """
-    twice = predictions["sequence_id"].duplicated()
+    twice = predictions[IDENTITY].duplicated()
     if twice.any():
-        raise ValueError(f"sequence {predictions.loc[twice, 'sequence_id'].iloc[0]} has two predictions; every sequence is "
-                         "validated in one fold only: remove the out-of-fold files of an older run and run notebook 01 again")
-    train = folds.merge(predictions[["sequence_id", "prediction"]], on="sequence_id", how="left").assign(is_sup=False)
+        file_id, sequence_id = predictions.loc[twice, IDENTITY].iloc[0]
+        raise UserError(f"sequence {file_id}/{sequence_id} has two predictions; every sequence is validated in one fold only: "
+                        "remove the out-of-fold files of an older run and run notebook 01 again")
+    train = folds.merge(predictions[[*IDENTITY, "prediction"]], on=IDENTITY, how="left").assign(is_sup=False)
     lacking = train["prediction"].isna() & ~train["holdout"]
     if lacking.any():
         counts = train.loc[lacking, "fold"].value_counts().sort_index()
-        raise ValueError(f"{lacking.sum():,} training sequences have no prediction (" +
+        raise UserError(f"{lacking.sum():,} training sequences have no prediction (" +
                          ", ".join(f"fold {fold}: {count:,}" for fold, count in counts.items()) + "); run notebook 01 for them")
     train["prediction"] = train["prediction"].fillna("").where(~train["holdout"], "")
     train["score"] = np.where(train["holdout"], np.nan, sequence_scores(train["phrase"], train["prediction"]))
     held = folds.loc[folds["holdout"], "participant_id"].unique()
     sup = store_table[store_table["is_sup"] & (store_table["phrase"].str.len() <= MAX_CHARACTERS)
                       & ~store_table["participant_id"].isin(held)]
-    sup = sup.rename(columns={"frames": "seq_len"}).assign(fold=-1, holdout=False, prediction="", score=SUPPLEMENTAL_SCORE)
+    sup = sup.rename(columns={"length": "seq_len"}).assign(fold=-1, holdout=False, prediction="", score=SUPPLEMENTAL_SCORE)
     table = pd.concat([train, sup[[column for column in train if column in sup]]], ignore_index=True)
     table["phrase_len"] = table["phrase"].str.len()
-    return table[["file_id", "sequence_id", "participant_id", "phrase", "seq_len", "phrase_len", "fold", "holdout", "is_sup",
+    return table[[*IDENTITY, "participant_id", "phrase", "seq_len", "phrase_len", "fold", "holdout", "is_sup",
                   "prediction", "score"]]
 
 
-def main():
-    """Show how well folds are balanced; write them where asked."""
-    parser = argparse.ArgumentParser(prog="python -m aslutils.data.folds", description=__doc__.partition(":")[0] + ".")
-    parser.add_argument("source", help="a landmark store, or a CSV file of folds (ours or a published train_folded.csv)")
-    parser.add_argument("--folds", type=int, default=4, help="how many (default 4)")
-    parser.add_argument("--holdout", type=int, default=0, help="participants kept out of both rounds (default 0)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed deals the same folds (default 1)")
-    parser.add_argument("--out", help="write the folds to this CSV file")
-    options = parser.parse_args()
-    try:
-        if Path(options.source).is_dir():
-            folds = assign_folds(Store(options.source).table, options.folds, options.holdout, options.seed)
-        else:
-            folds = read_folds(options.source)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"folds: {error}") from error
-    shown = balance(folds)
-    print(f"{shown.to_string()}\n{verdict(shown)}")
-    if options.out:
-        write_table(options.out, folds)
-
-
-if __name__ == "__main__":
-    main()
+def held_out(table: pd.DataFrame) -> str:
+    """A name for the set of held-out participants in a table of folds; "" when there are none."""
+    people = sorted(set(table.loc[table["holdout"].astype(bool), "participant_id"]))
+    return hashlib.sha256(repr([int(person) for person in people]).encode()).hexdigest()[:16] if people else ""

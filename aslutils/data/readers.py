@@ -1,8 +1,8 @@
-"""From one input file to frames and what a store's table says of its sequences, in one and a half times what decoding it takes.
+"""From one input file to columns and its sequences' entries in a store's table, in 1.5 times the time that decoding takes.
 
-A landmark file holds 160,000 frames or more, and its columns are best decoded a few at a time: all 390 at once would keep 390
-dictionaries and pages in memory (0.9 GB measured), and take twice as long. So frames are put together column by column, and each
-sequence's statistics are summed up on the way. Time goes to memory more than to arithmetic, hence pieces that fit the cache.
+A landmark file holds 160,000 frames or more. Its columns are decoded a few at a time: all 390 at once would keep 390
+dictionaries and pages in memory (0.9 GB measured) and take twice as long. Frames are therefore assembled column by column, and
+each sequence's statistics are accumulated on the way. Memory costs more time than arithmetic, hence pieces that fit the cache.
 """
 
 from contextlib import contextmanager
@@ -14,22 +14,22 @@ import pyarrow.parquet as parquet
 
 from aslutils.data.sources import DataError, Source
 from aslutils.task.landmarks import COLUMNS, HANDS, LANDMARKS
-from aslutils.task.preprocess import as_frames, as_statistics, statistics
+from aslutils.task.preprocess import as_landmarks, as_statistics, statistics
 
-BLOCK = 5                         # columns decoded at a time; more is slower, for what is decoded leaves the cache
-WINDOW = 180 << 20                # bytes of frames put together at a time, 240,000 of float16; longer row groups go in stretches
-TILE = 1 << 14                    # frames of a block of columns worked on at a time
-TURN = 1024, 13                   # frames and columns turned from columns to rows at a time
+BLOCK = 5                         # columns decoded at a time; more is slower, as decoded values then leave the cache
+WINDOW = 180 << 20                # bytes of frames assembled at a time, 240,000 frames of float16; longer row groups are split
+TILE = 1 << 14                    # frames of a block of columns processed at a time
+TURN = 1024, 13                   # frames and columns transposed at a time
 X_OF_HANDS = np.isin(np.arange(len(COLUMNS)), HANDS)
 LARGEST = float(np.finfo(np.float16).max)
 
 
 def write_frames(source: Source, dtype: str, file) -> list[dict]:
-    """Write a source's wanted frames, rows of 390 columns, to `file`; what became of each wanted sequence.
+    """Write a source's wanted frames, rows of 390 columns, to `file`.
 
-    Each is a dict: sequence_id and either reason (why it was left out) or start and frames (its rows in `file`), hand_frames and
-    statistics (float32 (2, 3)). Coordinates that float16 cannot hold count as not seen. Raises DataError when the
-    whole source cannot be read.
+    Returns a dict for each wanted sequence: sequence_id and either reason (why it was left out) or start and length (its rows in
+    `file`), hand_frames and statistics (float32 (2, 3)). Coordinates that float16 cannot hold count as not seen. Raises
+    DataError when the whole source cannot be read.
     """
     return (_write_parquet if source.kind == "competition" else _write_arrays)(source, dtype, file)
 
@@ -43,15 +43,15 @@ def _write_arrays(source: Source, dtype: str, file) -> list[dict]:
             continue
         values[np.abs(values) > LARGEST] = np.nan
         hand_frames = int((~np.isnan(values[:, HANDS])).any(1).sum())
-        records.append({"sequence_id": sequence_id, "start": start, "frames": len(values), "hand_frames": hand_frames,
-                        "statistics": statistics(as_frames(values))})
+        records.append({"sequence_id": sequence_id, "start": start, "length": len(values), "hand_frames": hand_frames,
+                        "statistics": statistics(as_landmarks(values))})
         file.write(np.ascontiguousarray(values, dtype))
         start += len(values)
     return records
 
 
 def _load_array(source: Source, sequence_id: int) -> np.ndarray | str:
-    """A published array as float32 (T, 390), a copy, or why there is none."""
+    """A published array as float32 (T, 390), a copy, or the reason why it cannot be used."""
     name = f"{source.name}/{sequence_id}.npy"
     try:
         with open(source.path / f"{sequence_id}.npy", "rb") as file:
@@ -62,7 +62,7 @@ def _load_array(source: Source, sequence_id: int) -> np.ndarray | str:
         return f"{name} is not readable ({error})"
     if values.ndim != 2 or values.shape[1] != len(COLUMNS) or values.dtype.kind != "f":
         return f"{name} holds {values.dtype} {values.shape}, expected float32 (frames, {len(COLUMNS)})"
-    return values.astype(np.float32) if len(values) else f"{name} holds no frame"
+    return values.astype(np.float32) if len(values) else f"{name} has no frames"
 
 
 def _write_parquet(source: Source, dtype: str, file) -> list[dict]:
@@ -71,28 +71,28 @@ def _write_parquet(source: Source, dtype: str, file) -> list[dict]:
             sequence_ids = landmarks.read(["sequence_id"], use_threads=False)["sequence_id"].to_numpy()
         runs = Runs(sequence_ids, source)
         sums, hand_frames, first = np.zeros((len(runs.ids), 3, 3)), np.zeros(len(runs.ids), np.int64), 0
-        stretch = len(_memory(dtype)) // len(COLUMNS)
+        stretch = len(memory(dtype)) // len(COLUMNS)
         for group in range(landmarks.num_row_groups):
             rows = landmarks.metadata.row_group(group).num_rows
             for begin in range(0, rows, stretch):
                 window = slice(begin, min(begin + stretch, rows))
                 here, starts = runs.within(first + window.start, first + window.stop)
                 if runs.wanted[here].any():
-                    columns, seen, moments = _decode(landmarks, group, window, source, dtype, starts)
+                    columns, seen, moments = decode(landmarks, group, window, source, dtype, starts)
                     sums[here] += moments
                     hand_frames[here] += np.add.reduceat(seen, starts, dtype=np.int64)
                     _write_rows(columns, runs.wanted[here], starts, file)
             first += rows
-    known = _statistics(sums)
+    known = statistics_of(sums)
     starts = np.cumsum(runs.lengths * runs.wanted) - runs.lengths
     return runs.left_out + [
-        {"sequence_id": runs.ids[run], "start": int(starts[run]), "frames": int(runs.lengths[run]),
+        {"sequence_id": runs.ids[run], "start": int(starts[run]), "length": int(runs.lengths[run]),
          "hand_frames": int(hand_frames[run]), "statistics": known[run]} for run in np.flatnonzero(runs.wanted)]
 
 
 @contextmanager
 def _naming(source: Source):
-    """Let what pyarrow cannot read name its file and say what to do."""
+    """Turn pyarrow's errors into a DataError that names the file and says what to do."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -129,25 +129,25 @@ class Runs:
                          for sequence_id in source.sequence_ids if sequence_id not in whole]
 
     def within(self, begin: int, end: int) -> tuple[slice, np.ndarray]:
-        """The runs that have frames in begin..end, and where in there each starts."""
+        """The runs that have frames in begin..end, and where each starts, counted from `begin`."""
         runs = slice(int(np.searchsorted(self.starts, begin, "right")) - 1, int(np.searchsorted(self.starts, end)))
         return runs, np.maximum(self.starts[runs] - begin, 0)
 
 
 class Moments:
-    """Count, sum and sum of squares of the seen values of each frame of one coordinate, from its columns, some at a time.
+    """Count, sum and sum of squares of the seen values of each frame of one coordinate, added a few columns at a time.
 
-    Values are centred on one that is seen in their frame, so that float32 will do for the sums.
+    Values are centred on a seen value of their frame, so that float32 is precise enough for the sums.
     """
 
-    def __init__(self, frames: int):
-        self.total, self.squares = np.zeros((2, frames), np.float32)
-        self.centre = np.full(frames, np.nan, np.float32)                    # NaN until a value is seen
-        self.count = np.zeros(frames, np.uint8)                              # up to 130
+    def __init__(self, length: int):
+        self.total, self.squares = np.zeros((2, length), np.float32)
+        self.centre = np.full(length, np.nan, np.float32)                    # NaN until a value is seen
+        self.count = np.zeros(length, np.uint8)                              # up to 130
 
-    def add_(self, frames: slice, values: np.ndarray, missing: np.ndarray) -> None:
-        """Add columns of some frames, float32 (columns, n), which are worked on in place; missing: where they are not seen."""
-        centre = self.centre[frames]
+    def add_(self, window: slice, values: np.ndarray, missing: np.ndarray) -> None:
+        """Add columns of a window of frames, float32 (columns, n), changed in place; missing: where not seen."""
+        centre = self.centre[window]
         lacking = np.flatnonzero(np.isnan(centre))
         centre[lacking] = np.fmax.reduce(values.take(lacking, 1))
         values -= centre
@@ -156,9 +156,9 @@ class Moments:
             keep -= 1
             keep &= values.view(np.int32)
             values = keep.view(np.float32)
-        self.total[frames] += np.add.reduce(values)
-        self.squares[frames] += np.einsum("ij,ij->j", values, values)
-        self.count[frames] += np.uint8(len(values)) - np.add.reduce(missing.view(np.uint8), dtype=np.uint8)
+        self.total[window] += np.add.reduce(values)
+        self.squares[window] += np.einsum("ij,ij->j", values, values)
+        self.count[window] += np.uint8(len(values)) - np.add.reduce(missing.view(np.uint8), dtype=np.uint8)
 
     def of_runs(self, starts: np.ndarray) -> np.ndarray:
         """float64 (runs, 3): count, sum and sum of squares of each of the runs of frames that begin at `starts`."""
@@ -167,23 +167,23 @@ class Moments:
         return np.add.reduceat([count, total + count * centre, squares], starts, axis=1).T
 
 
-def _decode(file: parquet.ParquetFile, group: int, window: slice, source: Source, dtype: str,
+def decode(file: parquet.ParquetFile, group: int, window: slice, source: Source, dtype: str,
             starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A stretch of a row group, in which runs begin at `starts`.
+    """Decode a window of a row group, in which runs begin at `starts`.
 
     Returns its columns, (390, n) in the store's dtype; in which frames a hand is seen, bool (n,); and its runs' moments, float64
     (runs, 3 coordinates, 3).
     """
-    frames = window.stop - window.start
-    columns = _memory(dtype)[:len(COLUMNS) * frames].reshape(len(COLUMNS), frames)
-    seen, sums = np.zeros(frames, bool), []
+    length = window.stop - window.start
+    columns = memory(dtype)[:len(COLUMNS) * length].reshape(len(COLUMNS), length)
+    seen, sums = np.zeros(length, bool), []
     for first in range(0, len(COLUMNS), len(LANDMARKS)):
-        moments = Moments(frames)
+        moments = Moments(length)
         for begin in range(first, first + len(LANDMARKS), BLOCK):
             block = slice(begin, begin + BLOCK)
             hands = X_OF_HANDS[block]
-            decoded = [values[window] for values in _columns(file, group, COLUMNS[block], source)]
-            for start in range(0, frames, TILE):
+            decoded = [values[window] for values in read_columns(file, group, COLUMNS[block], source)]
+            for start in range(0, length, TILE):
                 tile = slice(start, start + TILE)
                 values = np.concatenate([column[tile] for column in decoded]).reshape(BLOCK, -1)
                 missing = np.isnan(values)
@@ -201,7 +201,7 @@ def _decode(file: parquet.ParquetFile, group: int, window: slice, source: Source
     return columns, seen, np.stack(sums, 1)
 
 
-def _statistics(sums: np.ndarray) -> np.ndarray:
+def statistics_of(sums: np.ndarray) -> np.ndarray:
     """What `preprocess.statistics` gives, float32 (n, 2, 3), from counts, sums and sums of squares, (n, 3 coordinates, 3)."""
     count, total, squares = np.moveaxis(sums, 2, 0)
     count = np.maximum(count, 1)
@@ -210,12 +210,12 @@ def _statistics(sums: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _memory(dtype: str) -> np.ndarray:
-    """Room for one window, kept for the next file: fresh memory costs as much time as all arithmetic here."""
+def memory(dtype: str) -> np.ndarray:
+    """A buffer for one window, kept for the next file: allocating it costs as much time as all arithmetic here."""
     return np.empty(WINDOW // np.dtype(dtype).itemsize, dtype)
 
 
-def _columns(file: parquet.ParquetFile, group: int, names: list[str], source: Source) -> list[np.ndarray]:
+def read_columns(file: parquet.ParquetFile, group: int, names: list[str], source: Source) -> list[np.ndarray]:
     """Columns of a row group, float32, null as NaN; users' own files may hold float64, or nothing but null."""
     with _naming(source):
         block = file.read_row_group(group, columns=names, use_threads=False)
@@ -223,7 +223,7 @@ def _columns(file: parquet.ParquetFile, group: int, names: list[str], source: So
 
 
 def half(values: np.ndarray, out: np.ndarray) -> None:
-    """Put float32 `values`, up to 65504, into the float16 `out`, rounded to nearest even: as numpy does, three times as fast."""
+    """Write float32 `values`, up to 65504, to the float16 `out`, rounded to nearest even: as numpy does, three times as fast."""
     bits = (values * np.float32(2.0**-112)).view(np.uint32)                  # now exponents are float16's
     rounded = bits >> np.uint32(13)
     rounded &= np.uint32(1)
@@ -239,14 +239,14 @@ def half(values: np.ndarray, out: np.ndarray) -> None:
 
 
 def _write_rows(columns: np.ndarray, wanted: np.ndarray, starts: np.ndarray, file) -> None:
-    """Write the frames of the wanted runs, turned from columns (390, n) to rows."""
+    """Write the frames of the wanted runs, transposed from columns (390, n) to rows."""
     stops = np.append(starts[1:], columns.shape[1])
     edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))     # neighbouring wanted runs go together
-    frames, width = TURN
-    rows = np.empty((frames, len(columns)), columns.dtype)
+    length, width = TURN
+    rows = np.empty((length, len(columns)), columns.dtype)
     for first, beyond in edges.reshape(-1, 2):
-        for begin in range(starts[first], stops[beyond - 1], frames):
-            tile = columns[:, begin:min(begin + frames, stops[beyond - 1])].T
+        for begin in range(starts[first], stops[beyond - 1], length):
+            tile = columns[:, begin:min(begin + length, stops[beyond - 1])].T
             for column in range(0, len(columns), width):
                 rows[:len(tile), column:column + width] = tile[:, column:column + width]
             file.write(rows[:len(tile)])

@@ -1,6 +1,6 @@
 """What a preparation reads: competition files or the published preprocessed arrays, found and listed.
 
-Either comes as one folder:
+Each is one folder:
 
 - competition: `train.csv`, `train_landmarks/*.parquet` and, if wanted, `supplemental_metadata.csv`,
   `supplemental_landmarks/*.parquet`;
@@ -17,14 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from aslutils.system.errors import UserError
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.text import unknown_characters
 
 TRAIN, SUPPLEMENTAL = "train.csv", "supplemental_metadata.csv"
-REQUIRED = ["file_id", "sequence_id", "participant_id", "phrase"]
+IDENTITY = ["file_id", "sequence_id"]             # together they identify a sequence: a sequence_id may occur in several files
+REQUIRED = [*IDENTITY, "participant_id", "phrase"]
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Input that cannot be read; the message names the file and says what to do."""
 
 
@@ -32,7 +34,7 @@ class DataError(ValueError):
 class Source:
     """One unit of work: a parquet file, or a folder of arrays, and which of its sequences are wanted.
 
-    name: what messages call it; path: where it lies; kind: "competition" or "npy"; size: bytes (parquet) or entries
+    name: its name in messages; path: where it is; kind: "competition" or "npy"; size: bytes (parquet) or entries
     (npy), None when it is absent; rows: the corpus rows it holds; sequence_ids: those rows' sequences.
     """
 
@@ -63,7 +65,7 @@ def find_kind(data) -> str:
 
 
 def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
-    """Everything `data` names, before any landmark is read.
+    """Read everything in `data` but the landmarks.
 
     Returns the table of all rows of both CSV files, training rows first, with file_id, sequence_id, participant_id, phrase,
     is_sup and reason ("" or why the sequence cannot be used); the sources in corpus order; and a fingerprint of the input (the
@@ -94,15 +96,15 @@ def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
         raise DataError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
     for column in REQUIRED[:3]:
         numbers = pd.to_numeric(table[column], errors="coerce")
-        wrong = table.loc[numbers % 1 != 0, column]                          # no number, infinite or a fraction
+        wrong = table.loc[numbers % 1 != 0, column]                          # not a number, infinite or a fraction
         if len(wrong):
             raise DataError(f"{path}, line {wrong.index[0] + 2}: {column} is {wrong.iloc[0]!r}, expected a whole number")
         table[column] = numbers.astype("int64")
     table["is_sup"] = is_sup
     table["path"] = table["path"] if "path" in table else ""
     table["reason"] = [_phrase_fault(phrase) for phrase in table["phrase"]]
-    twice = table["sequence_id"].duplicated()
-    table.loc[twice, "reason"] = f"its sequence_id stands twice in {path.name}; the first row is kept"
+    twice = table[IDENTITY].duplicated()
+    table.loc[twice, "reason"] = f"its file_id and sequence_id occur twice in {path.name}; the first row is kept"
     return table[["path", *REQUIRED, "is_sup", "reason"]]
 
 
@@ -138,7 +140,7 @@ def _selected_columns(arguments: Path) -> list[str]:
 
 
 def _group(table, names, kind, locate, size) -> list[Source]:
-    """One source for each distinct name, in order of first appearance; the rows of absent ones get their reason."""
+    """One source for each distinct name, in order of first appearance; the rows of absent ones get a reason."""
     sources = []
     for name, rows in table.groupby(np.asarray(names), sort=False).indices.items():
         path, usable = locate(name).resolve(), rows[table["reason"].to_numpy()[rows] == ""]

@@ -1,45 +1,46 @@
-"""What can be done to one standardised sequence in training: one small class an augmentation.
+"""Augmentations of one standardised sequence in training, one small class each.
 
-Every class draws its random numbers apart from acting: `draw(rng)` says what to do, `apply(frames, *drawn)` does it; how often
-is p. Frames are float (T, 130, 3), 0 where not seen; a draw never looks at them, so that a sequence's final length is known
-before any frame is read. All follow the published winning solution (Christof Henkel, 2023); where that one slipped, the docstring
-says how.
+Drawing random numbers is separate from acting: `draw(rng)` returns what to do, `apply(frames, *drawn)` does it; p is the
+probability of acting. Frames are float (T, 130, 3), 0 where not seen; `draw` never looks at them, so that a sequence's final
+length is known before any frame is read. All follow the published winning solution (Christof Henkel, 2023); where that has a
+mistake, the docstring describes it.
 """
 
 from abc import ABC, abstractmethod
 
 import numpy as np
 
+from aslutils.system.errors import UserError
 from aslutils.task.landmarks import ARM_PAIRS, FACE, FINGERS, HANDS, MIRROR, POSE
 from aslutils.task.preprocess import nearest_indices
 
 
 def _interval(owner, key: str, interval, lowest: float, highest: float) -> tuple[float, float]:
-    """`interval` as (low, high), or ValueError when it is no interval within lowest..highest."""
+    """`interval` as (low, high). Raises ValueError unless it is an interval within lowest..highest."""
     try:
         low, high = interval
         fits = lowest <= low <= high <= highest
     except (TypeError, ValueError):
         fits = False
     if not fits:
-        raise ValueError(f"{type(owner).__name__}: {key} is {interval!r}, expected low <= high, both within {lowest}..{highest}")
+        raise UserError(f"{type(owner).__name__}: {key} is {interval!r}, expected low <= high, both within {lowest}..{highest}")
     return low, high
 
 
 def _probability(owner, key: str, value) -> float:
     if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"{type(owner).__name__}: {key} is {value!r}, expected a probability within 0..1")
+        raise UserError(f"{type(owner).__name__}: {key} is {value!r}, expected a probability within 0..1")
     return value
 
 
 def _count(owner, key: str, value) -> int:
     if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{type(owner).__name__}: {key} is {value!r}, expected a whole number from 1 on")
+        raise UserError(f"{type(owner).__name__}: {key} is {value!r}, expected a whole number of at least 1")
     return value
 
 
 class Augmentation(ABC):
-    """What all have in common: the probability p of acting, and drawing apart from acting."""
+    """The base class: a probability p of acting, and drawing that is separate from acting."""
 
     def __init__(self, p: float):
         self.p = _probability(self, "p", p)
@@ -50,18 +51,18 @@ class Augmentation(ABC):
 
 
 class TimeAugmentation(Augmentation):
-    """One that only says which frame goes where; several of them are composed before any frame is touched."""
+    """An augmentation that only maps frames to new positions; several are composed before any frame is touched."""
 
     @abstractmethod
     def indices(self, length: int, *drawn) -> np.ndarray:
-        """Which of `length` input frames each output frame takes, int64, never decreasing; -1 stands for a frame of zeros."""
+        """Which of `length` input frames each output frame takes, int64, never decreasing; -1 for a frame of zeros."""
 
     @abstractmethod
     def length(self, length: int, *drawn) -> int:
         """How many frames `length` frames become."""
 
     def apply(self, frames: np.ndarray, *drawn) -> np.ndarray:
-        """`frames` (T, 130, 3), which stay as they are, in their new places: (T', 130, 3)."""
+        """`frames` (T, 130, 3), left unchanged, at their new positions: (T', 130, 3)."""
         indices = self.indices(len(frames), *drawn)
         taken = frames[indices]
         taken[indices < 0] = 0
@@ -69,14 +70,14 @@ class TimeAugmentation(Augmentation):
 
 
 class InPlaceAugmentation(Augmentation):
-    """One that changes what is in the frames and leaves each in its place."""
+    """An augmentation that changes the values of frames and leaves each at its position."""
 
     @abstractmethod
     def apply_(self, frames: np.ndarray, *drawn, **named) -> None:
         """Act on `frames` (T, 130, 3) in place."""
 
     def apply(self, frames: np.ndarray, *drawn, **named) -> np.ndarray:
-        """What acting makes of `frames` (T, 130, 3), which stay as they are."""
+        """A copy of `frames` (T, 130, 3) with the augmentation applied."""
         frames = frames.copy(order="K")
         self.apply_(frames, *drawn, **named)
         return frames
@@ -100,7 +101,7 @@ class Resample(TimeAugmentation):
 
 
 class DynamicResample(TimeAugmentation):
-    """Let the speed vary: n chunks of ceil(T / n) frames, each resampled at its own rate ~ U(low, high).
+    """Vary the speed: n chunks of ceil(T / n) frames, each resampled at its own rate ~ U(low, high).
 
     chunks: (low, high), n is drawn from low up to high - 1. T frames may fill fewer chunks than n; the other rates are unused.
     """
@@ -155,7 +156,7 @@ class TimeShift(TimeAugmentation):
 
 
 class Mirror(InPlaceAugmentation):
-    """Turn a right-handed signer into a left-handed one: x -> -x, and every landmark changes places with its partner."""
+    """Turn a right-handed signer into a left-handed one: x -> -x, and every landmark swaps places with its partner."""
 
     def __init__(self, p: float = 0.5):
         super().__init__(p)
@@ -172,8 +173,8 @@ class SpatialAffine(InPlaceAugmentation):
     """Scale, shear, rotate and shift x and y; z stays.
 
     In this order: both times a factor from `scale`; x + sy * y or y + sx * x with one factor from `shear` (one of sx, sy is 0,
-    each in half of the cases); rotation by an angle from `degree` about the point (sy, sx), which the published solution took for
-    its centre; one summand from `shift` on both axes. keep_missing: landmarks at x = y = 0, which were not seen, stay there;
+    each in half of the cases); rotation by an angle from `degree` about the point (sy, sx), which the published solution used as
+    the centre; one offset from `shift` added to both. keep_missing: landmarks at x = y = 0, which were not seen, stay there;
     false moves them too, as the published solution did, which hides from the network that they are missing.
     """
 
@@ -209,18 +210,18 @@ class SpatialAffine(InPlaceAugmentation):
             frames[missing] = 0
 
 
-def _window(frames: int, size: float, offset: float) -> slice:
-    """A stretch of int(size * frames) frames that starts at int(offset * what is left, at least 1)."""
-    length = int(size * frames)
-    start = int(offset * max(1, frames - length))
-    return slice(start, start + length)
+def _window(length: int, size: float, offset: float) -> slice:
+    """A window of int(size * length) of `length` frames that starts at int(offset * max(1, frames that are left))."""
+    taken = int(size * length)
+    start = int(offset * max(1, length - taken))
+    return slice(start, start + taken)
 
 
 class FingersDrop(InPlaceAugmentation):
-    """Hide fingers for a while: in each of `windows` stretches of frames, some fingers' four landmarks are 0 (wrists stay).
+    """Hide fingers for some time: in each of `windows` windows of frames, some fingers' four landmarks are 0 (wrists stay).
 
     fraction: a window's share of the frames; draws: (low, high), both included, how often one of the ten fingers is drawn,
-    with repetition. The published solution meant 2..5 draws and made 12, so that about 7 of 10 fingers went.
+    with replacement. The published solution intended 2..5 draws but made 12, which hides about 7 of 10 fingers.
     """
 
     def __init__(self, windows: int = 2, fraction=(0.25, 0.5), draws=(12, 12), p: float = 1.0):
@@ -241,10 +242,10 @@ class FingersDrop(InPlaceAugmentation):
 
 
 class PartDrop(InPlaceAugmentation):
-    """Hide a whole part for the whole sequence, at most one: the arms, the face or both hands.
+    """Hide at most one part for the whole sequence: the arms, the face or both hands.
 
-    pose, face, hands: probabilities of each; nothing happens in the rest. The arms go altogether, or all but the first 1, 2 or
-    3 pairs of shoulders to fingers (12 14, 16 18, 20 22, ...), each in a quarter of the cases.
+    pose, face, hands: the probability of each; otherwise nothing happens. The arms are hidden completely, or all but the
+    first 1, 2 or 3 pairs from shoulders to fingers (12 14, 16 18, 20 22, ...), each in a quarter of the cases.
     """
 
     PARTS = {"pose": POSE, "face": FACE, "hands": HANDS}
@@ -280,10 +281,10 @@ class TemporalMask(InPlaceAugmentation):
 
 
 class SpatialMask(InPlaceAugmentation):
-    """Zero the landmarks inside a rectangle: one share from `fraction` of the x and of the y range, anywhere.
+    """Zero the landmarks inside a rectangle: one share from `fraction` of the x and of the y range, at a random place.
 
-    The ranges are those of the whole array, zeros included. The published solution computed this and returned its input,
-    so there it never acted.
+    The ranges are those of the whole array, zeros included. The published solution computed this but returned its
+    input, so there it had no effect.
     """
 
     def __init__(self, fraction=(0.05, 0.1), p: float = 1.0):

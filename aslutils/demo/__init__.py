@@ -1,1 +1,1 @@
-"""The kinematic signer: a made-up person who fingerspells before a camera, and the data set that it writes."""
+"""The kinematic signer: a made-up person who fingerspells in front of a camera, and the data set that it writes."""

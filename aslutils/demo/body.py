@@ -1,6 +1,6 @@
 """The signer around the hand: a face of 468 points, 33 pose points and the arms that lead to the hands, in centimetres.
 
-No scanned face lies behind it. The landmarks that the kit reads (lips, nose, eyes) stand on curves of a face's usual
+It is not based on a scanned face. The landmarks that the kit reads (lips, nose, eyes) are on curves with a face's usual
 proportions; the other points are spread over the front of a head.
 """
 
@@ -77,7 +77,7 @@ def elbow(shoulder: np.ndarray, wrist: np.ndarray, outward: float) -> np.ndarray
 def pose_points(head: np.ndarray, turn: np.ndarray, trunk: np.ndarray, palms: dict[str, np.ndarray]) -> np.ndarray:
     """MediaPipe's 33 pose points: (T, 33, 3) cm.
 
-    head: (T, 3) the nose tip; turn: (T, 3, 3) the head's; trunk: (T, 3) the place under the chin that shoulders and hips keep to;
+    head: (T, 3) the nose tip; turn: (T, 3, 3) the head's; trunk: (T, 3) the place under the chin that shoulders and hips follow;
     palms: {"left", "right"} -> (T, 4, 3), where the pose model takes the hand's PALM_POINTS to be: the arms lead there.
     """
     pose = np.empty((len(head), HOLISTIC["pose"], 3))

@@ -29,7 +29,7 @@ _BONES = np.array([(0.43, 0.35, 0.28), (0.46, 0.29, 0.23), (0.52, 0.31, 0.26), (
 
 @dataclass(frozen=True)
 class Hand:
-    """The bones of one person's hand, in palms."""
+    """The bones of one participant's hand, in palms."""
 
     palm: np.ndarray       # (5, 3): where the thumb's CMC and the index to little knuckles are, in the hand's frame
     bones: np.ndarray      # (5, 3): lengths of each finger's three bones, thumb to little, from the palm outwards
@@ -41,7 +41,7 @@ class Hand:
 
     @classmethod
     def random(cls, rng: np.random.Generator, spread: float = 0.06) -> "Hand":
-        """Someone's hand: long or short fingers, a broad or narrow palm, and each bone a little its own; `spread` is a share."""
+        """A random hand: long or short fingers, a broad or narrow palm, and each bone varied a little; `spread` is a share."""
         fingers = np.exp(rng.normal(0, spread, (1, 1)) + rng.normal(0, spread / 2, (5, 1)) + rng.normal(0, spread / 2, (5, 3)))
         palm = _PALM * np.exp(rng.normal(0, spread, 3) * (1.5, 0, 1.5)) + rng.normal(0, spread / 4, (5, 3))
         return cls(palm, _BONES * fingers)
@@ -118,12 +118,12 @@ def pose_hand(angles: np.ndarray, orientation: np.ndarray, hand: Hand) -> np.nda
 
 @dataclass(frozen=True)
 class Camera:
-    """A phone's camera: where it stands before the scene's origin and what it sees. Lengths in the scene's unit."""
+    """A phone's camera: its position in front of the scene's origin and its view. Lengths in the scene's unit."""
 
     distance: float                                       # from the scene's origin
-    yaw: float = 0.0                                      # degrees: how far it has walked round the scene, ...
+    yaw: float = 0.0                                      # degrees: how far it has moved round the scene, ...
     pitch: float = 0.0                                    # ... over it, ...
-    roll: float = 0.0                                     # ... and is turned in the hand
+    roll: float = 0.0                                     # ... and turned about its own axis
     focal: float = 1.1                                    # focal length over the picture's width
     aspect: float = 9 / 16                                # the picture's width over its height
     centre: tuple[float, float] = (0.5, 0.5)              # where its axis meets the picture, fractions of width and height
@@ -150,5 +150,5 @@ class Camera:
         return np.swapaxes(seen, -1, -2)
 
     def relative_depth(self, depth: np.ndarray, origin: np.ndarray) -> np.ndarray:
-        """MediaPipe's z of points at `depth`: counted from the depth `origin`, on x's scale there, negative if nearer."""
+        """MediaPipe's z of points at `depth`: relative to the depth `origin`, on x's scale there, negative if nearer."""
         return (depth - origin) * (self.focal / origin)

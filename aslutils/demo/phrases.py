@@ -1,4 +1,4 @@
-"""Phrases of the competition's three kinds: addresses and names, URLs, phone numbers; made up, none of them anybody's."""
+"""Phrases of the competition's three kinds: addresses and names, URLs, phone numbers; all of them made up."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ jackson quinn vazquez fitzgerald lopez webb kim zhang nguyen ortiz byrd knox fox
 north south east west old new upper lower grand high center market bridge station harbor airport college university""".split()
 _SITES = "shop news blog info home sport music travel books photo garden kitchen wiki maps games video jobs health".split()
 _ENDINGS = "com org net edu gov info de fr uk jp com/news org/wiki co.uk".split()
-# English letter frequencies flattened by a power, so that rare letters are met often enough to be learnt.
+# English letter frequencies flattened by a power, so that rare letters occur often enough to be learnt.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _FREQUENCY = np.array([8.2, 1.5, 2.8, 4.3, 12.7, 2.2, 2, 6.1, 7, .15, .8, 4, 2.4, 6.7, 7.5, 1.9, .1, 6, 6.3, 9, 2.8, 1, 2.4, .15,
                        2, .07]) ** 0.1
 
 
 def _name(rng: np.random.Generator) -> str:
-    """A word: sometimes a real one, more often letters in no order, for names are what fingerspelling is for."""
+    """A word: sometimes a real one, more often random letters, because fingerspelling is used for names."""
     if rng.random() < 0.3:
         return str(rng.choice(_WORDS))
     letters = rng.choice(list(_LETTERS), size=rng.integers(3, 11), p=_FREQUENCY / _FREQUENCY.sum())
@@ -59,8 +59,8 @@ _MAKERS = {"address": _address, "url": _url, "phone": _phone}
 def random_phrase(rng: np.random.Generator, characters: tuple[int, int]) -> str:
     """One phrase of a random kind, of low..high characters.
 
-    A phrase too long for `characters` is cut to a stretch of itself of any allowed length, one too short is drawn again (after
-    that it is padded with digits). A single character is a digit as often as a letter, as house numbers are.
+    A phrase too long for `characters` is cut to a random part of any allowed length, one too short is drawn again (and in
+    the end padded with digits). A single character is a digit as often as a letter, as house numbers are.
     """
     low, high = characters
     maker = _MAKERS[str(rng.choice(list(KINDS), p=list(KINDS.values())))]

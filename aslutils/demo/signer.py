@@ -1,4 +1,4 @@
-"""Recordings of a person who fingerspells before a phone, as MediaPipe would give them: jittering, and with parts unseen."""
+"""Sequences of a participant who fingerspells in front of a phone, as from MediaPipe: with jitter and missing parts."""
 
 from dataclasses import dataclass
 from math import erf
@@ -12,55 +12,55 @@ from aslutils.demo.spelling import spell
 from aslutils.task.landmarks import HOLISTIC
 
 # Quantiles over the 67,208 training sequences of the competition: frames a character, share of frames with a hand. The lowest
-# frames a character there (2.4 at 5 %) are recordings cut short, which `_break` makes; these are of whole ones.
+# frames a character there (2.4 at 5 %) are of sequences cut short, which `_corrupt` makes; these are of whole ones.
 _LEVELS = (0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1)
 _FRAMES_PER_CHARACTER = (1.2, 1.8, 3.4, 5.0, 6.9, 8.9, 11.2, 13.6, 15.4, 19.7, 24)
 _SEEN_SHARE = (0.01, 0.037, 0.092, 0.15, 0.30, 0.58, 0.83, 0.953, 0.988, 1, 1)
 CORPUS_FRAMES_PER_CHARACTER = 8.9
 CORPUS_MISSING = 0.44                                    # mean share of frames in which no hand is seen
-BROKEN_KINDS = ("late", "early", "unseen", "random")     # starts late, stops early, hand out of sight, random landmarks
+CORRUPTIONS = ("late", "early", "unseen", "random")     # starts late, stops early, hand out of sight, random landmarks
 _RUN_MEDIAN, _RUN_SPREAD = 3.0, 1.35                     # frames in a row with or without a hand: log-normal, 90 % at 17
 _PARTS = np.cumsum([0, *HOLISTIC.values()])              # where face, left hand, pose, right hand begin among the 543
 PART_SLICES = {part: slice(start, stop) for part, start, stop in zip(HOLISTIC, _PARTS, _PARTS[1:])}   # of the 543
-_WRISTS = [PART_SLICES[hand].start - PART_SLICES["face"].stop for hand in ("left_hand", "right_hand")]   # of the 75 but the face
+_WRISTS = [PART_SLICES[hand].start - PART_SLICES["face"].stop for hand in ("left_hand", "right_hand")]   # of the 75 after face
 # Coordinates are multiples of a fraction of a pixel, finer for hands and pose than for the face, so that files stay small.
 _STEPS = np.repeat(np.float32([2**12, 2**15, 2**15, 2**15]), list(HOLISTIC.values()))[:, None]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """How to record: what all recordings of a data set share."""
+    """How to record: what all sequences of a data set share."""
 
     frames_per_character: float = 5.0     # at the median; the corpus has 8.9
-    fastest: float = 3.0                  # fewest frames a character of a whole recording
-    shortest: int = 15                    # fewest frames of a whole recording: a shorter phrase is held longer
+    fastest: float = 3.0                  # fewest frames a character of a whole sequence
+    shortest: int = 15                    # fewest frames of a whole sequence: a shorter phrase is held longer
     missing: float = 0.10                 # mean share of frames in which no hand is seen; the corpus has 0.44
 
 
-def record(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, broken: str = "") -> np.ndarray:
-    """A recording of `participant` spelling `phrase`: float32 (T, 543, 3), face, left hand, pose, right hand, NaN where unseen.
+def record(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, corruption: str = "") -> np.ndarray:
+    """A sequence of `participant` spelling `phrase`: float32 (T, 543, 3), face, left hand, pose, right hand, NaN where unseen.
 
-    broken: "" or one of BROKEN_KINDS.
+    corruption: "" or one of CORRUPTIONS.
     """
-    frames = _length(phrase, participant, how, rng)
-    motion = spell(phrase, participant, frames, rng)
+    length = _length(phrase, participant, how, rng)
+    motion = spell(phrase, participant, length, rng)
     scene = _scene(motion, participant, rng)
-    hidden = _unseen(rng, frames, _missing_share(how, rng), how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
-    return _break(_film(scene, hidden, participant, rng), broken, participant, rng)
+    hidden = _unseen(rng, length, _missing_share(how, rng), how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
+    return _corrupt(_film(scene, hidden, participant, rng), corruption, participant, rng)
 
 
 def _length(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator) -> int:
-    """How many frames this recording gets."""
-    level = (1 + erf(0.6 * participant.pace + 0.8 * rng.normal(0, 0.5 ** 0.5))) / 2          # uniform over people and recordings
+    """How many frames this sequence gets."""
+    level = (1 + erf(0.6 * participant.pace + 0.8 * rng.normal(0, 0.5 ** 0.5))) / 2   # uniform over participants and sequences
     rate = _quantile(_FRAMES_PER_CHARACTER, level) * how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER
-    frames = int(np.ceil(len(phrase) * max(rate, how.fastest)))
-    if frames < how.shortest:
-        frames = how.shortest + int(rng.integers(0, how.shortest + 1))
-    return frames
+    length = int(np.ceil(len(phrase) * max(rate, how.fastest)))
+    if length < how.shortest:
+        length = how.shortest + int(rng.integers(0, how.shortest + 1))
+    return length
 
 
 def _missing_share(how: Recording, rng: np.random.Generator) -> float:
-    """This recording's share of frames without a hand: the corpus's quantiles, scaled to the wanted mean."""
+    """This sequence's share of frames without a hand: the corpus's quantiles, scaled to the wanted mean."""
     return (1 - _quantile(_SEEN_SHARE, rng.random())) * how.missing / CORPUS_MISSING
 
 
@@ -68,70 +68,70 @@ def _quantile(values: tuple, level: float) -> float:
     return float(np.interp(level, _LEVELS, values))
 
 
-def _unseen(rng: np.random.Generator, frames: int, share: float, scale: float) -> np.ndarray:
-    """Which of `frames` frames no hand is found in: runs as long as MediaPipe's times `scale`, `share` of all frames."""
-    if share <= 0 or frames == 0:
-        return np.zeros(frames, bool)
+def _unseen(rng: np.random.Generator, length: int, share: float, scale: float) -> np.ndarray:
+    """In which of `length` frames no hand is found: runs as long as MediaPipe's times `scale`, `share` of all frames."""
+    if share <= 0 or length == 0:
+        return np.zeros(length, bool)
     median, odds = _RUN_MEDIAN * scale, min(share, 0.97) / (1 - min(share, 0.97))
     hidden_median, seen_median = median * odds ** 0.5, median / odds ** 0.5
-    count = 4 + int(2 * frames / (hidden_median + seen_median))
+    count = 4 + int(2 * length / (hidden_median + seen_median))
     runs = np.exp(rng.normal(0, _RUN_SPREAD, (count, 2))) * (hidden_median, seen_median)
     whole = np.floor(runs + rng.random(runs.shape)).astype(int).ravel()                    # rounded up or down by chance
     ends = np.cumsum(whole[int(rng.random() > share):])
     hidden_first = int(len(ends) % 2 == 0)
-    run = np.searchsorted(ends, np.arange(frames), side="right")
+    run = np.searchsorted(ends, np.arange(length), side="right")
     return run % 2 == (0 if hidden_first else 1)
 
 
 def _scene(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> np.ndarray:
-    """The signer in space: float32 (T, 543, 3), cm, axes as in `aslutils.demo.hand`; 0 lies 15 cm below the nose."""
-    frames = len(motion)
-    sway = _wander(rng, frames, (0.5, 0.3, 0.5), 90)
+    """The signer in space: float32 (T, 543, 3), cm, axes as in `aslutils.demo.hand`; 0 is 15 cm below the nose."""
+    length = len(motion)
+    sway = _wander(rng, length, (0.5, 0.3, 0.5), 90)
     trunk = sway - (0, 15, 0)
-    head = trunk + _wander(rng, frames, (0.5, 0.4, 0.4), 50)
-    turn = head_rotation(np.deg2rad(_wander(rng, frames, (4, 6, 3), 60) + rng.normal(0, (5, 6, 3))))
-    mouth = np.abs(_wander(rng, frames, (0.5,), 12)) * (rng.random() < 0.5)                 # (T, 1)
-    scene = np.empty((frames, 3, _PARTS[-1]), np.float32).swapaxes(1, 2)                     # one coordinate's row lies together
+    head = trunk + _wander(rng, length, (0.5, 0.4, 0.4), 50)
+    turn = head_rotation(np.deg2rad(_wander(rng, length, (4, 6, 3), 60) + rng.normal(0, (5, 6, 3))))
+    mouth = np.abs(_wander(rng, length, (0.5,), 12)) * (rng.random() < 0.5)                 # (T, 1)
+    scene = np.empty((length, 3, _PARTS[-1]), np.float32).swapaxes(1, 2)                     # each coordinate's row is contiguous
     scene[:, PART_SLICES["face"]] = (turn.astype(np.float32) @ FACE.T + head[:, :, None].astype(np.float32)).swapaxes(1, 2)
     scene[:, LOWER_LIP] += (mouth * turn[:, :, 1])[:, None]
     hands = {side: points + sway[:, None] for side, points in _hands(motion, participant, rng).items()}
-    palms = {side: points[:, PALM_POINTS] + _pose_error(frames, rng)[:, None] for side, points in hands.items()}
+    palms = {side: points[:, PALM_POINTS] + _pose_error(length, rng)[:, None] for side, points in hands.items()}
     scene[:, PART_SLICES["pose"]] = pose_points(head, turn, trunk, palms)
     for side, points in hands.items():
         scene[:, PART_SLICES[f"{side}_hand"]] = points
     return scene
 
 
-def _pose_error(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """How far MediaPipe's pose model, a coarse one, takes a hand from where its hand model finds it: (T, 3) cm."""
-    return rng.normal(0, 1.3, 3) + _wander(rng, frames, (1.3, 1.3, 1.3), 20)
+def _pose_error(length: int, rng: np.random.Generator) -> np.ndarray:
+    """How far MediaPipe's coarse pose model places a hand from where its hand model finds it: (T, 3) cm."""
+    return rng.normal(0, 1.3, 3) + _wander(rng, length, (1.3, 1.3, 1.3), 20)
 
 
 def _hands(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """The signing hand, and the other one that holds the phone or rests: {"left", "right"} -> (T, 21, 3), cm."""
-    frames, rest = len(motion), participant.ways["rest"]
-    motion = motion + _wander(rng, frames, np.repeat((1.5, 2.5, 0.08), (21, 3, 3)), 25)
+    length, rest = len(motion), participant.ways["rest"]
+    motion = motion + _wander(rng, length, np.repeat((1.5, 2.5, 0.08), (21, 3, 3)), 25)
     signing = pose_hand(limited(motion[:, :21]), motion[:, 21:24], participant.hand) + motion[:, None, 24:]
     signing = signing * participant.palm + participant.place
-    other = pose_hand(rest.angles, rest.orientation + _wander(rng, frames, (2, 2, 2)), participant.hand) * participant.palm
-    other = other + (_wander(rng, frames, (1, 1, 1)) + participant.place * (1, 0, 1) + (0, 23, -14))[:, None]
+    other = pose_hand(rest.angles, rest.orientation + _wander(rng, length, (2, 2, 2)), participant.hand) * participant.palm
+    other = other + (_wander(rng, length, (1, 1, 1)) + participant.place * (1, 0, 1) + (0, 23, -14))[:, None]
     mirrored = np.array([-1, 1, 1])
     if participant.left_handed:
         return {"left": signing * mirrored, "right": other}
     return {"left": other * mirrored, "right": signing}
 
 
-def _wander(rng: np.random.Generator, frames: int, scale, period: float = 40.0) -> np.ndarray:
+def _wander(rng: np.random.Generator, length: int, scale, period: float = 40.0) -> np.ndarray:
     """Slow, smooth random motion (T, len(scale)) of about the given standard deviations."""
     scale = np.asarray(scale, float)
     phases = rng.uniform(0, 2 * np.pi, (2, len(scale)))
     rates = 2 * np.pi / (period * rng.uniform(0.5, 2.0, (2, len(scale))))
-    time = np.arange(frames)[:, None]
+    time = np.arange(length)[:, None]
     return scale * (np.sin(rates[0] * time + phases[0]) + 0.5 * np.sin(2.3 * rates[1] * time + phases[1])) * 0.9
 
 
 def _film(scene: np.ndarray, hidden: np.ndarray, participant: Participant, rng: np.random.Generator) -> np.ndarray:
-    """What MediaPipe makes of the scene through the participant's camera: (T, 543, 3) float32 with jitter and missing parts."""
+    """What MediaPipe sees of the scene through the participant's camera: (T, 543, 3) float32 with jitter and missing parts."""
     camera, jitter = participant.camera, participant.jitter
     picture = camera.project(scene)
     for part, (origin, gain, shift) in {"face": (slice(None), 1.0, 0.0), "pose": (slice(11, 13), participant.pose_gain, -0.3),
@@ -141,7 +141,7 @@ def _film(scene: np.ndarray, hidden: np.ndarray, participant: Participant, rng: 
         depth[:] = gain * camera.relative_depth(depth, depth[:, origin].mean(1, keepdims=True)) + shift
     palm = camera.focal * participant.palm / camera.distance * np.array([1, camera.aspect, 1], np.float32)   # in the picture
     face, rest = picture[:, PART_SLICES["face"]], picture[:, PART_SLICES["face"].stop:]
-    even = rng.random((len(face), 3, face.shape[1]), np.float32).swapaxes(1, 2)              # evenly spread, for it is fast
+    even = rng.random((len(face), 3, face.shape[1]), np.float32).swapaxes(1, 2)              # uniform, because it is fast
     face += (even - np.float32(0.5)) * (np.float32(0.005) * palm)
     noise = np.repeat([jitter, 0.012, jitter], list(HOLISTIC.values())[1:])[:, None] * palm       # (75, 3)
     noise[_WRISTS, 2] = 1e-5                                                                # a wrist's z is 0 by definition
@@ -154,35 +154,35 @@ def _film(scene: np.ndarray, hidden: np.ndarray, participant: Participant, rng: 
 
 
 def _lose(picture: np.ndarray, hidden: np.ndarray, participant: Participant, rng: np.random.Generator) -> None:
-    """NaN where nothing is found: the signing hand when `hidden` or out of the picture, the other mostly, the face seldom."""
-    frames = len(picture)
+    """NaN where nothing is found: the signing hand when `hidden` or out of the picture, the other usually, the face rarely."""
+    length = len(picture)
     signing, other = ("left_hand", "right_hand") if participant.left_handed else ("right_hand", "left_hand")
     middle = picture[:, PART_SLICES[signing], :2].mean(1)
     outside = ((middle < -0.03) | (middle > 1.03)).any(1)
     picture[hidden | outside, PART_SLICES[signing]] = np.nan
-    other_hidden = _unseen(rng, frames, 0.5, 1.0) if rng.random() < 0.02 else np.ones(frames, bool)
+    other_hidden = _unseen(rng, length, 0.5, 1.0) if rng.random() < 0.02 else np.ones(length, bool)
     picture[other_hidden, PART_SLICES[other]] = np.nan
     if rng.random() < 0.03:
-        picture[_unseen(rng, frames, 0.4, 1.0), PART_SLICES["face"]] = np.nan
+        picture[_unseen(rng, length, 0.4, 1.0), PART_SLICES["face"]] = np.nan
 
 
-def _break(picture: np.ndarray, kind: str, participant: Participant, rng: np.random.Generator) -> np.ndarray:
-    """A good recording spoilt in one of BROKEN_KINDS ways, or left as it is for ""."""
-    frames = len(picture)
-    keep = max(1, int(np.ceil(frames * rng.uniform(0.05, 0.45))))
+def _corrupt(picture: np.ndarray, kind: str, participant: Participant, rng: np.random.Generator) -> np.ndarray:
+    """A clean sequence corrupted in one of CORRUPTIONS ways, or left as it is for ""."""
+    length = len(picture)
+    keep = max(1, int(np.ceil(length * rng.uniform(0.05, 0.45))))
     hands = np.r_[PART_SLICES["left_hand"], PART_SLICES["right_hand"]]
     if kind == "late":
-        return picture[frames - keep:]
+        return picture[length - keep:]
     if kind == "early":
         return picture[:keep]
     if kind == "unseen":
-        seen = rng.random(frames) < rng.choice([0.0, 0.1])
+        seen = rng.random(length) < rng.choice([0.0, 0.1])
         picture[np.ix_(~seen, hands)] = np.nan
     elif kind == "random":
         signing = PART_SLICES["left_hand" if participant.left_handed else "right_hand"]
-        centre = rng.uniform(0.1, 0.9, (frames, 1, 3)) * (1, 1, 0)
-        picture[:, signing] = centre + rng.normal(0, 0.08, (frames, 21, 3))
-        picture[_unseen(rng, frames, 0.3, 0.5), signing] = np.nan
+        centre = rng.uniform(0.1, 0.9, (length, 1, 3)) * (1, 1, 0)
+        picture[:, signing] = centre + rng.normal(0, 0.08, (length, 21, 3))
+        picture[_unseen(rng, length, 0.3, 0.5), signing] = np.nan
     elif kind:
-        raise ValueError(f"{kind!r} is no kind of broken recording; there are {', '.join(BROKEN_KINDS)}")
+        raise ValueError(f"{kind!r} is not a kind of corruption; expected one of {', '.join(CORRUPTIONS)}")
     return picture

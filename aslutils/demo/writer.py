@@ -1,11 +1,10 @@
-"""Write a data set in the competition's exact layout, spelled by kinematic hands: the embedded default, and a tool of its own.
+"""Write a data set in the competition's exact layout, spelled by kinematic hands: the built-in default, and a tool of its own.
 
-`python -m aslutils.demo.writer OUT --phrases FILE --participants N --seed S` writes any amount of it; `write_demo(OUT)` does
+`python -m aslutils demo OUT --phrases FILE --participants N --seed S` writes any amount of it; `write_demo(OUT)` does
 the same from Python. The same configuration gives the same bytes. `signer` records, `handshapes` says how each
 character looks.
 """
 
-import argparse
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -17,63 +16,61 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aslutils.demo.phrases import random_phrase
-from aslutils.demo.signer import BROKEN_KINDS, Participant, Recording, record
+from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, record
+from aslutils.system import versions
+from aslutils.system.errors import UserError, at_least
 from aslutils.system.files import atomic, read_json, write_json, write_table
 from aslutils.system.processes import process_pool
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import ALL_COLUMNS
 from aslutils.task.text import INDEX, unknown_characters
 
-VERSION = 1                                   # of the recordings: raised whenever the same configuration gives other bytes
 ROW_GROUP_FRAMES = 3000                       # a row group ends with the sequence that reaches this
 
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """What to write; every field takes part in the bytes."""
+    """What to write; every field affects the bytes."""
 
-    sequences: int = 6000                     # training recordings
-    supplemental: int = 400                   # supplemental recordings: few phrases, recorded often
+    sequences: int = 6000                     # training sequences
+    supplemental: int = 400                   # supplemental sequences: few phrases, recorded often
     participants: int = 60
     seed: int = 1
     characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase; the corpus has 1..31
-    frames_per_character: float = 5.0         # at the median; the corpus has 8.9
-    fastest: float = 3.0                      # fewest frames a character in a whole recording
-    shortest: int = 15                        # fewest frames of a whole recording; the model rejects shorter ones
-    missing: float = 0.10                     # mean share of frames without a hand, 0.13 in short recordings; the corpus: 0.44
-    broken: float = 0.06                      # share of the training recordings that are spoilt (signer.BROKEN_KINDS)
-    phrases: tuple[str, ...] = ()             # spell these, each as often as the next, in place of made-up ones
-    file_sequences: int = 500                 # recordings a parquet file
-    supplemental_repeats: int = 10            # recordings of each supplemental phrase
+    frames_per_character: float = Recording.frames_per_character# at the median; the corpus has 8.9
+    fastest: float = Recording.fastest              # fewest frames a character in a whole sequence
+    shortest: int = Recording.shortest              # fewest frames of a whole sequence; the model rejects shorter ones
+    missing: float = Recording.missing              # mean share of frames without a hand; the corpus has 0.44
+    corrupted: float = 0.06                      # share of the training sequences that are corrupted (signer.CORRUPTIONS)
+    phrases: tuple[str, ...] = ()             # spell these, equally often, instead of made-up ones
+    file_sequences: int = 500                 # sequences a parquet file
+    supplemental_repeats: int = 10            # sequences of each supplemental phrase
 
     def __post_init__(self):
-        for name, least in {"sequences": 1, "supplemental": 0, "participants": 1, "seed": 0, "shortest": 1, "file_sequences": 1,
-                            "supplemental_repeats": 1}.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least {least} is needed")
+        at_least(self, sequences=1, supplemental=0, participants=1, seed=0, shortest=1, file_sequences=1, supplemental_repeats=1)
         low, high = self.characters
         if not 1 <= low <= high:
-            raise ValueError(f"characters is {low}, {high}; expected 1 <= fewest <= most")
+            raise UserError(f"characters is {low}, {high}; expected 1 <= fewest <= most")
         if not 0 < self.frames_per_character or not 0 < self.fastest:
-            raise ValueError("frames_per_character and fastest must be above 0; got "
+            raise UserError("frames_per_character and fastest must be above 0; got "
                              f"{self.frames_per_character} and {self.fastest}")
-        for name in ("missing", "broken"):
+        for name in ("missing", "corrupted"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; a share of 0 or more and below 1 is expected")
+                raise UserError(f"{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
         for phrase in self.phrases:
             if not phrase or unknown_characters(phrase):
-                raise ValueError(f"the phrase {phrase!r} is empty or holds {unknown_characters(phrase)!r}, which is not among "
+                raise UserError(f"the phrase {phrase!r} is empty or holds {unknown_characters(phrase)!r}, which is not among "
                                  f"the task's 59 characters; these can be spelled: {''.join(INDEX)}")
 
     def recording(self) -> Recording:
-        """The part of the configuration that every recording needs."""
+        """The part of the configuration that every sequence needs."""
         return Recording(self.frames_per_character, self.fastest, self.shortest, self.missing)
 
 
 def plan(config: DemoConfig) -> pd.DataFrame:
-    """Which recordings there will be, before any is made: one row each, train rows first.
+    """Which sequences will be written, before any is made: one row each, training rows first.
 
-    Columns: path, file_id, sequence_id, participant_id, phrase (the competition's), participant (its number, 0 up), broken
+    Columns: path, file_id, sequence_id, participant_id, phrase (the competition's), participant (its number, from 0), corruption
     ("" or a kind), supplemental (bool).
     """
     rng = np.random.default_rng([config.seed, 1])
@@ -82,7 +79,7 @@ def plan(config: DemoConfig) -> pd.DataFrame:
     phrases = _phrases(config, config.sequences, rng)
     phrases += (_phrases(config, distinct, rng) * config.supplemental_repeats * 2)[:config.supplemental]
     participant = np.concatenate([rng.permutation(config.participants) for _ in range(total // config.participants + 1)])[:total]
-    kinds = np.where(rng.random(total) < config.broken, rng.choice(BROKEN_KINDS, total), "")
+    kinds = np.where(rng.random(total) < config.corrupted, rng.choice(CORRUPTIONS, total), "")
     kinds[config.sequences:] = ""
     train_files, supplemental_files = (np.arange(count) // config.file_sequences
                                        for count in (config.sequences, config.supplemental))
@@ -94,7 +91,7 @@ def plan(config: DemoConfig) -> pd.DataFrame:
     return pd.DataFrame({
         "path": [f"{folder}/{file_id}.parquet" for folder, file_id in zip(folders, file_ids)],
         "file_id": file_ids, "sequence_id": rng.choice(2**31 - 1, total, replace=False), "participant_id": people[participant],
-        "phrase": phrases, "participant": participant, "broken": kinds, "supplemental": supplemental,
+        "phrase": phrases, "participant": participant, "corruption": kinds, "supplemental": supplemental,
     })
 
 
@@ -112,9 +109,9 @@ def participant(seed: int, number: int) -> Participant:
 
 
 def recording(config: DemoConfig, row) -> np.ndarray:
-    """The recording of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
+    """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
-    return record(participant(config.seed, int(row.participant)), row.phrase, config.recording(), rng, row.broken)
+    return record(participant(config.seed, int(row.participant)), row.phrase, config.recording(), rng, row.corruption)
 
 
 @lru_cache(maxsize=1)
@@ -138,7 +135,7 @@ def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> int:
     path = out / rows.path.iloc[0]
     if path.exists():
         return len(rows)
-    # Coordinates are rounded (see signer), so their bytes compress well once split into streams; dictionaries would only cost.
+    # Coordinates are rounded (see signer), so their bytes compress well once split into streams; dictionaries would not help.
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=1,
                                                      use_dictionary=False, use_byte_stream_split=ALL_COLUMNS,
                                                      write_statistics=["sequence_id"]) as writer:
@@ -157,20 +154,20 @@ def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> int:
 def write_demo(out, *, workers: int = 1, **options) -> Path:
     """Write a data set to the folder `out` in the competition's layout; returns the folder.
 
-    options: the fields of DemoConfig. workers: processes; the bytes do not depend on it. Beside the competition's files lie
-    demo.json (this configuration) and broken.csv (sequence_id, kind: the recordings that were spoilt). A complete folder of the
-    same configuration is left alone, an interrupted one is gone on with. Raises FileExistsError for a folder that holds
-    anything else, ValueError for a configuration that makes no sense or a phrase that cannot be spelled.
+    options: the fields of DemoConfig. workers: processes; the bytes do not depend on it. Beside the competition's files are
+    demo.json (this configuration) and corrupted.csv (file_id, sequence_id, corruption). A complete folder of the same
+    configuration is left alone, an interrupted one is continued. Raises FileExistsError for a folder that holds
+    anything else, ValueError for an invalid configuration or a phrase that cannot be spelled.
     """
     out, config = Path(out), DemoConfig(**options)
     # Through JSON, so that it compares with what is read back: tuples become lists.
-    wanted = json.loads(json.dumps({"version": VERSION, "config": asdict(config)}))
+    wanted = json.loads(json.dumps({"version": versions.DEMO, "config": asdict(config)}))
     if _state(out, wanted) == "complete":
         return out
     write_json(out / "demo.json", wanted | {"complete": False})
     table = plan(config)
     files = [rows for _, rows in table.groupby("path", sort=False)]
-    with progress(total=len(table), what="writing demo recordings", unit="sequences") as bar:
+    with progress(total=len(table), what="writing demo data", unit="sequences") as bar:
         if workers > 1:
             with process_pool(workers) as pool:
                 for written in pool.map(_write_file, [out] * len(files), [config] * len(files), files):
@@ -181,7 +178,7 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     competition = ["path", "file_id", "sequence_id", "participant_id", "phrase"]
     write_table(out / "train.csv", table.loc[~table.supplemental, competition])
     write_table(out / "supplemental_metadata.csv", table.loc[table.supplemental, competition])
-    write_table(out / "broken.csv", table.loc[table.broken != "", ["sequence_id", "broken"]].rename(columns={"broken": "kind"}))
+    write_table(out / "corrupted.csv", table.loc[table.corruption != "", ["file_id", "sequence_id", "corruption"]])
     write_json(out / "character_to_prediction_index.json", INDEX)
     write_json(out / "demo.json", wanted | {"complete": True})
     return out
@@ -195,47 +192,16 @@ def _state(out: Path, wanted: dict) -> str:
     found = read_json(note) if note.is_file() else None
     if found is None or {key: found.get(key) for key in wanted} != wanted:
         raise FileExistsError(f"{out} already holds {'another demo data set' if found else 'something else'}; "
-                              "name another folder or remove this one")
+                              "choose another folder or remove this one")
     return "complete" if found["complete"] else "begun"
 
 
 def read_phrases(path) -> tuple[str, ...]:
-    """The phrases of a UTF-8 text file, one a line; empty lines are no phrases. Raises ValueError for a file without any."""
+    """The phrases of a UTF-8 text file, one a line; empty lines are ignored. Raises ValueError for a file without any."""
     try:
         phrases = tuple(line for line in Path(path).read_text(encoding="utf-8").splitlines() if line)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from None
+        raise UserError(f"{path} is not UTF-8 text: {error}") from None
     if not phrases:
-        raise ValueError(f"{path} holds no phrase; one a line is expected")
+        raise UserError(f"{path} holds no phrase; expected one per line")
     return phrases
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line: see `python -m aslutils.demo.writer --help`."""
-    default = DemoConfig()
-    parser = argparse.ArgumentParser(prog="python -m aslutils.demo.writer", description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="the folder to write")
-    parser.add_argument("--phrases", type=Path, metavar="FILE", help="spell these phrases, one a line, instead of made-up ones")
-    parser.add_argument("--characters", type=int, nargs=2, default=default.characters, metavar=("LOW", "HIGH"),
-                        help="lengths of made-up phrases (default %(default)s)")
-    for name, meaning in (("sequences", "training recordings"), ("supplemental", "supplemental recordings"),
-                          ("participants", "people"), ("seed", "what all chance is drawn from"),
-                          ("frames_per_character", "median speed; the corpus has 8.9"),
-                          ("fastest", "fewest frames a character"), ("shortest", "fewest frames of a whole recording"),
-                          ("missing", "share of frames without a hand; the corpus has 0.44"),
-                          ("broken", "share of spoilt recordings")):
-        value, option = getattr(default, name), "--" + name.replace("_", "-")
-        parser.add_argument(option, type=type(value), default=value, help=f"{meaning} (default %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default %(default)s)")
-    options = vars(parser.parse_args(arguments))
-    try:
-        options["phrases"] = read_phrases(options["phrases"]) if options["phrases"] else ()
-        options["characters"] = tuple(options["characters"])
-        out = write_demo(options.pop("out"), workers=options.pop("workers"), **options)
-    except (ValueError, OSError) as error:                              # what the user can put right needs no traceback
-        parser.error(str(error))
-    print(f"{options['sequences']:,} training and {options['supplemental']:,} supplemental recordings in {out}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
-"""The official kaggle client, run as a command: its words read, its exit codes not believed, its secrets kept.
+"""Run the official kaggle client as a command: check its output, not only its exit code, and hide credentials.
 
-The client (2.2) ends with 0 when a push, a creation or every single upload failed, so its output is read too; and whatever it
-says passes through `scrub`, so that no key reaches a log, a notebook or an error.
+The client (2.2) exits with 0 even if a push, a creation or every single upload failed, so its output is checked too. All output
+passes through `scrub`, so that no key reaches a log, a notebook or an error.
 """
 
 import base64
@@ -12,6 +12,8 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
+
+from aslutils.system.errors import UserError
 
 FAILURES = re.compile(r"(?:creation|push) error\b|^Upload unsuccessful|not valid (?:dataset|competition|kernel|model) sources",
                       re.MULTILINE)
@@ -24,11 +26,11 @@ RULES_PAGE = "https://www.kaggle.com/competitions/asl-fingerspelling/rules"
 TOKEN_PAGE = "https://www.kaggle.com/settings/api"
 
 
-class KaggleError(RuntimeError):
-    """Kaggle or its client refused; the message holds the client's own words, without secrets.
+class KaggleError(UserError):
+    """Kaggle or its client refused; the message holds the client's output, without credentials.
 
-    kind: "credentials" (none, or refused), "rules" (the competition's are not accepted), "server" (Kaggle is not well or out of
-    reach: worth trying again later) or "refused" (anything else).
+    kind: "credentials" (none, or refused), "rules" (the competition's are not accepted), "server" (Kaggle fails or cannot be
+    reached: worth trying again later) or "refused" (anything else).
     """
 
     def __init__(self, message: str, kind: str = "refused"):
@@ -37,19 +39,19 @@ class KaggleError(RuntimeError):
 
 
 def run_client(*arguments: str, echo: bool = False) -> str:
-    """Run `kaggle <arguments>` and return what it said, scrubbed.
+    """Run `kaggle <arguments>` and return its output, scrubbed.
 
-    echo: show its words as they come (uploads and downloads have bars).
-    Raises KaggleError when it failed, whatever its exit code.
+    echo: print its output as it arrives (uploads and downloads have bars).
+    Raises KaggleError if it failed, whatever its exit code.
     """
-    # -P keeps the folder that this runs in off the path: aslutils/kaggle must not stand in for the client
+    # -P keeps the working folder off the path: aslutils/kaggle must not shadow the client
     command = [sys.executable, "-P", "-m", "kaggle", "-W", *map(str, arguments)]
     environment = {**os.environ, **_kaggle_secrets()}
     hidden = secrets()
     words = []
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, encoding="utf-8", errors="replace") as client:
-        for line in client.stdout:                               # universal newlines: a bar's \r ends a line as well
+        for line in client.stdout:                               # universal newlines: the \r of a bar also ends a line
             line = scrub(line, hidden)
             words.append(line)
             if echo:
@@ -61,7 +63,7 @@ def run_client(*arguments: str, echo: bool = False) -> str:
 
 
 def listing(*arguments: str) -> list[dict]:
-    """All rows of a list that the client shows in pages, such as `listing("kernels", "files", "owner/slug")`."""
+    """All rows of a list that the client returns in pages, such as `listing("kernels", "files", "owner/slug")`."""
     rows, token = [], ""
     while True:
         page = ["--page-token", token] if token else []
@@ -75,40 +77,40 @@ def listing(*arguments: str) -> list[dict]:
 
 
 def _error(arguments, said: str) -> KaggleError:
-    """The KaggleError for a failed call: what happened, what to do, the client's own words."""
+    """The KaggleError for a failed call: what happened, what to do, the client's output."""
     asked = f"kaggle {' '.join(map(str, arguments[:2]))}"
     words = "\n".join(said.splitlines()[-15:]) or "(nothing)"
     if "No module named kaggle" in said:
-        return KaggleError(f"the kaggle client is not installed: {sys.executable} -m pip install 'kaggle>=2.2.4,<2.3' six")
+        return KaggleError(f"the kaggle client is not installed: {sys.executable} -m pip install 'kaggle>=2.2.5,<2.3' six")
     if REFUSED.search(said):
         return KaggleError(_credentials_advice(asked), "credentials")
     if RULES.search(said) or (arguments[0] == "competitions" and DENIED.search(said)):
         return KaggleError(f"{asked}: Kaggle refuses until you accept the competition's rules: open {RULES_PAGE}, log in, click "
-                           f"\"I Understand and Accept\", then start this again. Its client said:\n{words}", "rules")
+                           f"\"I Understand and Accept\", then start this again. Client output:\n{words}", "rules")
     if SERVER.search(said):
         internet = " (in a Kaggle notebook: is internet on, in its settings?)" if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") else ""
-        return KaggleError(f"{asked}: Kaggle does not answer well just now{internet}; start this again later, what is done stays "
-                           f"done. Its client said:\n{words}", "server")
-    return KaggleError(f"{asked} failed; the client's own words:\n{words}")
+        return KaggleError(f"{asked}: Kaggle is not responding properly{internet}; start this again later, finished "
+                           f"work is kept. Client output:\n{words}", "server")
+    return KaggleError(f"{asked} failed; client output:\n{words}")
 
 
 def _credentials_advice(asked: str) -> str:
     if secrets():
-        return (f"{asked}: Kaggle refused the credentials that it was given: expired or revoked. Make a new token at "
-                f"{TOKEN_PAGE} and put it in the place of the old one")
-    return (f"{asked}: no Kaggle credentials. Make a token at {TOKEN_PAGE} and put it in the variable KAGGLE_API_TOKEN or the "
+        return (f"{asked}: Kaggle refused the credentials: they are expired or revoked. Create a new token at "
+                f"{TOKEN_PAGE} and replace the old one")
+    return (f"{asked}: no Kaggle credentials. Create a token at {TOKEN_PAGE} and put it in the variable KAGGLE_API_TOKEN or the "
             "file ~/.kaggle/access_token; in a Kaggle notebook: Add-ons, Secrets, one named KAGGLE_API_TOKEN, and internet on")
 
 
 def scrub(text: str, hidden=None) -> str:
-    """`text` with every secret, also in the form in which it travels, replaced by ***; hidden: the secrets, else all known."""
+    """`text` with every secret, also in its encoded form, replaced by ***; hidden: the secrets, default all known ones."""
     for secret in sorted(secrets() if hidden is None else hidden, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 
 
 def secrets() -> set[str]:
-    """Every credential that the client could be using here: keys, tokens and their Basic form."""
+    """All credentials that the client could use here: keys, tokens and their HTTP Basic form."""
     found, names = set(), set()
     for values in (os.environ, _kaggle_secrets()):
         names.add(values.get("KAGGLE_USERNAME", ""))
@@ -126,7 +128,7 @@ def secrets() -> set[str]:
 
 
 def username() -> str:
-    """The Kaggle name that the credentials here belong to; "" when there are none or they do not say."""
+    """The Kaggle name of the credentials' owner; "" if there are none or they do not name it."""
     stored = (_json(folder / "kaggle.json").get("username", "") for folder in _config_folders())
     name = os.environ.get("KAGGLE_USERNAME") or _kaggle_secrets().get("KAGGLE_USERNAME") or next(filter(None, stored), "")
     if name or not secrets():
@@ -143,30 +145,30 @@ def _config_folders() -> list[Path]:
 
 
 def _text(path) -> str:
-    """A small file's text; "" when there is none or the value is no path at all (a token may stand in its place)."""
+    """The text of a small file; "" if there is none or the value is not a path (it may be a token)."""
     try:
         return Path(path).read_text(encoding="utf-8").strip() if path and Path(path).is_file() else ""
-    except (OSError, ValueError):                                # a token as a path: too long a name
+    except (OSError, ValueError):                                # a token as a path: the name is too long
         return ""
 
 
 def _json(path) -> dict:
     try:
         value = json.loads(_text(path) or "{}")
-    except json.JSONDecodeError:                                 # the client will say what is wrong with its own file
+    except json.JSONDecodeError:                                 # the client reports what is wrong with its file
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def _kaggle_secrets() -> dict[str, str]:
-    """Credentials kept as a Kaggle notebook's Secrets (Add-ons, Secrets); {} elsewhere, or when the variables are already set."""
+    """Credentials in a Kaggle notebook's Secrets (Add-ons, Secrets); {} elsewhere, or if the variables are already set."""
     if not os.environ.get("KAGGLE_KERNEL_RUN_TYPE") or os.environ.get("KAGGLE_API_TOKEN") or os.environ.get("KAGGLE_KEY"):
         return {}
-    return _vault()
+    return vault()
 
 
 @lru_cache(maxsize=1)
-def _vault() -> dict[str, str]:
+def vault() -> dict[str, str]:
     try:
         from kaggle_secrets import UserSecretsClient  # only Kaggle's image has it
     except ImportError:

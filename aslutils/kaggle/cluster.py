@@ -1,7 +1,7 @@
-"""Kaggle as the cluster: push the kernels of a plan, wait for them, go on with those that ran out of time.
+"""Kaggle as a cluster: push the kernels of a plan, wait for them, continue those that ran out of time.
 
-Everything that has happened is kept in `<out>/state.json`, so the command can be stopped and started again at any time: Kaggle's
-kernels run on by themselves, what is done stays done.
+All progress is stored in `<out>/state.json`, so the command can be stopped and started again at any time: the kernels keep
+running on Kaggle, and finished work is kept.
 """
 
 import hashlib
@@ -13,34 +13,39 @@ from datetime import timedelta
 from pathlib import Path
 
 from aslutils.kaggle.client import KaggleError, run_client
-from aslutils.kaggle.kernels import TRAININGS, Kernel, write_kernel_metadata
+from aslutils.kaggle.kernels import Kernel, write_kernel_metadata
 from aslutils.kaggle.publish import publish
 from aslutils.run.sessions import SESSION
+from aslutils.run.stages import TRAININGS
 from aslutils.system.files import locked, read_json, write_json, write_text
+from aslutils.system.parameters import decisive
 from aslutils.system.progress import progress
 
-PATIENCE = 10                                    # looks in a row that Kaggle may leave unanswered
+VERSION = 2                                      # of state.json
+PATIENCE = 10                                    # consecutive polls that Kaggle may leave unanswered
 RUNNING = ("QUEUED", "RUNNING", "NEW_SCRIPT", "CANCEL_REQUESTED")
-FULL = re.compile(r"maximum.*session|session count", re.IGNORECASE)          # Kaggle runs some GPU sessions at once, no more
+FULL = re.compile(r"maximum.*session|session count", re.IGNORECASE)          # Kaggle limits the number of concurrent GPU sessions
 OUT_OF_TIME = re.compile(r"time limit|timed? ?out|exceeded.*(time|duration|hours)|maximum.*(time|duration)", re.IGNORECASE)
 
 
 class Cluster:
-    """The state of a plan's kernels at Kaggle; `Cluster(kernels, out, user).run()`.
+    """The state of a plan's kernels on Kaggle; call `Cluster(kernels, out, user).run()`.
 
-    out: the folder that `write_kernels` filled; poll: seconds between looks; sessions: at most so many for one kernel.
+    out: the folder that `write_kernels` wrote; poll: seconds between polls; sessions: maximum number for one kernel.
     """
 
     def __init__(self, kernels: list[Kernel], out, user: str, *, poll: float = 60, sessions: int = 50):
         self.kernels, self.out, self.user = kernels, Path(out), user
         self.poll, self.sessions = poll, sessions
-        self.unanswered = 0                                      # looks in a row that Kaggle did not answer
+        self.unanswered = 0                                      # consecutive polls without an answer from Kaggle
         stored = self.out / "state.json"
-        self.state = read_json(stored) if stored.is_file() else {}
+        self.state = read_json(stored) if stored.is_file() else {"version": VERSION}
+        if self.state.get("version") != VERSION:
+            raise KaggleError(f"{stored} was written by another version of the kit; finish with that one, or use another --run")
         self._forget_changed()
 
     def _forget_changed(self) -> None:
-        """Drop what is known of kernels with other parameters, and of all that read their output."""
+        """Forget the state of kernels whose parameters have changed, and of all that read their output."""
         dropped = set()
         for kernel in self.kernels:
             known = self.state.get(kernel.name)
@@ -49,11 +54,11 @@ class Cluster:
                 dropped.add(kernel.name)
 
     def run(self) -> None:
-        """Push, wait, go on, until every kernel is done.
+        """Push kernels, wait and continue until all are done.
 
-        Raises KaggleError naming the kernel that failed, with its log's end, or the process that is at work in the same folder.
+        Raises KaggleError naming the kernel that failed, with the end of its log, or another process that uses the same folder.
         """
-        with locked(self.out, lambda process: KaggleError(f"{self.out}: process {process} pushes these kernels already")):
+        with locked(self.out, lambda process: KaggleError(f"{self.out}: process {process} is already pushing these kernels")):
             self._publish_kit()
             self._wait_for_all()
 
@@ -69,7 +74,7 @@ class Cluster:
                 time.sleep(self.poll)
 
     def _step_all(self) -> None:
-        """Move every kernel on; a Kaggle that does not answer is asked again at the next look, PATIENCE times in a row."""
+        """Advance every kernel; if Kaggle does not answer, retry at the next poll, up to PATIENCE times in a row."""
         try:
             for kernel in self.kernels:
                 self._step(kernel)
@@ -78,7 +83,7 @@ class Cluster:
             self.unanswered += 1
             if error.kind != "server" or self.unanswered > PATIENCE:
                 raise
-            print(f"{error}\nAsked again in {self.poll:g} s.", flush=True)
+            print(f"{error}\nRetrying in {self.poll:g} s.", flush=True)
 
     def _publish_kit(self) -> None:
         folder = self.out / "dataset"
@@ -97,7 +102,7 @@ class Cluster:
         write_json(self.out / "state.json", self.state)
 
     def _words(self) -> str:
-        """The kernels that are not done, in words: "01_round1_folds_fold0 running 1:20:03, session 2"."""
+        """The state of the unfinished kernels, in words: "01_round1_folds_fold0 running 1:20:03, session 2"."""
         words = []
         for kernel in self.kernels:
             known = self.state.get(kernel.name, {"state": "waits"})
@@ -106,17 +111,17 @@ class Cluster:
                 session = f", session {known['session']}" if known["session"] > 1 else ""
                 words.append(f"{kernel.name} {known['status'].lower()} {since}{session}")
         waiting = len(self.kernels) - len(words) - sum(self._is(kernel.name, "done") for kernel in self.kernels)
-        return "; ".join(words + ([f"{waiting} to come"] if waiting else []))
+        return "; ".join(words + ([f"{waiting} waiting"] if waiting else []))
 
     def _step(self, kernel: Kernel) -> None:
-        """Move one kernel on, as far as it goes without waiting."""
+        """Advance one kernel as far as possible without waiting."""
         if self._is(kernel.name, "pushed"):
             self._look(kernel)
         elif not self._is(kernel.name, "done") and all(self._is(name, "done") for name in kernel.needs):
             self._push(kernel)
 
     def _push(self, kernel: Kernel) -> None:
-        """Push a kernel's next session; when Kaggle has no room for one more, leave it for a later look."""
+        """Push a kernel's next session; if Kaggle's session limit is reached, leave it for a later poll."""
         known = self.state.get(kernel.name, {"session": 0, "progress": None})
         session = known["session"] + 1
         folder = self.out / (kernel.name if session == 1 else f"{kernel.name}_session{session}")
@@ -132,14 +137,14 @@ class Cluster:
             if FULL.search(str(error)):
                 return
             if re.search("quota", str(error), re.IGNORECASE):
-                raise KaggleError(f"{error}\nStart the same command again when the quota is back; what is done stays done.",
+                raise KaggleError(f"{error}\nStart the same command again when the quota is renewed; finished work is kept.",
                                   error.kind) from None
             raise
         self._remember(kernel.name, {"state": "pushed", "status": "queued", "session": session, "reference": reference,
                                      "since": time.time(), "progress": known["progress"], "digest": _digest(kernel)})
 
     def _look(self, kernel: Kernel) -> None:
-        """See what became of a pushed kernel: running, done, out of time, or failed."""
+        """Check a pushed kernel: running, done, out of time, or failed."""
         known = self.state[kernel.name]
         said = run_client("kernels", "status", known["reference"])
         status = re.search(r'has status "(?:\w+\.)?(\w+)"', said)
@@ -156,10 +161,10 @@ class Cluster:
         elif kernel.notebook in TRAININGS and (note or stopped):
             self._go_on(kernel, note)
         else:
-            self._fail(kernel, "it ended without its last cell")
+            self._fail(kernel, "it ended before its last cell")
 
     def _note(self, kernel: Kernel) -> dict | None:
-        """What the kernel's last stage said of its end, from its output."""
+        """The note in the kernel's output on how its last stage ended."""
         folder = self.out / kernel.name / "output"
         shutil.rmtree(folder, ignore_errors=True)
         run_client("kernels", "output", self.state[kernel.name]["reference"], "-p", folder,
@@ -168,44 +173,42 @@ class Cluster:
         return read_json(notes[0]) if notes else None
 
     def _go_on(self, kernel: Kernel, note: dict | None) -> None:
-        """Push the next session of a training that ran out of time, unless the last one got nowhere."""
+        """Push the next session of a training that ran out of time, unless the last one made no progress."""
         known = self.state[kernel.name]
         came = note["progress"] if note else "unknown"
         if came == known["progress"]:
-            self._fail(kernel, f"session {known['session']} came no further than the one before ({came}); a session is too short "
-                               "for one epoch, or it could not read the earlier output")
+            self._fail(kernel, f"session {known['session']} got no further than the previous one ({came}); a session is too "
+                               "short for one epoch, or it could not read the earlier output")
         if known["session"] >= self.sessions:
-            self._fail(kernel, f"it is not done after {known['session']} sessions ({came})")
+            self._fail(kernel, f"it has not finished after {known['session']} sessions ({came})")
         self._remember(kernel.name, {**known, "state": "out of time", "progress": came})
         self._push(kernel)
 
     def _fail(self, kernel: Kernel, why: str) -> None:
-        """Fetch a kernel's log, let the next start push its last session again, and raise."""
+        """Fetch the kernel's log, mark its last session to be pushed again at the next start, and raise."""
         known = self.state[kernel.name]
         reference = known["reference"]
         try:
             log = _log_text(run_client("kernels", "logs", reference))
         except KaggleError as error:
-            log = f"Kaggle does not give it: {error}"
+            log = f"Kaggle does not return it: {error}"
         path = write_text(self.out / kernel.name / "log.txt", log)
         before = known["session"] - 1
         self._remember(kernel.name, {**known, "state": "failed", "session": before, "progress": None,
                                      "reference": kernel.reference(self.user, before)})
         end = "\n".join(log.splitlines()[-25:])
         raise KaggleError(f"the kernel {reference} failed: {why}\nThe end of its log ({path}):\n{end}\n"
-                          f"Started again, the command pushes {reference} anew; what is done stays done.")
+                          f"Start the same command again to push {reference} again; finished work is kept.")
 
 
 def _digest(kernel: Kernel) -> str:
-    """A name for the parameters that decide what a kernel leaves: not for when its session ends, say."""
-    from aslutils.training.trainer import FREE  # torch takes seconds to import
-
-    decisive = {name: value for name, value in kernel.parameters.items() if name not in FREE}
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    """A digest of the parameters that decide a kernel's output (and not, for example, when its session ends)."""
+    made_from = {**decisive(kernel.parameters), "kernel": kernel.slug}
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def _log_text(said: str) -> str:
-    """A kernel's log as text: Kaggle keeps it as JSON, a list of pieces with their stream and time."""
+    """A kernel's log as text. Kaggle stores it as JSON: a list of pieces with stream and time."""
     try:
         pieces = json.loads(said)
     except json.JSONDecodeError:

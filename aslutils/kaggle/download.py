@@ -1,6 +1,6 @@
-"""Getting the data: the competition's files, or the published preprocessed ones, with the real client.
+"""Download the competition's files, or the published preprocessed ones, with the official client.
 
-Files are fetched one by one where Kaggle allows it, so that a download cut off goes on, and nothing needs twice its space.
+Files are downloaded one by one where Kaggle allows it, so that an interrupted download resumes and needs no extra disk space.
 """
 
 import shutil
@@ -13,6 +13,7 @@ import pyarrow.parquet
 from aslutils.data.sources import DataError, read_corpus
 from aslutils.kaggle.client import KaggleError, listing, run_client
 from aslutils.run.place import COMPETITION
+from aslutils.system.errors import UserError
 from aslutils.system.files import read_json, write_json
 from aslutils.system.progress import progress
 
@@ -22,9 +23,9 @@ TABLES = ("train.csv", "supplemental_metadata.csv", "character_to_prediction_ind
 
 
 def download(what: str, out) -> Path:
-    """Fetch "competition" (190 GB) or "preprocessed" into `out`, and check it; started again it goes on.
+    """Fetch "competition" (190 GB) or "preprocessed" into `out` and check it; a repeated call resumes.
 
-    Raises KaggleError (kind "rules" until the competition's rules are accepted), OSError when the disk is too small, and
+    Raises KaggleError (kind "rules" until the competition's rules are accepted), OSError if the disk is too small, and
     sources.DataError for files that cannot be read.
     """
     out = Path(out)
@@ -36,13 +37,13 @@ def download(what: str, out) -> Path:
         for reference in PREPROCESSED:
             download_dataset(reference, out)
     else:
-        raise ValueError(f"there is no {what!r} to download; there are \"competition\" and \"preprocessed\"")
+        raise UserError(f"there is no {what!r} to download; there are \"competition\" and \"preprocessed\"")
     verify(out)
     return out
 
 
 def download_competition(out: Path, only=None) -> None:
-    """The competition's files, those in `only` or all; one that is here with the listed size is not fetched again."""
+    """Download the competition's files, those in `only` or all; skips files that already have the listed size."""
     listed = [row for row in listing("competitions", "files", COMPETITION) if only is None or row["name"] in only]
     missing = [row for row in listed if not _is_here(out / row["name"], row["size"])]
     _check_space(out, sum(row["size"] for row in missing))
@@ -51,7 +52,7 @@ def download_competition(out: Path, only=None) -> None:
         for row in missing:
             bar.set_postfix_str(row["name"])
             target = out / row["name"]
-            run_client("competitions", "download", COMPETITION, "-f", row["name"], "-p", target.parent)
+            run_client("competitions", "download", COMPETITION, "-f", row["name"], "-p", out)
             _unpack_single(target)
             if not _is_here(target, row["size"]):
                 size = target.stat().st_size if target.is_file() else 0
@@ -60,12 +61,12 @@ def download_competition(out: Path, only=None) -> None:
 
 
 def _is_here(path: Path, size: int) -> bool:
-    """Whether a file is whole; the client marks one that it has not finished."""
+    """Whether a file is complete; the client marks unfinished ones."""
     return path.is_file() and path.stat().st_size == size and not path.with_name(path.name + ".kaggle-partial").exists()
 
 
 def _unpack_single(target: Path) -> None:
-    """Some single files come compressed, as `<name>.zip`."""
+    """Unpack a single file that was served as `<name>.zip`."""
     packed = target.with_name(target.name + ".zip")
     if packed.is_file():
         with zipfile.ZipFile(packed) as archive:
@@ -74,7 +75,7 @@ def _unpack_single(target: Path) -> None:
 
 
 def download_dataset(reference: str, out: Path) -> None:
-    """A whole data set, `owner/slug`, unpacked into `out/<slug>`; a note beside it tells that it is all there."""
+    """Download a whole data set, `owner/slug`, and unpack it into `out/<slug>`; a JSON file beside it marks it as complete."""
     slug = reference.partition("/")[2]
     packed, folder, note = out / f"{slug}.zip", out / slug, out / f"{slug}.json"
     if note.is_file() and read_json(note)["files"] == sum(path.is_file() for path in folder.rglob("*")):
@@ -85,7 +86,7 @@ def download_dataset(reference: str, out: Path) -> None:
         count = _unpack(packed, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         packed.unlink()
-        raise KaggleError(f"{packed} was damaged ({error}) and is removed; start again to fetch it anew") from error
+        raise KaggleError(f"{packed} was damaged ({error}) and has been removed; start again to download it") from error
     write_json(note, {"files": count})
     packed.unlink()
 
@@ -95,7 +96,7 @@ def _is_whole(packed: Path) -> bool:
 
 
 def _unpack(packed: Path, folder: Path) -> int:
-    """Unpack an archive, its checksums checked, over what an unpacking cut off has left; returns its number of files."""
+    """Unpack an archive with checksums checked, resuming an interrupted unpacking; returns its number of files."""
     with zipfile.ZipFile(packed) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         kept = [member for member in members if not _is_here(folder / member.filename, member.file_size)]
@@ -108,11 +109,11 @@ def _unpack(packed: Path, folder: Path) -> int:
 def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise OSError(28, f"{folder}: {needed / 1e9:.1f} GB are to come, {free / 1e9:.1f} GB are free")
+        raise OSError(28, f"{folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
 def verify(out) -> None:
-    """Open what was fetched: every parquet file's end is readable, the tables agree with the files; says what there is.
+    """Check a download: every parquet footer is readable, the tables match the files; prints a summary.
 
     Raises sources.DataError naming each file that cannot be read.
     """
@@ -127,4 +128,4 @@ def verify(out) -> None:
     table, sources, _ = read_corpus(out)
     unusable = table["reason"].ne("").sum()
     print(f"{out}: {len(table):,} sequences in {len(sources):,} files, all files readable"
-          + (f"; {unusable:,} sequences cannot be used (no file, or a phrase that is none)" if unusable else ""))
+          + (f"; {unusable:,} sequences cannot be used (no file, or an invalid phrase)" if unusable else ""))

@@ -1,11 +1,10 @@
-"""The kit as Kaggle kernels: a folder each for `kaggle kernels push`, and a data set that carries the code.
+"""The kit as Kaggle kernels: a folder for each `kaggle kernels push`, and a data set that carries the code.
 
-A stage is a notebook with its parameters already injected. Folds and seeds are kernels of their own, so that they run side by
-side; a kernel reads what earlier ones left as attached outputs. Before the five notebooks comes one more kernel that prepares the
-landmark store once for all of them. Only trainings take a GPU.
+A stage is a notebook with its parameters already injected. Folds and seeds are separate kernels, so that they run in parallel;
+a kernel reads the outputs of earlier ones, which are attached to it. Before the five notebooks, one more kernel prepares the
+landmark store for all of them. Only trainings use a GPU.
 """
 
-import difflib
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -13,19 +12,17 @@ from pathlib import Path
 
 from aslutils.kaggle.packages import PYTHON, fetch_packages
 from aslutils.kaggle.publish import write_dataset_metadata
+from aslutils.run import stages
 from aslutils.run.place import COMPETITION, KIT
+from aslutils.system.errors import UserError
 from aslutils.system.files import write_json, write_text
-from aslutils.system.parameters import read_params
 
 SLUG = "asl-fingerspelling-kit"          # the data set that carries the code
-PREPARE, FOLDS, TABLE, SEEDS, CONVERT, SUBMIT = NOTEBOOKS = (
-    "00_prepare", "01_round1_folds", "02_build_oof", "03_fullfit", "04_convert_tflite", "05_submission_kernel")
-TRAININGS = (FOLDS, SEEDS)               # stages that run on a GPU, and that a later session goes on with
+PREPARE = "00_prepare"                   # the one kernel that is not a notebook
 
 SCRIPT = '''\
 """Prepare the landmark store once: every later kernel reads it in place."""
 
-import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -36,25 +33,25 @@ inputs = Path(os.environ.get("ASLUTILS_KAGGLE_ROOT", "/kaggle")) / "input"
 kits = (found.parents[1] for depth in ("*", "*/*", "*/*/*") for found in inputs.glob(f"{{depth}}/aslutils/__init__.py"))
 sys.path.insert(0, str(next(kits)))
 
-from aslutils import kaggle
-from aslutils.run.corpus import DataConfig, open_corpus
+from aslutils.run.corpus import open_corpus
+from aslutils.run.sessions import end_session
+from aslutils.run.stages import FOLDS, configs
 
-if __name__ == "__main__":               # the processes that prepare import this file too
-    names = [field.name for field in dataclasses.fields(DataConfig)]
-    open_corpus(DataConfig(**{{name: PARAMETERS[name] for name in names if name in PARAMETERS}}))
-    kaggle.end_session(PARAMETERS["run"], "00_prepare", finished=True)
+if __name__ == "__main__":               # the worker processes import this file too
+    open_corpus(configs(FOLDS, PARAMETERS)[0])
+    end_session(PARAMETERS["run"], "00_prepare", finished=True)
 '''
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel to be: a stage, or one fold or seed of it."""
+    """One kernel: a stage, or one fold or seed of it."""
 
     name: str                            # unique in its plan, and its folder: "03_fullfit_seed1"
-    notebook: str                        # the stage, one of NOTEBOOKS
-    slug: str                            # its address at Kaggle, behind the user's name
-    parameters: dict                     # every parameter that is injected
-    needs: tuple[str, ...] = ()          # names of the kernels whose output it reads
+    notebook: str                        # the stage, or PREPARE
+    slug: str                            # its address on Kaggle, after the user's name
+    parameters: dict                     # all parameters to inject
+    needs: tuple[str, ...] = ()          # names of the kernels whose outputs it reads
     competition: bool = field(default=True)   # whether it reads the competition's files
 
     @property
@@ -62,40 +59,37 @@ class Kernel:
         return f"{self.notebook}.{'py' if self.notebook == PREPARE else 'ipynb'}"
 
     def reference(self, user: str, session: int = 1) -> str:
-        """`user/slug` of a session. A later one is a kernel of its own, because a kernel's output goes with its next push."""
+        """`user/slug` of a session. Later ones are separate kernels, because a push discards a kernel's output."""
         return f"{user}/{self.slug}" + (f"-session{session}" if session > 1 else "")
 
 
-def plan(profile: str, *, run: str = "", seeds=(1, 2), per_session: int = 1, minutes: float = 510, competition: bool = True,
-         kit=KIT) -> list[Kernel]:
-    """The kernels of a whole training, each behind those that it needs.
+def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: float, competition: bool,
+         kit: Path = KIT) -> list[Kernel]:
+    """The kernels of a whole training, each after those that it needs.
 
-    profile: folder under params/; run: the run's name, else the profile's; per_session: folds or seeds that one session trains
-    at once, one a GPU (a T4 session has two); minutes: when a training stops with a checkpoint, unless its parameters say;
-    competition: attach the competition's files (else the kernels write and read the demo's). Raises FileNotFoundError for an
-    unknown profile.
+    profile: a folder of parameter files; processes: folds or seeds that one session trains at once, one per GPU (a T4 session
+    has two); minutes: when a training stops with a checkpoint, unless set in its parameters; competition: attach the
+    competition's files (else the kernels write and read the demo's). Raises as `stages.parameters` does.
     """
-    run = run or profile
-    params = {notebook: read_params(Path(kit) / "params" / profile / f"{notebook}.yaml") for notebook in NOTEBOOKS[1:]}
+    params = {stage: stages.parameters(stage, profile / f"{stage}.yaml", kit=kit) for stage in stages.STAGES}
     kernels = []
 
     def add(notebook, label="", **own):
-        given = {**params.get(notebook, params[FOLDS]), "run": run, **own}
-        if notebook in TRAININGS and not given.get("max_minutes"):
+        given = {**params.get(notebook, params[stages.FOLDS]), "run": run, **own}
+        if notebook in stages.TRAININGS and not given["max_minutes"]:
             given["max_minutes"] = float(minutes)
         needs = tuple(kernel.name for kernel in kernels if kernel.notebook != notebook)
         name = f"{notebook}_{label}" if label else notebook
         kernels.append(Kernel(name, notebook, _slug(run, notebook, label), given, needs, competition))
 
     add(PREPARE)
-    folds = params[FOLDS].get("folds") or list(range(params[FOLDS].get("fold_count", 4)))
-    for group in _groups(folds, per_session):
-        add(FOLDS, "fold" + "-".join(map(str, group)), folds=group, processes=len(group))
-    add(TABLE)
-    for group in _groups(seeds, per_session):
-        add(SEEDS, "seed" + "-".join(map(str, group)), seeds=group, processes=len(group))
-    add(CONVERT)
-    add(SUBMIT)
+    for group in _groups(params[stages.FOLDS]["folds"], processes):
+        add(stages.FOLDS, "fold" + "-".join(map(str, group)), folds=group, processes=len(group))
+    add(stages.TABLE)
+    for group in _groups(seeds, processes):
+        add(stages.SEEDS, "seed" + "-".join(map(str, group)), seeds=group, processes=len(group))
+    add(stages.EXPORT)
+    add(stages.SUBMISSION)
     return kernels
 
 
@@ -104,19 +98,18 @@ def _groups(numbers, size: int) -> list[list[int]]:
 
 
 def _slug(run: str, notebook: str, label: str) -> str:
-    """A kernel's address, such as asl-winning-03-seed1, with room for "-session99" in Kaggle's 50 characters."""
+    """A kernel's address, such as asl-winning-03-seed1, short enough to append "-session99" within Kaggle's 50 characters."""
     slug = re.sub(r"[^a-z0-9]+", "-", f"asl {run} {notebook[:2]} {label}".lower()).strip("-")
     if len(slug) > 39:
-        raise ValueError(f"run {run!r}: the kernels' address {slug!r} is longer than 39 characters; give the run a shorter name")
+        raise UserError(f"run {run!r}: the kernels' address {slug!r} is longer than 39 characters; give the run a shorter name")
     return slug
 
 
 def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT, packages: bool = True) -> None:
     """Write `out/<kernel>/` for each kernel of a plan, and `out/dataset/`, which holds the code.
 
-    user: the Kaggle name that they will belong to; kit: the folder with aslutils/, params/ and notebooks/; packages: bring
-    what Kaggle's image may lack. Raises ValueError for a parameter that its notebook does not have, FileNotFoundError for a
-    missing notebook, KaggleError when the packages cannot be fetched.
+    user: the Kaggle name of their owner; kit: the folder with aslutils/, params/ and notebooks/; packages: include
+    what Kaggle's image may lack. Raises KaggleError if the packages cannot be fetched.
     """
     out, kit = Path(out), Path(kit)
     write_kit(out / "dataset", user, kit=kit, packages=packages)
@@ -131,8 +124,8 @@ def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT, packages: b
 
 
 def write_kit(folder: Path, user: str, *, kit=KIT, packages: bool = True) -> None:
-    """The data set that carries the code: aslutils/, params/ and packages/, which Kaggle shows as folders again; its metadata."""
-    for part in ("aslutils", "params"):
+    """Write the data set that carries the code (aslutils/, params/, notebooks/, packages/), with its metadata."""
+    for part in ("aslutils", "params", "notebooks"):
         shutil.rmtree(folder / part, ignore_errors=True)
         shutil.copytree(Path(kit) / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"))
     for text in ("LICENSE", "NOTICE"):
@@ -147,32 +140,23 @@ def write_kit(folder: Path, user: str, *, kit=KIT, packages: bool = True) -> Non
 
 
 def write_notebook(source: Path, parameters: dict, target: Path) -> Path:
-    """Write a notebook's copy with `parameters` injected behind its parameters cell, as papermill does."""
+    """Write a copy of a notebook with `parameters` injected after its parameters cell, as papermill does."""
     import nbformat
-    from papermill.inspection import inspect_notebook
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    if not source.is_file():
-        raise FileNotFoundError(f"there is no notebook {source}")
-    known = inspect_notebook(str(source))
-    for name in parameters:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-            raise ValueError(f"{source.name} has no parameter {name!r}; {hint}")
     notebook = parameterize_notebook(load_notebook_node(str(source)), parameters)
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
-            cell["id"] = "injected-parameters"                       # not a new one each time: equal notebooks are equal files
+            cell["id"] = "injected-parameters"                       # a fixed id, so that equal notebooks are equal files
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-                         "language_info": {"name": "python"}}        # Kaggle's own kernel, whatever the kit's is called at home
+                         "language_info": {"name": "python"}}        # Kaggle's kernel, whatever the local one is called
     return write_text(target, nbformat.writes(notebook))
 
 
 def write_kernel_metadata(folder, kernel: Kernel, reference: str, user: str, sources: list[str]) -> Path:
-    """Write `kernel-metadata.json` for the kernel `reference`; sources: the kernels whose output it reads, `user/slug` each."""
-    gpu = kernel.notebook in TRAININGS                           # another stage would only spend its quota
+    """Write `kernel-metadata.json` for the kernel `reference`; sources: the kernels whose outputs it reads, as `user/slug`."""
+    gpu = kernel.notebook in stages.TRAININGS                           # other stages would only use up the quota
     return write_json(Path(folder) / "kernel-metadata.json", {
         "id": reference, "title": reference.partition("/")[2].replace("-", " "), "code_file": kernel.code, "language": "python",
         "kernel_type": "notebook" if kernel.code.endswith(".ipynb") else "script", "is_private": True,

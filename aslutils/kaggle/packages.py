@@ -1,28 +1,23 @@
-"""What Kaggle's image may lack, brought along: packages that the kit imports, unpacked beside it in the data set of its code.
-
-Kernels run without internet, so nothing can be installed there. `import aslutils` puts `packages/<Python's version>` last on
-the path: what the image has itself comes first.
-"""
+"""Fetch packages that Kaggle's image may lack, with pip, for the code's data set (see `aslutils.system.packages`)."""
 
 import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from aslutils.kaggle.client import KaggleError
 from aslutils.run.place import KIT
+from aslutils.system.packages import PACKAGES
 
-PACKAGES = {"rapidfuzz": "rapidfuzz", "ai_edge_litert": "ai-edge-litert"}    # as imported -> as pip calls it
-PYTHON = "3.12"                                  # of Kaggle's image
-GLIBC = range(17, 36)                            # minor versions of glibc 2 that its wheels may ask for
+PYTHON = "3.12"                                  # version in Kaggle's image
+GLIBC = range(17, 36)                            # minor versions of glibc 2 that wheels may require
 
 
 def fetch_packages(folder, *, python: str = PYTHON) -> Path:
-    """Unpack into `folder` what the image may lack, for `python` on x86-64 Linux; packages that are there already stay.
+    """Unpack into `folder` what the image may lack, for `python` on x86-64 Linux; does nothing if all are there already.
 
-    Raises KaggleError with pip's own words when it cannot.
+    Raises KaggleError with pip's output if it fails.
     """
     folder = Path(folder)
     if all((folder / name).is_dir() for name in PACKAGES):
@@ -38,18 +33,8 @@ def fetch_packages(folder, *, python: str = PYTHON) -> Path:
     if done.returncode:
         words = "\n".join(done.stderr.strip().splitlines()[-5:])
         raise KaggleError(f"pip cannot fetch {' and '.join(PACKAGES.values())}, which Kaggle's image may lack. Start this again "
-                          "with internet, or add --no-packages: then the kernels run only where the image has them. "
-                          f"pip's own words:\n{words}")
+                          "with internet, or add --no-packages: then the kernels run only if the image has them. "
+                          f"pip's output:\n{words}")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(unpacked, folder)
     return folder
-
-
-def check_packages() -> None:
-    """In a Kaggle notebook, raise ImportError for a package that neither the image nor the kit brings, saying how to get it."""
-    missing = [wanted for name, wanted in PACKAGES.items() if find_spec(name) is None]
-    if missing and os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
-        raise ImportError(
-            f"this Kaggle image (Python {sys.version_info.major}.{sys.version_info.minor}) lacks {' and '.join(missing)}: turn "
-            f"the notebook's internet on and run `!pip install {' '.join(missing)}` first; or attach, in the place of an "
-            "uploaded folder, the data set that `python -m aslutils.kaggle kernels` writes, which brings them")

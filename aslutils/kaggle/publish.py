@@ -1,4 +1,4 @@
-"""A folder becomes a Kaggle data set: its metadata, its card, its first version and every later one."""
+"""Publish a folder as a Kaggle data set: its metadata, its first version and later ones."""
 
 import json
 import re
@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 from aslutils.kaggle.client import KaggleError, run_client, username
+from aslutils.system.errors import UserError
 from aslutils.system.files import read_json, write_json
 
 METADATA = "dataset-metadata.json"
-NOBODY = "insert-your-kaggle-name"       # owner in the metadata as long as nobody's name is known
+NOBODY = "insert-your-kaggle-name"       # owner in the metadata while the user's name is unknown
 LICENCES = ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0",
             "CC-BY-ND-4.0", "CC-BY-NC-ND-4.0", "CC-BY-3.0-IGO", "CC-BY-NC-SA-3.0-IGO", "apache-2.0", "GPL-2.0", "GPL-3.0",
             "LGPL-3.0", "AGPL-3.0", "FDL-1.3", "ODbL-1.0", "DbCL-1.0", "ODC-BY-1.0", "PDDL", "CDLA-Permissive-1.0",
@@ -22,7 +23,7 @@ def write_dataset_metadata(folder, *, title: str, slug: str, user: str = "", lic
     """Write `dataset-metadata.json` into `folder`, so that `kaggle datasets create|version -p folder` works by hand too.
 
     title: 6..50 characters; slug: the data set's address, 6..50 of a-z, 0-9 and single '-'; user: its owner's Kaggle name, ""
-    for whoever the credentials here belong to, left open when Kaggle does not say; license: one of Kaggle's names (`LICENCES`).
+    for the owner of the credentials, left open if Kaggle does not name one; license: one of Kaggle's names (`LICENCES`).
     Raises ValueError for a value that Kaggle would refuse.
     """
     try:
@@ -30,16 +31,16 @@ def write_dataset_metadata(folder, *, title: str, slug: str, user: str = "", lic
     except KaggleError:                                          # no network, or an old token: `publish` asks again
         user = NOBODY
     if not 6 <= len(title) <= 50:
-        raise ValueError(f"title {title!r} has {len(title)} characters; Kaggle takes 6 to 50")
+        raise UserError(f"title {title!r} has {len(title)} characters; Kaggle takes 6 to 50")
     if not 6 <= len(slug) <= 50 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug):
-        raise ValueError(f"slug {slug!r}: Kaggle takes 6 to 50 characters a-z, 0-9 and single '-' between them, such as "
+        raise UserError(f"slug {slug!r}: Kaggle takes 6 to 50 characters a-z, 0-9 and single '-' between them, such as "
                          f"{_as_slug(slug)!r}")
     if not re.fullmatch(r"[a-z0-9]+([_-][a-z0-9]+)*", user):
-        raise ValueError(f"user {user!r} is no Kaggle name; it is what stands in the address of your profile, kaggle.com/<name>")
+        raise UserError(f"user {user!r} is not a valid Kaggle name; your profile shows it: kaggle.com/<name>")
     if license not in LICENCES:
         near = [name for name in LICENCES if name.lower() == license.lower()]
-        raise ValueError(f"license {license!r} is none that Kaggle knows; " +
-                         (f"write {near[0]!r}" if near else f"take one of {', '.join(LICENCES)}"))
+        raise UserError(f"license {license!r} is unknown to Kaggle; " +
+                         (f"write {near[0]!r}" if near else f"use one of {', '.join(LICENCES)}"))
     return write_json(Path(folder) / METADATA, {"title": title, "id": f"{user}/{slug}", "licenses": [{"name": license}],
                                                 "description": description})
 
@@ -50,7 +51,7 @@ def _as_slug(text: str) -> str:
 
 
 def publish_commands(folder, *, message: str = "New version") -> str:
-    """The shell commands that do by hand what `publish` does: the first upload, a later one, looking whether it is ready."""
+    """Shell commands equivalent to `publish`: the first upload, a later one, and a check whether it is ready."""
     reference, place = _reference(folder, anybody=True), shlex.quote(str(folder))
     commands = [f"kaggle datasets create -p {place} --dir-mode zip            # the first time (-u: public)",
                 f"kaggle datasets version -p {place} --dir-mode zip -m {shlex.quote(message)}   # afterwards",
@@ -62,11 +63,11 @@ def publish_commands(folder, *, message: str = "New version") -> str:
 
 
 def publish(folder, *, message: str = "New version", public: bool = False, minutes: float = 30, poll: float = 10) -> str:
-    """Upload `folder` as the data set that its metadata names, and return its address once Kaggle says that it is ready.
+    """Upload `folder` as the data set that its metadata names, and return its address once Kaggle reports that it is ready.
 
-    The first time it is created (private, unless `public`), afterwards it gets a version with `message`. Started again after a
-    cut or a refusal it goes on with the bytes that Kaggle lacks. minutes: how long to wait for Kaggle; poll: seconds between
-    looks. Raises KaggleError with the client's own words.
+    The first call creates it (private, unless `public`), later calls add a version with `message`. After an interruption or a
+    refusal, another call resumes the upload with the missing bytes. minutes: how long to wait for Kaggle; poll: seconds between
+    polls. Raises KaggleError with the client's output.
     """
     folder = Path(folder)
     reference = _reference(folder)
@@ -86,12 +87,12 @@ def _what_now(said: str, reference: str) -> str:
     if "already in use" in said:
         return f"The title or the address {reference} is taken: give the data set another title and slug."
     if "Upload unsuccessful" in said:
-        return f"What {reference} now holds at Kaggle lacks those files. Start the upload again: it becomes the next version."
-    return "Start it again: the upload goes on where it stopped."
+        return f"{reference} on Kaggle now lacks those files. Start the upload again: it becomes the next version."
+    return "Start it again: the upload resumes where it stopped."
 
 
 def _reference(folder, anybody=False) -> str:
-    """`owner/slug` of the data set that `folder` is to become."""
+    """`owner/slug` of the data set that `folder` will become."""
     metadata = Path(folder) / METADATA
     if not metadata.is_file():
         raise FileNotFoundError(f"{metadata} is missing; write it with write_dataset_metadata")
@@ -99,24 +100,24 @@ def _reference(folder, anybody=False) -> str:
     if reference.startswith(f"{NOBODY}/") and not anybody:
         owner = username()
         if not owner:
-            raise KaggleError(f"{metadata} names no owner: put your Kaggle name in the place of {NOBODY}", "credentials")
+            raise KaggleError(f"{metadata} names no owner: replace {NOBODY} by your Kaggle name", "credentials")
         reference = reference.replace(NOBODY, owner)
         write_json(metadata, {**read_json(metadata), "id": reference})
     return reference
 
 
 def _status(reference: str) -> dict | None:
-    """What Kaggle says of a data set, `status` and `current_version_number`; None when it does not know (or not show) it."""
+    """A data set's `status` and `current_version_number`; None if Kaggle does not know (or does not show) it."""
     try:
         return json.loads(run_client("datasets", "status", reference, "--format", "json").splitlines()[-1])
     except KaggleError as error:
         if error.kind in ("credentials", "server"):
             raise
-        return None                                              # 403 or 404, as the client itself reads it: free to be created
+        return None                                              # 403 or 404: free to be created, as the client itself reads it
 
 
 def _wait(reference: str, version: int, minutes: float, poll: float) -> None:
-    """Wait until Kaggle has a version newer than `version`, ready."""
+    """Wait until Kaggle has a version newer than `version` ready."""
     deadline = time.monotonic() + 60 * minutes
     page = f"https://www.kaggle.com/datasets/{reference}"
     told = None
@@ -125,11 +126,11 @@ def _wait(reference: str, version: int, minutes: float, poll: float) -> None:
         if status["status"] == "ready" and (status["current_version_number"] or 0) > version:
             return
         if status["status"] in ("failed", "deleted"):
-            raise KaggleError(f"Kaggle took the files but says of {reference}: {status['status']}; see {page}")
+            raise KaggleError(f"Kaggle took the files but reports for {reference}: {status['status']}; see {page}")
         if status["status"] != told:
             told = status["status"]
-            print(f"uploaded; Kaggle works on {reference} ({told.replace('_', ' ')})", flush=True)
+            print(f"uploaded; Kaggle is processing {reference} ({told.replace('_', ' ')})", flush=True)
         if time.monotonic() > deadline:
-            raise KaggleError(f"{reference} is uploaded, but after {minutes:g} minutes Kaggle still says {told}; see {page}",
+            raise KaggleError(f"{reference} is uploaded, but after {minutes:g} minutes Kaggle still reports {told}; see {page}",
                               "server")
         time.sleep(poll)

@@ -1,6 +1,6 @@
-"""Beam search over an ensemble, and the backward decoder's opinion on what it finds.
+"""Beam search over an ensemble, with optional ranking of its hypotheses by the backward decoder.
 
-The published solution trains a backward decoder and throws it away; here it may rank the hypotheses.
+The published solution trains a backward decoder and discards it; here it may rank the hypotheses.
 """
 
 from dataclasses import dataclass
@@ -8,22 +8,23 @@ from dataclasses import dataclass
 import torch
 
 from aslutils.model.decoding import mean
+from aslutils.system.errors import UserError
 from aslutils.task.text import EOS, SOS, STEPS, VOCABULARY
 
-NEVER = -1e9                       # the log probability of what cannot follow
+NEVER = -1e9                       # the log probability of an impossible token
 
 
 @dataclass(frozen=True)
 class BeamSearch:
     """How to search for the phrase instead of taking the likeliest token at each step."""
 
-    beams: int = 8                 # hypotheses W kept at each step
-    length_penalty: float = 0.5    # a: ranks by log probability / ((5 + length) / 6) ** a (Wu et al. 2016); 0: no normalisation
-    rerank_weight: float = 0.4     # share of the backward decoder's log probability in the last ranking; 0: leaves it out
+    beams: int                     # hypotheses W kept at each step
+    length_penalty: float          # a: ranks by log probability / ((5 + length) / 6) ** a (Wu et al. 2016); 0: no normalisation
+    rerank_weight: float           # share of the backward decoder's log probability in the final ranking; 0: not used
 
     def __post_init__(self):
         if self.beams < 1 or self.length_penalty < 0 or not 0 <= self.rerank_weight <= 1:
-            raise ValueError(f"{self}: beams must be at least 1, length_penalty at least 0, rerank_weight in 0..1")
+            raise UserError(f"{self}: beams must be at least 1, length_penalty at least 0, rerank_weight in 0..1")
 
     def ranked(self, total, lengths):
         """Log probabilities normalised by lengths, EOS included."""
@@ -32,9 +33,9 @@ class BeamSearch:
 
 @torch.inference_mode()
 def search(networks, encoded, settings: BeamSearch):
-    """Spell the most probable phrase that `settings.beams` hypotheses at a time find, by the networks' mean logits.
+    """Find the most probable phrase with `settings.beams` hypotheses at a time, by the networks' mean logits.
 
-    encoded: what each network's `encode` returned for one recording. Returns logits (n, V), the rows before the first EOS, each
+    encoded: what each network's `encode` returned for one sequence. Returns logits (n, V), the rows before the first EOS, each
     with the chosen token raised just above the likeliest, so that the arg max of each row spells the phrase.
     """
     tokens, rows, total = _hypotheses([network.decoder for network in networks], encoded, settings)
@@ -48,7 +49,7 @@ def search(networks, encoded, settings: BeamSearch):
 
 
 def _hypotheses(decoders, encoded, settings: BeamSearch):
-    """The last W hypotheses: tokens (W, N), EOS behind each; their logits (W, N, V) and log probabilities (W,)."""
+    """The last W hypotheses: tokens (W, N), EOS after each; their logits (W, N, V) and log probabilities (W,)."""
     width, device = settings.beams, encoded[0][0].device
     caches = [decoder.start(*_repeated(frames, width)) for decoder, frames in zip(decoders, encoded)]
     only_end = torch.full((VOCABULARY,), NEVER, device=device)                  # what follows an ended hypothesis
@@ -72,7 +73,7 @@ def _hypotheses(decoders, encoded, settings: BeamSearch):
 def _backward(decoders, encoded, tokens, lengths):
     """Log probabilities (W,) of the reversed hypotheses by the backward decoders' mean logits."""
     steps = torch.arange(min(tokens.shape[1] + 1, STEPS), device=tokens.device)
-    places = lengths[:, None] - 1 - steps                                       # where each reversed token stands
+    places = lengths[:, None] - 1 - steps                                       # where each reversed token is
     targets = torch.where(places >= 0, tokens.gather(1, places.clamp(min=0)), EOS)
     inputs = torch.cat([tokens.new_full((len(tokens), 1), SOS), targets[:, :-1]], dim=1)
     logits = mean(decoder(inputs, decoder.start(*_repeated(frames, len(tokens)))) for decoder, frames in zip(decoders, encoded))
@@ -81,5 +82,5 @@ def _backward(decoders, encoded, tokens, lengths):
 
 
 def _repeated(encoded, width: int):
-    """One recording's frames (1, T, D) and mask (1, T), as often as there are hypotheses."""
+    """One sequence's frames (1, T, D) and mask (1, T), repeated for each hypothesis."""
     return tuple(x.expand(width, *x.shape[1:]) for x in encoded)

@@ -1,13 +1,8 @@
-"""Checkpoint files: the network with its configuration, and whatever training adds to go on.
+"""Checkpoint files: the network with its configuration, and what training needs to resume."""
 
-`python -m aslutils.model.checkpoint OURS PUBLISHED` rewrites a checkpoint in the form of the published winning weights.
-"""
-
-import argparse
 import io
 import pickle
-import sys
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -15,11 +10,11 @@ import torch
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.model.published import from_published, to_published
+from aslutils.system import versions
+from aslutils.system.errors import UserError
 from aslutils.system.files import atomic
 from aslutils.task.landmarks import ORDER_DIGEST
 from aslutils.task.text import CHARACTERS
-
-FORMAT = 1                         # of our files
 
 
 @dataclass
@@ -33,23 +28,23 @@ class Checkpoint:
 
 
 def save_checkpoint(path, network: Network, facts: dict | None = None, training: dict | None = None) -> Path:
-    """Write a checkpoint atomically; the file of before survives any failure."""
-    content = {"format": FORMAT, "config": asdict(network.config), "landmarks": ORDER_DIGEST, "characters": CHARACTERS,
-               "model": network.state_dict(), "facts": facts or {}, "training": training}
+    """Write a checkpoint atomically; an existing file survives any failure."""
+    content = {"format": versions.CHECKPOINT, "config": asdict(network.config), "landmarks": ORDER_DIGEST,
+               "characters": CHARACTERS, "model": network.state_dict(), "facts": facts or {}, "training": training}
     return _write(path, content)
 
 
-class DamagedCheckpoint(ValueError):
-    """A file that is cut short, damaged or no checkpoint at all: the one before it may still serve."""
+class DamagedCheckpoint(UserError):
+    """A file that is cut short, damaged or not a checkpoint: the one before it may still be usable."""
 
 
 def save_published(path, network: Network) -> Path:
-    """Write a network's weights as the published ones are, atomically: what other code for the winning solution reads."""
+    """Write a network's weights in the published form, atomically: other code for the winning solution reads it."""
     return _write(path, {"model": to_published(network)})
 
 
 def _write(path, content: dict) -> Path:
-    packed = io.BytesIO()                           # not the file itself: torch's writer hides that a disk is full
+    packed = io.BytesIO()                           # not the file itself: torch's writer hides a full disk
     torch.save(content, packed)
     with atomic(path) as temporary:
         temporary.write_bytes(packed.getvalue())    # not `getbuffer()`: in the traceback of a full disk it crashed Python 3.12
@@ -64,7 +59,7 @@ def load_checkpoint(path) -> Checkpoint:
     path = Path(path)
     content = _read(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
-        raise ValueError(f"{path} is no checkpoint: expected a dict with the key 'model'")
+        raise UserError(f"{path} is not a checkpoint: expected a dict with the key 'model'")
     if "format" in content:
         return _ours(path, content)
     return Checkpoint(from_published(content["model"], str(path)), facts={"checkpoint": path.name}, published=True)
@@ -76,55 +71,40 @@ def load_network(path) -> Network:
 
 
 def _ours(path, content) -> Checkpoint:
-    if content["format"] != FORMAT:
-        raise ValueError(f"{path} has checkpoint format {content['format']}; this kit reads format {FORMAT}")
+    if content["format"] != versions.CHECKPOINT:
+        raise UserError(f"{path} has checkpoint format {content['format']}; this kit reads format {versions.CHECKPOINT}")
     lacking = {"config", "landmarks", "characters", "facts", "training"} - set(content)
     if lacking:
-        raise ValueError(f"{path} lacks {sorted(lacking)}, which every checkpoint of format {FORMAT} has")
+        raise UserError(f"{path} lacks {sorted(lacking)}, which every checkpoint of format {versions.CHECKPOINT} has")
     if content["landmarks"] != ORDER_DIGEST:
-        raise ValueError(f"{path} was trained with another landmark order ({content['landmarks']}; ours is {ORDER_DIGEST})")
+        raise UserError(f"{path} was trained with another landmark order ({content['landmarks']}; ours is {ORDER_DIGEST})")
     if content["characters"] != CHARACTERS:
-        raise ValueError(f"{path} was trained with another vocabulary: {content['characters']!r}")
+        raise UserError(f"{path} was trained with another vocabulary: {content['characters']!r}")
     unknown = set(content["config"]) - {item.name for item in fields(ModelConfig)}
     if unknown:
-        raise ValueError(f"{path} has the network parameters {sorted(unknown)}, which this kit does not know; is it newer?")
+        raise UserError(f"{path} has the network parameters {sorted(unknown)}, which this kit does not know; is it newer?")
+    missing = {item.name for item in fields(ModelConfig) if item.default is MISSING} - set(content["config"])
+    if missing:
+        raise UserError(f"{path} lacks the network parameters {sorted(missing)}; is it older than this kit?")
     try:
         network = Network(ModelConfig(**content["config"]))
     except ValueError as error:
-        raise ValueError(f"{path} holds a network that the kit cannot build: {error}") from error
+        raise UserError(f"{path} holds a network that the kit cannot build: {error}") from error
     try:
         network.load_state_dict(content["model"])
     except RuntimeError as error:
-        raise ValueError(f"{path} holds weights that do not fit its configuration: {error}") from error
+        raise UserError(f"{path} holds weights that do not fit its configuration: {error}") from error
     return Checkpoint(network, content["facts"], content["training"])
 
 
 def _read(path: Path):
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; run the stage that trains it first")
-    packed = io.BytesIO(path.read_bytes())          # outside the try: that a disk fails says nothing of the file
+    packed = io.BytesIO(path.read_bytes())          # outside the try: a failing disk says nothing about the file
     try:
         return torch.load(packed, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise DamagedCheckpoint(f"{path} holds more than weights and plain values, or is no checkpoint; it was not read"
+        raise DamagedCheckpoint(f"{path} holds more than weights and plain values, or is not a checkpoint; it was not read"
                                 ) from error
     except Exception as error:                      # a damaged file fails anywhere in torch's reader, with any error
-        raise DamagedCheckpoint(f"{path} is cut short, damaged or no checkpoint: {error}") from error
-
-
-def main() -> int:
-    """Rewrite a checkpoint in the published form; 0, or 1 for one that cannot be read or rewritten."""
-    parser = argparse.ArgumentParser(description="Rewrite a checkpoint in the form of the published winning weights.")
-    parser.add_argument("checkpoint", help="a checkpoint, ours or published")
-    parser.add_argument("published", help="the file to write, such as checkpoint_last_seed1.pth")
-    options = parser.parse_args()
-    try:
-        print(f"wrote {save_published(options.published, load_network(options.checkpoint))}")
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise DamagedCheckpoint(f"{path} is cut short, damaged or not a checkpoint: {error}") from error

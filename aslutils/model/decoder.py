@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.dropout import Dropout
 from aslutils.task.text import PAD, STEPS, VOCABULARY
 
 POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60
@@ -39,7 +38,7 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x, key, value, mask=None, causal=False):
-        """x (B, S, D) looks at key and value (B, H, N, D/H); mask float, added to the scores."""
+        """x (B, S, D) attends to key and value (B, H, N, D/H); mask float, added to the scores."""
         x = F.scaled_dot_product_attention(self.split(self.query(x)), key, value, attn_mask=mask, is_causal=causal,
                                            dropout_p=self.dropout if self.training else 0.0)
         return self.output(x.transpose(1, 2).flatten(2))
@@ -58,7 +57,7 @@ class DecoderLayer(nn.Module):
         self.linear1 = nn.Linear(dim, config.decoder_ffn)
         self.linear2 = nn.Linear(config.decoder_ffn, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def memory(self, encoded):
         """Keys and values (B, H, T, D/H) of the encoded frames, the same for every step."""
@@ -77,14 +76,14 @@ class DecoderLayer(nn.Module):
 
 
 class Past:
-    """One layer's keys and values of the steps so far, in buffers with room for all steps of a decoding."""
+    """One layer's keys and values of the steps so far, in buffers for all decoding steps."""
 
     def __init__(self):
         self.steps = 0
         self.buffers = None
 
     def extend(self, key, value):
-        """Keys and values (B, N, D) of all N steps so far, of which the last are the given ones (B, S, D)."""
+        """Keys and values (B, N, D) of all N steps so far, the last of which are the given ones (B, S, D)."""
         before, self.steps = self.steps, self.steps + key.shape[1]
         if before == 0:
             self.buffers = key, value                                           # teacher forcing: nothing is copied
@@ -96,12 +95,12 @@ class Past:
         return tuple(buffer[:, :self.steps] for buffer in self.buffers)
 
     def reorder(self, rows):
-        """Go on with the sequences `rows`, int (B',)."""
+        """Continue with the sequences `rows`, int (B',)."""
         self.buffers = tuple(buffer[rows] for buffer in self.buffers)
 
 
 class Cache:
-    """What a decoder keeps between steps: each layer's keys and values, the frames' ones, the count of tokens so far."""
+    """What a decoder keeps between steps: each layer's keys and values, those of the frames, the count of tokens so far."""
 
     def __init__(self, memory, mask):
         self.memory, self.mask = memory, mask
@@ -109,7 +108,7 @@ class Cache:
         self.count = None
 
     def reorder(self, rows):
-        """Go on with the sequences `rows`, int (B,), of one recording: what beam search does after each step."""
+        """Continue with the hypotheses `rows`, int (W,), of one sequence: beam search does so after each step."""
         self.count = self.count[rows]
         for past in self.past:
             past.reorder(rows)
@@ -124,7 +123,7 @@ class Decoder(nn.Module):
         self.register_buffer("positions", position_table(config.dim), persistent=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.apply(_initialise)
         self.head = nn.Linear(config.dim, VOCABULARY, bias=False)
 
@@ -134,7 +133,7 @@ class Decoder(nn.Module):
         return Cache([layer.memory(encoded) for layer in self.layers], unseen[:, None, None])
 
     def embed(self, tokens, count=None):
-        """Embedded tokens (B, S) -> (B, S, D) and the count of non-PAD tokens up to the last; `count` is the earlier one's."""
+        """Embedded tokens (B, S) -> (B, S, D) and the count of non-PAD tokens up to the last; `count`: that of earlier tokens."""
         counted = (tokens != PAD).long()
         total = counted.cumsum(dim=1) + (0 if count is None else count[:, None])
         rows = PAD + total * counted                                            # PAD tokens take row PAD, which is 0
@@ -142,7 +141,7 @@ class Decoder(nn.Module):
         return self.dropout(x), total[:, -1]
 
     def forward(self, tokens, cache: Cache):
-        """Logits (B, S, V) after each of `tokens` (B, S); an empty cache takes any S, a used one goes on with S = 1."""
+        """Logits (B, S, V) after each of `tokens` (B, S); an empty cache takes any S, a used one continues with S = 1."""
         x, cache.count = self.embed(tokens, cache.count)
         for index, layer in enumerate(self.layers):
             x = layer(x, cache.memory[index], cache.mask, cache.past[index])

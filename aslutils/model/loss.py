@@ -1,32 +1,13 @@
 """Teacher forcing and the training loss of both rounds."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.distributed as distributed
 from torch.nn import functional as F
 
+from aslutils.model.config import LossConfig
 from aslutils.model.masked import processes, sum_over_processes
 from aslutils.model.network import BLANK
 from aslutils.task.text import CHARACTERS, EOS, MASK, SOS
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """The loss; the defaults are the published ones."""
-
-    mask_probability: float = 0.2    # a decoder input becomes MASK with this probability
-    backward_weight: float = 0.4     # share of the backward decoder in the cross entropy
-    confidence_weight: float = 0.02  # share of the confidence head in the whole
-    ctc_weight: float = 0.0          # an auxiliary CTC loss on the encoder, added; 0: no such head
-    ignore_pad: bool = False         # True: only real characters and EOS are targets; False: all positions, as published
-
-    def __post_init__(self):
-        for name in ("mask_probability", "backward_weight", "confidence_weight"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
-        if self.ctc_weight < 0:
-            raise ValueError(f"ctc_weight is {self.ctc_weight}; it must not be negative")
 
 
 def label_lengths(tokens):
@@ -44,7 +25,7 @@ def reverse(tokens):
 
 
 def decoder_inputs(labels, mask_probability: float):
-    """Labels (B, S) as a decoder's inputs: some replaced by MASK, shifted right behind SOS."""
+    """Labels (B, S) as a decoder's inputs: some replaced by MASK, shifted right after SOS."""
     if mask_probability:
         masked = torch.rand(labels.shape, device=labels.device) < mask_probability
         labels = labels.masked_fill(masked, MASK)
@@ -52,7 +33,7 @@ def decoder_inputs(labels, mask_probability: float):
 
 
 def cross_entropy(logits, labels, counted):
-    """Mean cross entropy over the positions that `counted` bool (B, S) names, over all processes together."""
+    """Mean cross entropy over the positions where `counted` bool (B, S) is True, over all processes together."""
     losses = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
     return _mean((losses * counted).sum(), counted.sum())
 
@@ -84,7 +65,7 @@ def ctc_loss(logits, lengths, tokens):
 def compute_loss(model, batch: dict, config: LossConfig) -> dict:
     """All parts of the loss of one batch, as tensors; `loss` is the one to minimise.
 
-    model: the network, or accelerate's wrapping of it; batch: frames (B, T, L, C), lengths (B,), tokens (B, S), score (B,).
+    model: the network, or accelerate's wrapper of it; batch: frames (B, T, L, C), lengths (B,), tokens (B, S), score (B,).
     """
     tokens = batch["tokens"]
     lengths = label_lengths(tokens)

@@ -5,9 +5,9 @@ import torch.distributed as distributed
 from torch import nn
 
 
-def frame_mask(lengths: torch.Tensor, frames: int) -> torch.Tensor:
-    """bool (B, frames): True where a frame is real; lengths: int (B,)."""
-    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+def frame_mask(lengths: torch.Tensor, length: int) -> torch.Tensor:
+    """bool (B, length): True where a frame is real; lengths: int (B,)."""
+    return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
 def processes() -> int:

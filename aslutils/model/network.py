@@ -20,8 +20,8 @@ class Network(nn.Module):
     """Fingerspelling landmarks to text.
 
     frames: float (B, T, L, C), standardised, 0 where not seen, T at most 384; lengths: int (B,), real frames, 1..T.
-    What lies behind a sequence's length never changes its result. Other shapes and lengths raise ValueError; the values of
-    lengths on a GPU are not looked at in training.
+    Frames after a sequence's length never change its result. Other shapes and lengths raise ValueError; the values of
+    lengths on a GPU are not checked in training.
     """
 
     def __init__(self, config: ModelConfig):
@@ -79,8 +79,8 @@ class Network(nn.Module):
             raise ValueError(f"{frames.shape[1]} frames; the network reads at most {MAX_FRAMES}: "
                              "resample longer sequences first (aslutils.task.preprocess.resample)")
         if lengths.shape != frames.shape[:1]:
-            raise ValueError(f"lengths have the shape {tuple(lengths.shape)}; expected ({frames.shape[0]},), one a sequence")
-        unwatched = self.training and lengths.device.type != "cpu"              # looking would make a training GPU wait
+            raise ValueError(f"lengths have the shape {tuple(lengths.shape)}; expected ({frames.shape[0]},), one per sequence")
+        unwatched = self.training and lengths.device.type != "cpu"              # checking would make a training GPU wait
         if len(lengths) and not unwatched and not 1 <= int(lengths.min()) <= int(lengths.max()) <= frames.shape[1]:
-            raise ValueError(f"lengths {lengths.tolist()} must lie in 1..{frames.shape[1]}; "
-                             "a recording without frames has nothing to encode (it gets the dummy phrase)")
+            raise ValueError(f"lengths {lengths.tolist()} must be in 1..{frames.shape[1]}; "
+                             "a sequence without frames has nothing to encode (it gets the dummy phrase)")

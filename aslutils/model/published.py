@@ -1,7 +1,7 @@
 """The published winning weights: their names, reading them safely, and writing ours in that form.
 
 A published file is a dict whose key `model` holds the weights (keys may carry `module.` in front). Sizes are inferred from
-the shapes; what is missing or left over is said by name.
+the shapes; what is missing or left over is reported by name.
 """
 
 import re
@@ -10,10 +10,12 @@ import torch
 
 from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
+from aslutils.system.errors import UserError
 from aslutils.task.text import VOCABULARY
 
 PART_SUFFIX = {"left_hand": "_lhand", "right_hand": "_rhand", "face": "_face", "pose": "_pose"}
-DECODER_HEADS = 4                  # of every published network; no weight's shape tells
+DECODER_HEADS = 4                  # of every published network; no weight's shape shows it
+TRAINED_WITH = {"stem_momentum": 0.95, "dropout": 0.1, "decoder_attention_dropout": 0.2}   # nor does any show these
 DERIVED = re.compile(r"(^|\.)(cos|sin)$|embed_positions\.weights$|num_batches_tracked$|embed_positions\._float_tensor$")
 
 _STEM = {"conv.weight": "conv_stem.weight", "conv_norm": "bn_conv", "linear.weight": "stem_linear.weight", "norm": "stem_bn"}
@@ -96,19 +98,19 @@ def infer_config(weights: dict[str, torch.Tensor], source="the checkpoint") -> M
     """The configuration of published weights, from their names and shapes. Raises ValueError naming what does not fit."""
     strange = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]
     if strange:
-        raise ValueError(f"{source} is no published checkpoint: these are no weights: {_listed(strange)}")
+        raise UserError(f"{source} is not a published checkpoint: these are not weights: {_listed(strange)}")
     try:
         vocabulary, sizes = weights["decoder.lm_head.weight"].shape[0], _sizes(weights)
     except KeyError as error:
-        raise ValueError(f"{source} is no published checkpoint: it lacks the weight {error.args[0]!r}") from error
+        raise UserError(f"{source} is not a published checkpoint: it lacks the weight {error.args[0]!r}") from error
     except (IndexError, ZeroDivisionError) as error:
-        raise ValueError(f"{source} is no published checkpoint: its weights have impossible shapes") from error
+        raise UserError(f"{source} is not a published checkpoint: its weights have impossible shapes") from error
     if vocabulary != VOCABULARY:
-        raise ValueError(f"{source} was trained with a vocabulary of {vocabulary} tokens; this kit's has {VOCABULARY}")
+        raise UserError(f"{source} was trained with a vocabulary of {vocabulary} tokens; this kit's has {VOCABULARY}")
     try:
         return ModelConfig(**sizes)
     except ValueError as error:
-        raise ValueError(f"{source} holds a network that the kit cannot build: {error}") from error
+        raise UserError(f"{source} holds a network that the kit cannot build: {error}") from error
 
 
 def _sizes(weights) -> dict:
@@ -125,6 +127,7 @@ def _sizes(weights) -> dict:
         "confidence": "aux_fc.weight" in weights,
         "decoder_layers": _count(weights, r"decoder\.decoder\.layers\.(\d+)\."),
         "decoder_heads": DECODER_HEADS,
+        **TRAINED_WITH,
         "decoder_ffn": weights["decoder.decoder.layers.0.fc1.weight"].shape[0],
         "stem_channels": weights["feature_extractor.conv_stem.weight"].shape[0],
     }
@@ -142,14 +145,14 @@ def from_published(weights: dict[str, torch.Tensor], source="the checkpoint") ->
     missing = [theirs for theirs in names.values() if theirs not in weights]
     left_over = [name for name in weights if name not in set(names.values()) and not DERIVED.search(name)]
     if missing or left_over:
-        raise ValueError(f"{source} does not hold a network that the kit knows; missing: {_listed(missing)}; "
+        raise UserError(f"{source} does not hold a network that the kit knows; missing: {_listed(missing)}; "
                          f"left over: {_listed(left_over)}")
     ours = {}
     state = network.state_dict()
     for name, published in names.items():
         value, expected = weights[published], _published_shape(published, state[name]).shape
         if value.shape != expected:
-            raise ValueError(f"{source}: {published} has the shape {tuple(value.shape)}, expected {tuple(expected)}")
+            raise UserError(f"{source}: {published} has the shape {tuple(value.shape)}, expected {tuple(expected)}")
         ours[name] = value.float().reshape(state[name].shape)
     network.load_state_dict(ours)
     return network
@@ -158,11 +161,11 @@ def from_published(weights: dict[str, torch.Tensor], source="the checkpoint") ->
 def to_published(network: Network) -> dict[str, torch.Tensor]:
     """A network's weights under the published names and shapes, the derived tables included.
 
-    The CTC head and the training parameters have no place there. Raises ValueError for a network that this form cannot say.
+    The CTC head and the training parameters are left out. Raises ValueError for a network that this form cannot represent.
     """
     config, state = network.config, network.state_dict()
     if config.decoder_heads != DECODER_HEADS:
-        raise ValueError(f"the published form means decoders of {DECODER_HEADS} heads, this network's have "
+        raise UserError(f"the published form implies decoders of {DECODER_HEADS} heads, this network's have "
                          f"{config.decoder_heads}; keep it in our own form")
     weights = {theirs: _published_shape(theirs, state[ours]) for ours, theirs in published_names(config).items()}
     if config.attention == "rotary":

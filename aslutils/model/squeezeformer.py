@@ -7,15 +7,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.dropout import Dropout
 from aslutils.model.masked import MaskedBatchNorm
 from aslutils.task.preprocess import MAX_FRAMES
 
 
-def rotary_tables(frames: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """cos and sin (frames, head_dim) of rotary positions in the rotate-half form, base 10000 (Su et al. 2021)."""
+def rotary_tables(length: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """cos and sin (length, head_dim) of rotary positions in the rotate-half form, base 10000 (Su et al. 2021)."""
     frequencies = 1.0 / 10000 ** (torch.arange(0, head_dim, 2).float() / head_dim)
-    angles = torch.outer(torch.arange(frames).float(), frequencies)
+    angles = torch.outer(torch.arange(length).float(), frequencies)
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos(), angles.sin()
 
@@ -23,7 +22,7 @@ def rotary_tables(frames: int, head_dim: int) -> tuple[torch.Tensor, torch.Tenso
 def rotate(x, turns):
     """Rotate x (B, T, H, head dim) by each frame's angles; turns complex (T, head dim / 2).
 
-    Channels i and i + head dim / 2 make a pair; a pair comes out side by side, which no product of query and key notices.
+    Channels i and i + head dim / 2 make a pair; a pair comes out side by side, which changes no product of query and key.
     """
     pairs = torch.complex(*x.float().chunk(2, dim=-1))                          # (B, T, H, head dim / 2)
     return torch.view_as_real(pairs * turns[:, None]).flatten(-2)
@@ -78,14 +77,14 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.empty(self.heads, self.head_dim))
         self.position_bias = nn.Parameter(torch.empty(self.heads, self.head_dim))
         self.output = nn.Linear(config.dim, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         nn.init.xavier_uniform_(self.content_bias)
         nn.init.xavier_uniform_(self.position_bias)
 
-    def encoding(self, frames: int, device) -> torch.Tensor:
-        """(2 * frames - 1, D): row r encodes the distance frames - 1 - r, sin in even and cos in odd channels."""
+    def encoding(self, length: int, device) -> torch.Tensor:
+        """(2 * length - 1, D): row r encodes the distance length - 1 - r, sin in even and cos in odd channels."""
         dim = self.heads * self.head_dim
-        distance = torch.arange(frames - 1, -frames, -1, device=device).float()
+        distance = torch.arange(length - 1, -length, -1, device=device).float()
         frequency = torch.exp(torch.arange(0, dim, 2, device=device).float() * (-math.log(10000.0) / dim))
         angles = torch.outer(distance, frequency)
         return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
@@ -117,7 +116,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.linear1 = nn.Linear(config.dim, config.dim)
         self.linear2 = nn.Linear(config.dim, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x, mask, scale, bias):
         x = self.dropout(F.silu(scaled_linear((self.linear1,), x, scale, bias)))
@@ -147,7 +146,7 @@ class Convolution(nn.Module):
         self.depthwise = nn.Conv1d(config.dim, config.dim, config.kernel, groups=config.dim, bias=False)   # holds the weight
         self.norm = MaskedBatchNorm(config.dim)
         self.pointwise2 = nn.Linear(config.dim, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x, mask, scale, bias):
         x = F.glu(scaled_linear((self.pointwise1,), x, scale, bias), dim=-1) * mask[..., None]

@@ -1,7 +1,7 @@
 """The stem: from each frame's landmarks to a vector of the model's width.
 
-One stem looks at all 130 landmarks; the round-2 network adds one for each part (left hand, right hand, face, pose), which
-sees its part standardised in each frame, so that a hand's shape counts and not where it is.
+One stem sees all 130 landmarks; the round-2 network adds one for each part (left hand, right hand, face, pose), which
+sees its part standardised in each frame, so that a hand's shape counts, not its position.
 """
 
 import torch

@@ -1,7 +1,7 @@
-"""Every picture that a notebook shows: `from aslutils import plots`, then `plots.NAME(...)` as a cell's last line.
+"""All pictures in the notebooks: `from aslutils import plots`, then `plots.NAME(...)` as a cell's last line.
 
-Each function returns a figure (the moving skeleton: HTML) that Jupyter shows by itself. The colours are those of Okabe and Ito,
-the ground is light in any theme. matplotlib is imported here and in no other room.
+Each function returns a figure (the moving skeleton: HTML) that Jupyter displays. The colours are those of Okabe and Ito,
+the background is light in any theme. Only this folder imports matplotlib.
 """
 
 from aslutils.plots.augmented import augmentations
@@ -11,8 +11,9 @@ from aslutils.plots.examples import predictions, worst
 from aslutils.plots.exported import latency, layers, variants
 from aslutils.plots.handsheet import handshapes
 from aslutils.plots.motion import skeleton
-from aslutils.plots.recordings import corpus, strip
+from aslutils.plots.sequences import clear_sequence, corpus, strip
 from aslutils.plots.training import learning_curves, score_distribution
 
-__all__ = ["attention", "augmentations", "confidence", "confusions", "corpus", "handshapes", "latency", "layers",
-           "learning_curves", "predictions", "score_distribution", "scores_by", "skeleton", "strip", "variants", "worst"]
+__all__ = ["attention", "augmentations", "clear_sequence", "confidence", "confusions", "corpus", "handshapes", "latency",
+           "layers", "learning_curves", "predictions", "score_distribution", "scores_by", "skeleton", "strip", "variants",
+           "worst"]

@@ -8,7 +8,7 @@ from aslutils.data.augment import OneOf
 from aslutils.plots.style import FAINT, GRID, PART_COLOURS, bare, picture, styled
 from aslutils.task.landmarks import BONES, PARTS
 
-COLUMNS, RATIO = 4, 1.5            # panels in a row; width over height of the signer's window
+COLUMNS, RATIO = 4, 1.5            # panels per row; aspect ratio of the window around the signer
 _COLOURS = matplotlib.colormaps["PuOr_r"].with_extremes(bad="#B4B4B0")
 _ORDER = np.concatenate(list(PARTS.values()))     # the rows of the map: left hand, right hand, face, pose
 _ENDS = np.cumsum([0, *(len(part) for part in PARTS.values())])
@@ -16,10 +16,10 @@ _ENDS = np.cumsum([0, *(len(part) for part in PARTS.values())])
 
 @styled
 def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: int = 7):
-    """One sequence as it is, and after each augmentation has acted on it.
+    """One sequence unchanged, and after each augmentation.
 
-    frames, partner: (T, 130, 3) standardised, the sequence and the one that CutMix joins to it; augmentations: what
-    `aslutils.data.augment.build` gives. All panels have the same scales.
+    frames, partner: (T, 130, 3) standardised, the sequence and the one that CutMix joins to it; augmentations: from
+    `aslutils.data.augment.build`. All panels have the same scales.
     """
     shown = [("as recorded", frames), *_augmented(frames, partner, augmentations, np.random.default_rng(seed))]
     rows = -(-len(shown) // COLUMNS)
@@ -37,14 +37,14 @@ def augmentations(frames: np.ndarray, partner: np.ndarray, augmentations, seed: 
             lower.set_yticks((_ENDS[:-1] + _ENDS[1:]) / 2, [part.replace("_", " ") for part in PARTS])
     for unused in (*uppers[len(shown):], *lowers[len(shown):]):
         unused.remove()
-    figure.supxlabel("Above: the signer in the frame that changed most (the middle one where the length is another), pale: as "
+    figure.supxlabel("Above: the signer in the frame that changed most (the middle one if the length differs), pale: as "
                      "recorded.\nBelow: where each landmark is, across the picture, over time; violet: left of the middle, "
                      "orange: right of it, grey: missing", x=0.01, ha="left", fontsize=8, color=FAINT)
     return figure
 
 
 def _augmented(frames, partner, augmentations, rng):
-    """(class name, sequence) of each augmentation that can act."""
+    """(class name, sequence) for each augmentation that can act."""
     if augmentations.mirror is not None:
         yield "Mirror", augmentations.mirror.apply(frames)
     if augmentations.cutmix is not None:
@@ -55,14 +55,14 @@ def _augmented(frames, partner, augmentations, rng):
 
 
 def _name(augmentation) -> str:
-    """The class's name; of a choice the names of what it chooses from."""
+    """The class name; for OneOf, the names of its choices."""
     if not isinstance(augmentation, OneOf):
         return type(augmentation).__name__
     return "one of: " + ", ".join(dict.fromkeys(map(_name, augmentation.choices)))
 
 
 def _acted(augmentation, frames, rng, draws: int = 20):
-    """`frames` after the first of some draws that changes them."""
+    """`frames` after the first of up to `draws` draws that changes them."""
     for _ in range(draws):
         changed = augmentation.apply(frames, *augmentation.draw(rng))
         if not np.array_equal(changed, frames):
@@ -81,7 +81,7 @@ def _window(frames):
 
 
 def _signer(axes, original, sequence, window):
-    """The skeleton in the frame that changed most, over the original one where both are as long."""
+    """The skeleton in the frame that changed most, over the original one if both have the same length."""
     if len(sequence) == len(original):
         changed = (sequence != original).any(2).sum(1)
         seen = (original[:, PARTS["left_hand"]] != 0).any((1, 2)) | (original[:, PARTS["right_hand"]] != 0).any((1, 2))

@@ -1,4 +1,4 @@
-"""What the decoder looks at: its attention over the frames, beside the hand in them."""
+"""The decoder's attention over the frames, beside the hand in them."""
 
 import numpy as np
 
@@ -7,18 +7,18 @@ from aslutils.plots.style import INK, ORANGE, picture, readable, styled
 from aslutils.task.preprocess import fit_length
 from aslutils.task.text import CHARACTERS, EOS, decode
 
-HANDS, ROW, COUNT = 0.85, 0.17, 12  # inches: height of the hands and of a character's line; how many hands
+HANDS, ROW, COUNT = 0.85, 0.17, 12  # inches: height of the hands and of a character's line; number of hands
 
 
 @styled
 def attention(network, store, row: int):
-    """The decoder's attention over the frames of recording `row`, a line a character, the hand above.
+    """The decoder's attention over the frames of sequence `row`, one line per character, the hand above.
 
-    network: aslutils.model.network.Network. The weights are those of the cross-attention, the mean of its layers and heads, while
-    the network reads the recording by itself; the point on each line is where it looks most.
+    network: aslutils.model.network.Network. The weights are those of the cross-attention, averaged over layers and heads, during
+    greedy decoding; the point on each line marks the maximum.
     """
-    frames = fit_length(store.raw(row))
-    tokens, weights = attention_weights(network, fit_length(store.standardised(row)))
+    frames = fit_length(store.landmarks(row))
+    tokens, weights = attention_weights(network, fit_length(store.frames(row)))
     names = [readable(CHARACTERS[token]) if token < len(CHARACTERS) else "end" if token == EOS else "none" for token in tokens]
     title = f"Where the decoder looks: signed “{store.table['phrase'].iloc[row]}”, read “{decode(tokens)}”"
     figure = picture(HANDS + ROW * len(names) + 0.95, title)
@@ -27,7 +27,7 @@ def attention(network, store, row: int):
                  extent=(-0.5, len(frames) - 0.5, len(names) - 0.5, -0.5))
     lower.scatter(weights.argmax(1), range(len(names)), s=16, color=ORANGE, edgecolor=INK, linewidth=0.8, zorder=3)
     lower.set_yticks(range(len(names)), names)
-    lower.set(xlabel="frame (the darker, the more it is looked at; dot: most)", ylabel="character read")
+    lower.set(xlabel="frame (darker: more attention; dot: maximum)", ylabel="character read")
     lower.grid(False)
     _hands(upper, frames)
     return figure
@@ -48,7 +48,7 @@ def _hands(axes, frames):
 
 
 def attention_weights(network, frames: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """Tokens that the network reads from standardised frames (T, 130, 3), and the attention of each over the frames, (S, T)."""
+    """The tokens predicted from standardised frames (T, 130, 3), and the attention of each over the frames, (S, T)."""
     import torch
 
     from aslutils.task.text import SOS

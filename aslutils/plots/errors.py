@@ -8,29 +8,30 @@ from rapidfuzz.distance import Levenshtein
 
 from aslutils.plots.style import BLUE, FAINT, INK, PURPLE, VERMILLION, mark, panels, picture, readable, say_empty, styled
 from aslutils.task.metric import score, score_interval, sequence_scores
-from aslutils.task.text import MIN_CONFIDENCE, phrase_kind
+from aslutils.task.rejection import MIN_CONFIDENCE
+from aslutils.task.text import phrase_kind
 
 
 @styled
 def scores_by(table: pd.DataFrame):
     """Score by participant, kind of phrase, length of phrase and share of frames with a hand, each with its 95 % interval.
 
-    table: participant_id, phrase, prediction, frames, hand_frames. The intervals are bootstrapped over sequences.
+    table: participant_id, phrase, prediction, length, hand_frames. The intervals are bootstrapped over sequences.
     """
-    figure, axes = panels(4, 4, 2.7, "Scores by group (1: all read right), the bars are 95 % bootstrap intervals")
+    figure, axes = panels(4, 4, 2.7, "Scores by group (1: no errors), with 95 % bootstrap intervals")
     if not len(table):
         for panel in axes:
             say_empty(panel, "no predictions")
         return figure
     length = table["phrase"].str.len()
-    seen = 100 * table["hand_frames"] / table["frames"].clip(lower=1)
+    seen = 100 * table["hand_frames"] / table["length"].clip(lower=1)
     by_person = sorted(_scored_groups(table, table["participant_id"]), key=lambda group: group[1])
     _groups(axes[0], by_person, "Participant", "hardest to easiest", labels=len(by_person) <= 6)
     _groups(axes[1], _scored_groups(table, table["phrase"].map(phrase_kind)), "Kind of phrase", "")
     _groups(axes[2], _scored_groups(table, _quarters(length)), "Length of phrase", "characters")
     _groups(axes[3], _scored_groups(table, _quarters(seen)), "Hand seen", "% of frames")
     whole = score(table["phrase"].tolist(), table["prediction"].tolist())
-    lowest = min(0, *(panel.dataLim.ymin for panel in axes))       # below 0 where more is read than was signed
+    lowest = min(0, *(panel.dataLim.ymin for panel in axes))   # below 0: errors > characters
     for panel in axes:
         mark(panel, whole, f"all: {whole:.3f}", FAINT, vertical=False)
         panel.set_ylim(lowest, 1.02)
@@ -40,7 +41,7 @@ def scores_by(table: pd.DataFrame):
 
 
 def _quarters(values: pd.Series) -> pd.Series:
-    """Each value's quarter of the distribution, as a label such as 3-7; of up to four whole numbers the number itself."""
+    """Each value's quarter of the distribution, as a label such as 3-7; for up to four distinct values, the value itself."""
     values = values.round()
     if values.nunique() <= 4:
         return values.astype(int)
@@ -71,7 +72,7 @@ def _groups(axes, groups, title, label, labels=True):
 
 @styled
 def confusions(table: pd.DataFrame, count: int = 14):
-    """The most frequent character errors: which is read as which, which is read where there is none, which is left out.
+    """The most frequent character errors: substitutions, insertions and deletions.
 
     table: phrase and prediction; the errors are those of a shortest alignment of the two.
     """
@@ -109,9 +110,9 @@ def _errors(table):
 
 @styled
 def confidence(table: pd.DataFrame, threshold: float = MIN_CONFIDENCE):
-    """What the confidence head says against how good each prediction is, and what the threshold rejects.
+    """Confidence against the score of each prediction, and what the threshold rejects.
 
-    table: confidence, phrase, prediction (before the dummy rule).
+    table: confidence, phrase, prediction (before rejection).
     """
     figure = picture(3.2, "How sure the model is (confidence) against how well it reads (score)")
     axes = figure.subplots()

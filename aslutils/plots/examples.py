@@ -9,16 +9,16 @@ from aslutils.plots.hands import draw_cells, finger_legend, strip_cells
 from aslutils.plots.style import FAINT, INK, VERMILLION, WIDTH, bare, readable, say_empty, sheet, styled
 from aslutils.task.metric import sequence_scores
 
-CHARACTERS_SHOWN = 40             # of a text; what is longer is cut
-ROW, HEAD = 0.74, 0.36            # inches: height of a recording, of the title
-PITCH, CHARACTER, NAMES = 0.70, 0.104, 6.5   # inches: width of a picture, of a character; characters: room for the line's name
+CHARACTERS_SHOWN = 40             # of a text; longer ones are cut
+ROW, HEAD = 0.74, 0.36            # inches: height of a sequence and of the title
+PITCH, CHARACTER, NAMES = 0.70, 0.104, 6.5   # inches: width of a picture, of a character; characters: width of the line's name
 
 
 @styled
 def predictions(table: pd.DataFrame, store, count: int = 8, seed: int = 1):
     """Predictions beside the truth, `count` of them drawn at random: the hand, the phrase, what was read, the confidence.
 
-    table: row (of the store), phrase, prediction and, if there, confidence, as `evaluate.predict` gives; store: the recordings.
+    table: row (of the store), phrase, prediction and, optionally, confidence, as from `evaluate.predict`; store: the sequences.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(table))[:count])
     return _sheet(table.iloc[rows], store, "Predictions beside the truth, coloured where they differ")
@@ -26,7 +26,7 @@ def predictions(table: pd.DataFrame, store, count: int = 8, seed: int = 1):
 
 @styled
 def worst(table: pd.DataFrame, store, count: int = 10):
-    """The `count` worst predictions by their own score, of equally bad ones the surest first; arguments as for `predictions`."""
+    """The `count` predictions with the lowest scores, ties by highest confidence; arguments as for `predictions`."""
     scores = sequence_scores(table["phrase"], table["prediction"])
     sure = table["confidence"].to_numpy(float) if "confidence" in table else np.zeros(len(table))
     order = np.lexsort((-sure, scores))[:count]
@@ -34,7 +34,7 @@ def worst(table: pd.DataFrame, store, count: int = 10):
 
 
 def _sheet(table, store, title):
-    """One row a recording; the shorter the texts, the more pictures beside them."""
+    """One row per sequence; the shorter the texts, the more pictures beside them."""
     height = HEAD + ROW * max(1, len(table)) + 0.05
     figure = sheet(height)
     figure.suptitle(title, x=0.01, y=1 - 0.09 / height, ha="left", va="top")
@@ -50,7 +50,7 @@ def _sheet(table, store, title):
     scores = sequence_scores(table["phrase"], table["prediction"])
     for index, (record, pair, score) in enumerate(zip(table.to_dict("records"), texts, scores)):
         bottom, tall = 1 - (HEAD + ROW * (index + 1)) / height, 0.92 * ROW / height
-        hands, _ = strip_cells(store.raw(int(record["row"])), pictures)
+        hands, _ = strip_cells(store.landmarks(int(record["row"])), pictures)
         axes = bare(figure.add_axes((0.07 / WIDTH, bottom, pictures * PITCH / WIDTH, tall)))
         draw_cells(axes, hands, columns=pictures, width=1.2)
         if not len(hands):
@@ -61,13 +61,14 @@ def _sheet(table, store, title):
 
 
 def _facts(record: dict, score: float) -> str:
-    confidence = f", confidence {record['confidence']:.2f}" if "confidence" in record else ""
-    frames = f", {record['frames']} frames" if "frames" in record else ""
-    return f"score {score:.2f}{confidence}{frames}"
+    confidence = record.get("confidence", np.nan)                # NaN where no network has that head
+    sure = "" if np.isnan(confidence) else f", confidence {confidence:.2f}"
+    length = f", {record['length']} frames" if "length" in record else ""
+    return f"score {score:.2f}{sure}{length}"
 
 
 def _texts(axes, pair, shown: int, facts: str):
-    """Truth above prediction, character under character; what differs stands on a coloured ground, and its spaces are visible."""
+    """Truth above prediction, character under character; differences have a coloured background and visible spaces."""
     axes.set(xlim=(-NAMES, shown), ylim=(3.0, 0))
     axes.set_axis_off()
     for y, name, text, other in ((0.75, "signed", *pair), (1.6, "read", *pair[::-1])):
@@ -85,7 +86,7 @@ def _texts(axes, pair, shown: int, facts: str):
 
 
 def aligned(truth: str, read: str) -> tuple[list, list]:
-    """Both texts as lists of equal length, by a shortest alignment; None where the other has a character more."""
+    """Both texts as lists of equal length, by a shortest alignment; None where the other has an extra character."""
     above, below = [], []
     for _, start, end, read_start, read_end in Levenshtein.opcodes(truth, read):
         longest = max(end - start, read_end - read_start)

@@ -1,4 +1,4 @@
-"""Pictures of an exported model: its latency, its variants, and how near each layer stays to PyTorch."""
+"""Pictures of an exported model: its latency, its variants, and how close each layer is to PyTorch."""
 
 import numpy as np
 import pandas as pd
@@ -7,27 +7,27 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from aslutils.plots.style import BLUE, FAINT, INK, ORANGE, SERIES, VERMILLION, mark, picture, say_empty, styled
 from aslutils.task.metric import MAX_MEGABYTES, MAX_MILLISECONDS
 
-TOLERANCE = 1e-4                  # what float32 allows between frameworks
+TOLERANCE = 1e-4                  # of float32 between frameworks
 
 
 @styled
 def latency(per_sequence: pd.DataFrame):
-    """Time to read a sequence against its length: a point a sequence, mean and 95 % quantile, and the limit.
+    """Time to read a sequence against its length: a point per sequence, mean and 95 % quantile, and the limit.
 
-    per_sequence: the scorer's table with frames and milliseconds.
+    per_sequence: the scorer's table with length and milliseconds.
     """
-    figure = picture(3.0, "Latency of the exported model: how long a recording takes to read")
+    figure = picture(3.0, "Latency of the exported model: how long a sequence takes to read")
     axes = figure.subplots()
     axes.set(xlabel="length of the sequence, frames", ylabel="milliseconds a sequence")
     if not len(per_sequence):
         say_empty(axes, "no sequence was timed")
         return figure
     times = per_sequence["milliseconds"].to_numpy(float)
-    axes.scatter(per_sequence["frames"], times, s=12, color=BLUE, alpha=0.5, linewidths=0, label=f"{len(times):,} sequences")
+    axes.scatter(per_sequence["length"], times, s=12, color=BLUE, alpha=0.5, linewidths=0, label=f"{len(times):,} sequences")
     mark(axes, times.mean(), f"mean {times.mean():.1f} ms", INK, vertical=False)
     mark(axes, np.quantile(times, 0.95), f"95 % are under {np.quantile(times, 0.95):.1f} ms", INK, vertical=False, linestyle=":")
     mark(axes, MAX_MILLISECONDS, f"limit {MAX_MILLISECONDS:.0f} ms (5 h for 68,000)", VERMILLION, vertical=False, linestyle="-")
-    axes.set_yscale("log")                        # a small model's milliseconds and the limit in one picture
+    axes.set_yscale("log")                        # shows a small model's milliseconds together with the limit
     _plain_logarithmic(axes.yaxis)
     figure.legend(loc="outside right upper")
     return figure
@@ -35,7 +35,7 @@ def latency(per_sequence: pd.DataFrame):
 
 @styled
 def variants(table: pd.DataFrame):
-    """Size against latency of the export's variants, numbered; beside it each one's agreement and score.
+    """Size against latency of the export's variants, numbered, with a table of their agreement and score.
 
     table: variant, seeds, megabytes, milliseconds, agreement (share of texts equal to PyTorch's) and score.
     """
@@ -87,7 +87,7 @@ def layers(table: pd.DataFrame):
 
     table: layer, tensorflow, tflite (absolute differences; NaN where a layer is not visible there), in the network's order.
     """
-    figure = picture(max(2.2, 0.21 * len(table) + 1.2), "The same network elsewhere: how far its numbers are from PyTorch's")
+    figure = picture(max(2.2, 0.21 * len(table) + 1.2), "Differences from PyTorch by layer, in TensorFlow and TFLite")
     axes = figure.subplots()
     axes.set(xlabel="largest absolute difference")
     if not len(table):
@@ -102,7 +102,7 @@ def layers(table: pd.DataFrame):
         axes.scatter(np.maximum(values, floor), places + shift, color=colour, marker=shape, s=26, label=name, zorder=3)
     axes.set_xscale("log")
     _plain_logarithmic(axes.xaxis)
-    mark(axes, TOLERANCE, f"{TOLERANCE:g}: what float32 allows")
+    mark(axes, TOLERANCE, f"{TOLERANCE:g}: tolerance of float32")
     axes.set_yticks(places, table["layer"].astype(str))
     axes.set_ylim(len(table) - 0.4, -0.6)
     axes.set_xlim(left=floor / 2)
@@ -113,7 +113,7 @@ def layers(table: pd.DataFrame):
 
 
 def _plain_logarithmic(axis, steps=(1,)):
-    """Label a logarithmic axis 0.1, 1, 10 rather than by powers of ten, and between them only at `steps`."""
+    """Label a logarithmic axis 0.1, 1, 10 instead of with powers of ten, and in between only at `steps`."""
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

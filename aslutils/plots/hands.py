@@ -8,18 +8,18 @@ from aslutils.demo.hand import FINGERS
 from aslutils.plots.style import FAINT, FINGER_COLOURS, GRID, PALM_COLOUR, PAPER
 from aslutils.task.landmarks import HAND_BONES, LEFT_HAND, RIGHT_HAND
 
-ASPECT = 2 / 3                    # width over height of a phone's picture held upright; recordings do not tell theirs
+ASPECT = 2 / 3                    # width / height of a portrait phone video; sequences do not store theirs
 _PALM = {(0, 5), (5, 9), (9, 13), (13, 17), (0, 17)}
 BONE_COLOURS = [PALM_COLOUR if bone in _PALM else FINGER_COLOURS[(bone[1] - 1) // 4] for bone in HAND_BONES]
 
 
 def in_picture(frames: np.ndarray) -> np.ndarray:
-    """x and y of recorded landmarks in heights of the camera's picture, y down: (..., 3) -> (..., 2)."""
+    """x and y of landmarks in units of the picture's height, y down: (..., 3) -> (..., 2)."""
     return frames[..., :2] * (ASPECT, 1)
 
 
 def signing_hand(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The hand seen in more of the frames (T, 130, 3): its positions among the landmarks; in which it is seen, bool (T,)."""
+    """The hand seen in more of the frames (T, 130, 3): its landmark indices; in which frames it is seen, bool (T,)."""
     seen = {side: ~np.isnan(frames[:, hand, 0]).any(1) for side, hand in (("left", LEFT_HAND), ("right", RIGHT_HAND))}
     side = max(seen, key=lambda side: seen[side].sum())
     return {"left": LEFT_HAND, "right": RIGHT_HAND}[side], seen[side]
@@ -34,7 +34,7 @@ def spread_indices(seen: np.ndarray, count: int) -> np.ndarray:
 def close_ups(hands: np.ndarray) -> np.ndarray:
     """Hands (N, 21, 2), each moved to the middle of a cell from -0.5 to 0.5; all are scaled alike, so that the largest fits.
 
-    A hand half as large again as the median one is taken for a slip of the tracker and may stand out of its cell.
+    A hand over 1.5 times the median size is taken to be a tracking error and may extend beyond its cell.
     """
     if not len(hands):
         return hands
@@ -44,7 +44,7 @@ def close_ups(hands: np.ndarray) -> np.ndarray:
 
 
 def draw_hand(axes, hand: np.ndarray, at=(0.0, 0.0), scale: float = 1.0, width: float = 1.6, alpha: float = 1.0, clip=None):
-    """One hand (21, 2) in cell units at a place of the axes: each finger its colour. clip: a patch that bounds it."""
+    """One hand (21, 2) in cell units at a position of the axes, with a colour per finger. clip: a patch that bounds it."""
     points = hand * scale + at
     bones = LineCollection(points[np.array(HAND_BONES)], colors=BONE_COLOURS, linewidths=width, alpha=alpha, capstyle="round")
     axes.add_collection(bones, autolim=False)
@@ -53,7 +53,7 @@ def draw_hand(axes, hand: np.ndarray, at=(0.0, 0.0), scale: float = 1.0, width: 
 
 
 def draw_cells(axes, hands: np.ndarray, labels=(), columns: int | None = None, width: float = 1.6):
-    """Close-ups (N, 21, 2) as the pictures of a film, `columns` in a row, each with its label above it."""
+    """Close-ups (N, 21, 2) as a film strip, `columns` per row, each with its label above it."""
     columns = columns or max(1, len(hands))
     rows = max(1, -(-len(hands) // columns))
     pitch = 1.24 if labels else 1.06
@@ -68,13 +68,13 @@ def draw_cells(axes, hands: np.ndarray, labels=(), columns: int | None = None, w
 
 
 def strip_cells(frames: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`count` close-ups of a recording (T, 130, 3): hands (N, 21, 2) in cell units and their frames, fewer if fewer are seen."""
+    """`count` close-ups of a sequence (T, 130, 3): hands (N, 21, 2) in cell units and their frames, fewer if fewer are seen."""
     hand, seen = signing_hand(frames)
     chosen = spread_indices(seen, count)
     return close_ups(in_picture(frames[np.ix_(chosen, hand)])), chosen
 
 
 def finger_legend(figure, loc: str = "outside lower left"):
-    """One line at the figure's foot, or where `loc` says: which colour is which finger."""
+    """A one-line legend of the finger colours, at the bottom of the figure or at `loc`."""
     handles = [LineCollection([], colors=[colour], linewidths=2.5) for colour in FINGER_COLOURS]
     figure.legend(handles, FINGERS, loc=loc, ncols=5, handlelength=1.2, columnspacing=1.2)

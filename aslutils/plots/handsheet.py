@@ -1,30 +1,30 @@
-"""How the demo signs: a sheet of all its hand shapes and moves, and a word spelled with them."""
+"""A sheet of all handshapes and movements of the demo, and a word spelled with them."""
 
 import numpy as np
 
 from aslutils.demo.hand import Hand, pose_hand
-from aslutils.demo.handshapes import SHAPES, SIGNS
+from aslutils.demo.handshapes import shapes, signs
 from aslutils.demo.signer import Participant, Recording, record
 from aslutils.plots.hands import draw_cells, draw_hand, finger_legend, strip_cells
 from aslutils.plots.style import INK, WIDTH, bare, readable, sheet, styled
 from aslutils.task.landmarks import HOLISTIC, LANDMARKS
 
 COLUMNS = 8
-CELL = np.array([2.05, 1.13])      # a sign's room: label, hand from the front, hand from the side
+CELL = np.array([2.05, 1.13])      # size of a sign: label, hand from the front, hand from the side
 LARGEST = 2.15                     # palms that fit into a unit of the sheet
 _ARROW = {"arrowstyle": "-|>,head_length=0.35,head_width=0.16", "color": INK, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
 
 
 @styled
 def handshapes(word: str = "asl 2026", seed: int = 1):
-    """The demo's signs: each character from the front and from the side (where it moves: the hand's way), and `word` spelled."""
-    groups = [[character for character in sorted(SIGNS) if kind(character)] for kind in (
+    """The demo's signs: each character from the front and the side (or its movement), and `word` spelled."""
+    groups = [[character for character in sorted(signs()) if kind(character)] for kind in (
         str.isalpha, str.isdigit, lambda character: not character.isalnum())]
     rows = sum(-(-len(group) // COLUMNS) for group in groups)
     tall = rows * CELL[1] * WIDTH / (COLUMNS * CELL[0])
     height = 0.35 + tall + 0.45 + 1.0 + 0.3
     figure = sheet(height)
-    title = "How the demo signs: from the front and from the side; from pale to full where the hand moves"
+    title = "The demo's signs, from the front and the side; movements go from pale to full colour"
     figure.suptitle(title, x=0.012, y=1 - 0.1 / height, ha="left", va="top")
     axes = bare(figure.add_axes((0, 1 - (0.35 + tall) / height, 1, tall / height)))
     axes.set(xlim=(-0.15, COLUMNS * CELL[0] - 0.15), ylim=(rows * CELL[1], 0))
@@ -39,10 +39,10 @@ def handshapes(word: str = "asl 2026", seed: int = 1):
 
 def _sign(axes, character: str, corner):
     """One character in its cell."""
-    hand, signs = Hand.average(), SIGNS[character]
+    hand = Hand.average()
     axes.text(*(corner + (0.12, 0.3)), readable(character), fontsize=12, fontweight="bold", ha="center", va="center")
-    posed = [pose_hand(SHAPES[frame.shape][0].angles, SHAPES[frame.shape][0].orientation + frame.turn, hand) + frame.travel
-             for frame in signs]
+    posed = [pose_hand(shapes()[frame.shape][0].angles, shapes()[frame.shape][0].orientation + frame.turn, hand) + frame.travel
+             for frame in signs()[character]]
     if len(posed) == 1:
         draw_hand(axes, _centred(posed[0][:, :2]), corner + (0.72, 0.55), width=1.5)
         draw_hand(axes, _centred(posed[0][:, [2, 1]]), corner + (1.5, 0.55), width=1.5)
@@ -72,7 +72,7 @@ def _spelled(figure, word, height, seed):
 
 
 def recorded(phrase: str, seed: int = 1) -> np.ndarray:
-    """A made-up participant's recording of `phrase` at the corpus's pace, the hand always seen: (T, 130, 3)."""
+    """A made-up participant's sequence of `phrase` at the corpus's pace, the hand always seen: (T, 130, 3)."""
     rng = np.random.default_rng(seed)
     starts = dict(zip(HOLISTIC, np.cumsum([0, *HOLISTIC.values()])))
     kept = [int(starts[part]) + index for part, index in LANDMARKS]               # of Holistic's 543

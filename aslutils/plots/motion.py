@@ -1,4 +1,4 @@
-"""The moving skeleton: a recording as a small animated picture inside an HTML page."""
+"""The moving skeleton: a sequence as a small animated picture inside an HTML page."""
 
 import base64
 import html
@@ -12,25 +12,25 @@ from aslutils.plots.style import FAINT, GRID, GROUND, PART_COLOURS
 from aslutils.task.landmarks import BONES, HAND_BONES
 
 BODY, HAND, HEIGHT = 230, 290, 290               # pixels: widths of the two views, and their height
-OVERSAMPLING = 2                                 # drawn larger, then shrunk: smooth lines
-MOST_PICTURES = 60                               # of an animation; a longer recording skips more frames
+OVERSAMPLING = 2                                 # drawn larger, then shrunk for smooth lines
+MOST_PICTURES = 60                               # of an animation; a longer sequence skips more frames
 COLOURS = 24                                     # of its palette
 WIDTHS = {"pose": 2.2, "face": 1.2, "left_hand": 2.0, "right_hand": 2.0}
 
 
 def skeleton(frames: np.ndarray, phrase: str = "", fps: float = 15, every: int = 2):
-    """A recording as it moves: the signer, and beside it the signing hand close up.
+    """An animation of a sequence: the signer, and a close-up of the signing hand.
 
-    frames: (T, 130, 3) as recorded, NaN where not seen; every: shows one frame of so many; fps: pictures a second (a phone
-    records about 30 frames a second, so every second frame at 15 is true speed). A long recording shows fewer pictures, at the
-    same speed. Returns IPython's HTML with the animation inside, without scripts.
+    frames: (T, 130, 3) as recorded, NaN where not seen; every: shows every n-th frame; fps: pictures per second (a phone
+    records about 30 frames per second, so every second frame at 15 is true speed). A long sequence shows fewer pictures, at the
+    same speed. Returns IPython HTML that contains the animation, without scripts.
     """
     from IPython.display import HTML
 
     stride = max(every, -(-len(frames) // MOST_PICTURES))
     pictures = draw_pictures(frames, range(0, len(frames), stride))
     data = base64.b64encode(as_png(pictures, 1000 / fps * stride / every)).decode()
-    caption = html.escape(phrase) if phrase else "a recording"
+    caption = html.escape(phrase) if phrase else "a sequence"
     return HTML(f'<figure style="margin:0.5em 0;max-width:{BODY + HAND}px">'
                 f'<img src="data:image/png;base64,{data}" alt="a person fingerspelling {caption}, as landmarks" '
                 'style="max-width:100%;border-radius:6px">'
@@ -38,9 +38,9 @@ def skeleton(frames: np.ndarray, phrase: str = "", fps: float = 15, every: int =
 
 
 def as_png(pictures: list[Image.Image], milliseconds: float | list[float]) -> bytes:
-    """Pictures as an animated PNG that repeats for ever: two thirds of a GIF's size, and browsers and notebooks show it.
+    """Pictures as a looping animated PNG, which is two thirds of a GIF's size; browsers and notebooks show it.
 
-    milliseconds: how long each picture stays, or a list of that for each of them.
+    milliseconds: duration of each picture, or a list of durations.
     """
     palette = pictures[0].quantize(COLOURS) if len(pictures) < 2 else _common_palette(pictures)
     reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
@@ -58,7 +58,7 @@ def _common_palette(pictures) -> Image.Image:
 
 
 def draw_pictures(frames: np.ndarray, chosen, zoom: int = 1) -> list[Image.Image]:
-    """One picture for each of the frames `chosen`, the signer left, the hand right; a blank one when there are none.
+    """One picture for each of the `chosen` frames, the signer left, the hand right; a blank one if there are none.
 
     frames: as in `skeleton`; zoom: enlarges the pictures of (BODY + HAND) x HEIGHT pixels.
     """
@@ -72,7 +72,7 @@ def draw_pictures(frames: np.ndarray, chosen, zoom: int = 1) -> list[Image.Image
 
 
 def _fit(points: np.ndarray):
-    """What takes points to pixels of the body's view: all within the camera's picture fits in (the rest is MediaPipe's guess)."""
+    """A map from points to pixels of the body view; fits the points within the camera's picture (MediaPipe guesses the rest)."""
     seen = points[((points >= 0) & (points <= (ASPECT, 1))).all(-1)]
     low, high = (seen.min(0), seen.max(0)) if len(seen) else (np.zeros(2), np.ones(2))
     size = max(*(high - low) / (BODY, HEIGHT), 1e-6) * 1.08
@@ -100,7 +100,7 @@ def _draw(points, close, body, share: float, zoom: int) -> Image.Image:
 
 
 def _line(draw, start, end, colour, width):
-    """A line with round ends; none where an end is not seen."""
+    """A line with round ends; none if an end is not seen."""
     if np.isnan(start).any() or np.isnan(end).any():
         return
     draw.line([*start, *end], fill=colour, width=round(width))

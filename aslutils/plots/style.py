@@ -1,4 +1,4 @@
-"""How the kit's pictures look: colours that colour-blind eyes tell apart, a light ground in any theme, one type size."""
+"""The style of the kit's pictures: colours safe for colour-blind readers, a light background in any theme, one font size."""
 
 import functools
 import io
@@ -12,13 +12,13 @@ from PIL import Image, ImageColor
 # Okabe and Ito 2008, "Color Universal Design".
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#5B5B5B")   # lines and bars, in this order
-GROUND, PAPER, INK, FAINT, GRID = "#FAFAF8", "#FFFFFF", "#222222", "#6B6B6B", "#DDDDDA"   # all but the data
+SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#5B5B5B")   # for lines and bars, in this order
+GROUND, PAPER, INK, FAINT, GRID = "#FAFAF8", "#FFFFFF", "#222222", "#6B6B6B", "#DDDDDA"   # for everything but the data
 PART_COLOURS = {"left_hand": BLUE, "right_hand": VERMILLION, "face": FAINT, "pose": GREEN}
 FINGER_COLOURS = (VERMILLION, ORANGE, GREEN, BLUE, PURPLE)           # thumb, index, middle, ring, little
 PALM_COLOUR = "#8A8A86"
-OWN = (*SERIES, BLACK, YELLOW, GROUND, PAPER, INK, FAINT, GRID, PALM_COLOUR)   # what a thin line must not lose in a small PNG
-WIDTH = 9.0                                                          # inches of a full-width picture; 100 dots each
+OWN = (*SERIES, BLACK, YELLOW, GROUND, PAPER, INK, FAINT, GRID, PALM_COLOUR)   # kept exactly in a reduced PNG, for thin lines
+WIDTH = 9.0                                                          # inches, of a full-width picture; 100 dpi
 
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 9.5, "axes.titleweight": "bold", "axes.titlelocation": "left",
@@ -32,20 +32,20 @@ STYLE = {
 
 
 class Picture(Figure):
-    """A figure that a notebook shows once, as a small PNG, whether or not it is its cell's last value."""
+    """A figure that a notebook shows once, as a small PNG, whether or not it is the last value of its cell."""
 
     def _ipython_display_(self):
         from IPython.display import display
 
-        pyplot.close(self)                        # shown now, so not again at the cell's end
+        pyplot.close(self)                        # shown here, so not again at the end of the cell
         display({"image/png": self.png(), "text/plain": self.name()}, raw=True)
 
     def name(self) -> str:
-        """What it shows, in words."""
+        """A title for the picture."""
         return self.get_suptitle() or next((axes.get_title(loc="left") for axes in self.axes), "") or "picture"
 
     def png(self) -> bytes:
-        """The figure as PNG of at most 160 colours, the house's own among them: a third of the size, and it looks the same."""
+        """The figure as PNG with at most 160 colours, including our own: a third of the size, and it looks the same."""
         drawn, reduced, palette = io.BytesIO(), io.BytesIO(), Image.new("P", (1, 1))
         self.savefig(drawn, format="png")
         image = Image.open(drawn).convert("RGB")
@@ -56,10 +56,10 @@ class Picture(Figure):
 
 
 def styled(draw):
-    """Let the function draw in the house's style, and leave matplotlib's settings as they were."""
+    """Make a function draw in our style, and restore matplotlib's settings afterwards."""
     @functools.wraps(draw)
     def drawn(*arguments, **options):
-        # Not matplotlib.rc_context: it would also undo what a notebook's backend sets when the first figure loads it.
+        # Not matplotlib.rc_context: it would also undo the settings of a notebook's backend, which the first figure loads.
         before = {name: matplotlib.rcParams[name] for name in STYLE}
         matplotlib.rcParams.update(STYLE)
         try:
@@ -70,14 +70,14 @@ def styled(draw):
 
 
 def sheet(height: float, **options) -> Picture:
-    """An empty picture, inches. In a notebook pyplot knows it and shows it at the cell's end; elsewhere it only exists."""
+    """An empty picture, `height` in inches. In a notebook pyplot manages it and shows it at the end of the cell."""
     if "inline" in matplotlib.get_backend():
         return pyplot.figure(figsize=(WIDTH, height), FigureClass=Picture, **options)
     return Picture(figsize=(WIDTH, height), **options)
 
 
 def picture(height: float, title: str = "") -> Picture:
-    """An empty picture, inches, that lays its axes out by itself."""
+    """An empty picture, `height` in inches, with constrained layout."""
     figure = sheet(height, layout="constrained")
     if title:
         figure.suptitle(title, x=0.01, ha="left")
@@ -85,7 +85,7 @@ def picture(height: float, title: str = "") -> Picture:
 
 
 def panels(count: int, columns: int, height: float, title: str = "") -> tuple[Picture, list]:
-    """A picture of `count` axes, `columns` in a row of `height` inches."""
+    """A picture with `count` axes, `columns` per row, rows of `height` inches."""
     columns = max(1, min(columns, count))
     rows = math.ceil(count / columns)
     figure = picture(rows * height + (0.35 if title else 0), title)
@@ -96,14 +96,14 @@ def panels(count: int, columns: int, height: float, title: str = "") -> tuple[Pi
 
 
 def bare(axes):
-    """Axes without frame, ticks and grid, whose units are as long across as down: a sheet to draw on."""
+    """Axes without frame, ticks and grid, with equal aspect, to draw on."""
     axes.set_axis_off()
     axes.set_aspect("equal")
     return axes
 
 
 def say_empty(axes, why: str):
-    """Say in the axes that there is nothing to show, and why."""
+    """Write in the axes why there is nothing to show."""
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", color=FAINT)
@@ -116,5 +116,5 @@ def mark(axes, value: float, label: str, colour: str = INK, vertical: bool = Tru
 
 
 def readable(character: str) -> str:
-    """A character as a label: the space can be seen."""
+    """A character as a label, with a visible space."""
     return character.replace(" ", "␣")

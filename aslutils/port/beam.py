@@ -1,4 +1,4 @@
-"""Beam search inside the graph, and the backward decoder's opinion on its hypotheses. Mirrors `aslutils.model.beam`."""
+"""Beam search inside the graph, with optional ranking by the backward decoder. Mirrors `aslutils.model.beam`."""
 
 import tensorflow as tf
 
@@ -8,7 +8,7 @@ from aslutils.task.text import EOS, PAD, SOS, STEPS, VOCABULARY
 
 
 def search(networks, encoded, rejected, settings: BeamSearch):
-    """Spell the most probable phrase that `settings.beams` hypotheses at a time find, by the networks' mean logits.
+    """Find the most probable phrase with `settings.beams` hypotheses at a time, by the networks' mean logits.
 
     networks: port Networks; encoded: each one's frames (T, D); rejected: bool (), True spells nothing.
     Returns as `decoding.greedy` does; the chosen token of each row is raised just above the likeliest, so that the arg max spells
@@ -19,7 +19,7 @@ def search(networks, encoded, rejected, settings: BeamSearch):
     if settings.rerank_weight:
         backward = _backward([network.backward_decoder for network in networks], encoded, tokens, lengths)
         total = (1 - settings.rerank_weight) * total + settings.rerank_weight * backward
-    counted = tf.cast(tf.minimum(lengths + 1, STEPS), tf.float32)                 # EOS included, where there was room
+    counted = tf.cast(tf.minimum(lengths + 1, STEPS), tf.float32)                 # EOS included, where it fits
     best = tf.argmax(settings.ranked(total, counted), output_type=tf.int32)
     rows, chosen = rows[best], tf.one_hot(tokens[best], VOCABULARY)               # (33, V)
     raised = tf.where(chosen > 0, tf.reduce_max(rows, axis=1, keepdims=True) + 1e-3, rows)
@@ -27,7 +27,7 @@ def search(networks, encoded, rejected, settings: BeamSearch):
 
 
 def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):
-    """The last W hypotheses: tokens int32 (W, 33), EOS behind each; their logits (W, 33, V) and log probabilities (W,)."""
+    """The last W hypotheses: tokens int32 (W, 33), EOS after each; their logits (W, 33, V) and log probabilities (W,)."""
     memories = [decoder.start(frames) for decoder, frames in zip(decoders, encoded)]
     only_end = tf.one_hot(EOS, VOCABULARY, on_value=0.0, off_value=NEVER)         # what follows an ended hypothesis
 
@@ -35,7 +35,7 @@ def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):
         return (step < STEPS) & tf.reduce_any(last != EOS)
 
     def body(step, last, counts, lengths, total, tokens, rows, caches):
-        """One more token for each hypothesis: the best W of all continuations take the places of the W before."""
+        """One more token for each hypothesis: the best W of all continuations replace the W before."""
         results = [decoder(last, counts, step, memory, cache) for decoder, memory, cache in zip(decoders, memories, caches)]
         logits = mean([logits for logits, _ in results])                          # (W, V)
         ended = tf.equal(last, EOS)
@@ -63,7 +63,7 @@ def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):
 def _backward(decoders, encoded, tokens, lengths):
     """Log probabilities (W,) of the reversed hypotheses by the backward decoders' mean logits."""
     memories = [decoder.start(frames) for decoder, frames in zip(decoders, encoded)]
-    places = lengths[:, None] - 1 - tf.range(STEPS)                               # (W, 33): where each reversed token stands
+    places = lengths[:, None] - 1 - tf.range(STEPS)                               # (W, 33): where each reversed token is
     reversed_tokens = tf.gather(tokens, tf.maximum(places, 0), batch_dims=1)
     reversed_tokens = tf.where(places >= 0, reversed_tokens, EOS)
 

@@ -1,6 +1,6 @@
 """PyTorch against TensorFlow against TFLite: the texts that agree, and the largest difference of each layer.
 
-PyTorch, one recording at a time without padding, is the reference.
+PyTorch, one sequence at a time without padding, is the reference.
 """
 
 from dataclasses import dataclass
@@ -18,78 +18,83 @@ from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise as standardise_in_graph
 from aslutils.reading.tflite import SIGNATURE, Model, interpreter
 from aslutils.system.progress import progress
-from aslutils.task.landmarks import COLUMNS
-from aslutils.task.preprocess import as_frames, fit_length, standardise
-from aslutils.task.text import DUMMY_PHRASE, EOS, MIN_CONFIDENCE, MIN_FRAMES, SOS, STEPS, VOCABULARY, decode, encode
+from aslutils.task.landmarks import COLUMNS, count_hand_frames
+from aslutils.task.preprocess import as_landmarks, fit_length, standardise
+from aslutils.task.rejection import UNKNOWN, Verdict, verdict
+from aslutils.task.text import DUMMY_PHRASE, EOS, SOS, STEPS, VOCABULARY, decode, encode
 
 
 @dataclass
-class Reading:
-    """What an ensemble makes of one recording."""
+class Answer:
+    """An ensemble's prediction for one sequence."""
 
-    text: str                        # after the rules that reject a recording
+    text: str                        # the dummy phrase where the sequence is rejected
+    verdict: Verdict
     confidence: float                # NaN where no network has the head
     logits: np.ndarray               # float32 (n, V), rows before EOS
 
 
 def network_frames(inputs) -> np.ndarray:
-    """A recording (T, 390) as the network takes it, float32 (n, 130, 3); infinite values count as not seen."""
+    """Columns (T, 390) as the network takes them, float32 (n, 130, 3); infinite values count as not seen."""
     inputs = np.asarray(inputs, np.float32)
-    return fit_length(standardise(as_frames(np.where(np.isfinite(inputs), inputs, np.nan))))
+    return fit_length(standardise(as_landmarks(np.where(np.isfinite(inputs), inputs, np.nan))))
 
 
 @torch.inference_mode()
-def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Reading:
-    """Read one recording (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
+def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Answer:
+    """Read one sequence's columns (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
 
     beam: how to search for the phrase; None: the likeliest token at each step.
     """
-    frames = network_frames(inputs)
-    if not len(frames) or not np.isfinite(inputs).any():
-        return _rejected(float("nan"))
+    frames, hand_frames = network_frames(inputs), count_hand_frames(inputs)
+    if not len(frames):
+        return _rejected(verdict(0, 0))
     frames, lengths = torch.from_numpy(frames)[None], torch.tensor([len(frames)])
     encoded = [network.encode(frames, lengths) for network in networks]
     heads = [network.confidence_logit(x)[0] for network, (x, _) in zip(networks, encoded) if network.confidence is not None]
-    confidence = float(torch.stack(heads).mean().sigmoid()) if heads else float("nan")
-    if len(inputs) < MIN_FRAMES or confidence < MIN_CONFIDENCE:
-        return _rejected(confidence)
+    confidence = float(torch.stack(heads).mean().sigmoid()) if heads else UNKNOWN
+    found = verdict(len(inputs), hand_frames, confidence)
+    if found is not Verdict.READ:
+        return _rejected(found, confidence)
     if beam is None:
         tokens, rows = greedy([network.decoder for network in networks], encoded)
         rows = rows[tokens != EOS]                                              # (n, V)
     else:
         rows = search(networks, encoded, beam)
-    return Reading(decode(rows.argmax(dim=1)), confidence, rows.numpy())
+    return Answer(decode(rows.argmax(dim=1)), found, confidence, rows.numpy())
 
 
-def _rejected(confidence: float) -> Reading:
-    return Reading(DUMMY_PHRASE, confidence, np.eye(VOCABULARY, dtype=np.float32)[encode(DUMMY_PHRASE)[:len(DUMMY_PHRASE)]])
+def _rejected(found: Verdict, confidence: float = UNKNOWN) -> Answer:
+    return Answer(DUMMY_PHRASE, found, confidence, np.eye(VOCABULARY, dtype=np.float32)[encode(DUMMY_PHRASE)[:len(DUMMY_PHRASE)]])
 
 
-def read_tflite(model: Model, inputs) -> Reading:
-    """Read one recording with an exported model."""
+def read_tflite(model: Model, inputs) -> Answer:
+    """Read one sequence with an exported model."""
     answer = model(inputs)
-    return Reading(decode(answer["outputs"].argmax(axis=1)), float(answer["confidence"]), answer["outputs"])
+    confidence = float(answer["confidence"])
+    found = verdict(len(inputs), count_hand_frames(inputs), confidence)
+    return Answer(decode(answer["outputs"].argmax(axis=1)), found, confidence, answer["outputs"])
 
 
-def compare(model: Model, sequences, reference: list[Reading]) -> pd.DataFrame:
-    """One row a recording: frames, the text and confidence by PyTorch and by TFLite, whether the texts agree, and the
+def compare(model: Model, sequences, reference: list[Answer]) -> pd.DataFrame:
+    """One row per sequence: length, the text and confidence by PyTorch and by TFLite, whether the texts agree, and the
     largest difference of logits over the rows that both have.
 
-    sequences: recordings (T, 390); reference: their readings by `read_pytorch`.
+    sequences: each one's columns (T, 390); reference: their answers from `read_pytorch`.
     """
     rows = []
     for inputs, expected in zip(sequences, reference, strict=True):
         found = read_tflite(model, inputs)
         common = min(len(expected.logits), len(found.logits))
         difference = np.abs(expected.logits[:common] - found.logits[:common]).max() if common else 0.0
-        rows.append({"frames": len(inputs), "pytorch": expected.text, "tflite": found.text, "agrees": expected.text == found.text,
+        rows.append({"length": len(inputs), "pytorch": expected.text, "tflite": found.text, "agrees": expected.text == found.text,
                      "pytorch_confidence": expected.confidence, "tflite_confidence": found.confidence,
                      "difference": float(difference)})
     return pd.DataFrame(rows)
 
 
 class Trace(tf.Module):
-    """One network's layers, each an output: what `compare_layers` looks at. Same layers as the export's."""
+    """One network's layers, each an output, for `compare_layers`. The same layers as the export's."""
 
     def __init__(self, network):
         super().__init__()
@@ -98,7 +103,7 @@ class Trace(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, len(COLUMNS)], tf.float32, name="inputs"),
                                   tf.TensorSpec([STEPS + 1], tf.int32, name="tokens")], autograph=False)
     def layers(self, inputs, tokens):
-        """Every layer's output for a recording and the decoder's input tokens, EOS behind them."""
+        """Every layer's output for a sequence and the decoder's input tokens, EOS after them."""
         frames, _ = standardise_in_graph(inputs)
         outputs = {"standardised": frames}
         stem = self.network.stem
@@ -131,16 +136,16 @@ def pytorch_layers(network, inputs, tokens) -> dict[str, np.ndarray]:
 
 
 def compare_layers(network, sequences) -> pd.DataFrame:
-    """The largest difference of each layer from PyTorch, over recordings (T, 390) with at least one frame.
+    """The largest difference of each layer from PyTorch, over sequences (T, 390) with at least one frame.
 
-    Columns: layer, shape (of the last recording), largest (absolute value by PyTorch), tensorflow, tflite (largest
-    differences). The decoder is forced along the tokens that PyTorch spells.
+    Columns: layer, shape (of the last sequence), largest (absolute value by PyTorch), tensorflow, tflite (largest
+    differences). The decoder is fed the tokens that PyTorch spells.
     """
     trace = Trace(network)
     function = trace.layers.get_concrete_function()
     lite = interpreter(to_tflite(function, trace, ["inputs", "tokens"])).get_signature_runner(SIGNATURE)
     table = {}
-    for inputs in progress(sequences, what="comparing layers", unit="recordings", leave=False):
+    for inputs in progress(sequences, what="comparing layers", unit="sequences", leave=False):
         spelled = read_pytorch([network], inputs).logits
         tokens = np.array([SOS, *spelled.argmax(axis=1)], np.int32)[:STEPS]
         padded = np.pad(tokens, (0, STEPS + 1 - len(tokens)), constant_values=EOS)

@@ -15,7 +15,7 @@ HIDDEN = np.float32(-1e9)          # added to the score of a step that is still 
 
 
 class Attention(tf.Module):
-    """Multi-head attention of one step x (W, D), a row a hypothesis; `projections`: what it makes of x, side by side."""
+    """Multi-head attention of one step x (W, D), one row per hypothesis; `projections`: those of x, side by side."""
 
     def __init__(self, attention, name: str, *projections: str):
         super().__init__()

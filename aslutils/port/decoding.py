@@ -14,7 +14,7 @@ def greedy(decoders, encoded, rejected):
     """Spell by the likeliest token at each step.
 
     decoders: port Decoders; encoded: each one's frames (T, D); rejected: bool (), True spells nothing.
-    Returns logits (33, V), 0 behind the phrase, the chosen tokens' probabilities (33,), and the rows before the first EOS,
+    Returns logits (33, V), 0 after the phrase, the chosen tokens' probabilities (33,), and the rows before the first EOS,
     int32 ().
     """
     first = tf.where(rejected, EOS, SOS)[None]

@@ -1,4 +1,4 @@
-"""Networks to one TFLite file that does everything: preprocessing, the networks, decoding, rejecting.
+"""Networks to one TFLite file that does everything: preprocessing, the networks, decoding, rejection.
 
     export([load_network("seed1.pt"), load_network("seed2.pt")], "export")
 
@@ -16,12 +16,14 @@ from aslutils.port.decoding import greedy, mean
 from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise
 from aslutils.reading.tflite import INPUT, SIGNATURE
+from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
+from aslutils.task import rejection
 from aslutils.task.landmarks import COLUMNS
-from aslutils.task.text import DUMMY_PHRASE, INDEX, MIN_CONFIDENCE, MIN_FRAMES, VOCABULARY, encode
+from aslutils.task.text import DUMMY_PHRASE, INDEX, VOCABULARY, encode
 
-SENSITIVE = (".conv/", ".embedding/", ".head/")    # few numbers, and most of the error that float16 makes
-TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # feel int8 least
+SENSITIVE = (".conv/", ".embedding/", ".head/")    # few weights, but most of the error of float16
+TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # least affected by int8
 
 
 def _float16(name: str) -> str:
@@ -39,7 +41,7 @@ def _int8(name: str) -> str:
 PRECISIONS = {                     # a layer's name -> the precision of its weights; the most faithful first
     "float32": lambda name: "float32",
     "float16": _float16,
-    "mixed": _mixed,               # four fifths in int8; `aslutils.port.variants.sensitivity` shows why the rest is not
+    "mixed": _mixed,               # four fifths in int8; `tests/benchmarks/sensitivity.py` shows why the rest is not
     "int8": _int8,
 }
 
@@ -47,11 +49,11 @@ DEFAULT = "mixed"                  # two networks of the winning size in 21 MB
 
 
 class Ensemble(tf.Module):
-    """Recorded columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, `probabilities` (n,) of its tokens, and
+    """Columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, `probabilities` (n,) of its tokens, and
     `confidence` ().
 
-    `outputs` are the rows before the first EOS, n in 1..33. An empty phrase is one row that says EOS, which is no character:
-    LiteRT's Python interface cannot hand over an array without rows (tensorflow/tensorflow#57084). A rejected recording is
+    `outputs` are the rows before the first EOS, n in 1..33. An empty phrase is one row for EOS, which is not a character:
+    LiteRT's Python interface cannot return an array without rows (tensorflow/tensorflow#57084). A rejected sequence is
     the dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head.
     """
 
@@ -64,11 +66,11 @@ class Ensemble(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, len(COLUMNS)], tf.float32, name="inputs")], autograph=False)
     def recognise(self, inputs):
         """What the file's signature `serving_default` does."""
-        frames, seen = standardise(inputs)
+        frames, hand_frames = standardise(inputs)
         encoded = [network.encode(frames) for network in self.networks]
         logits = [network.confidence_logit(x) for network, x in zip(self.networks, encoded) if network.confidence]
-        confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(float("nan"))
-        rejected = (tf.shape(inputs)[0] < MIN_FRAMES) | ~seen | (confidence < MIN_CONFIDENCE)
+        confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
+        rejected = rejection.rejected(tf.shape(inputs)[0], hand_frames, confidence)
         rows, probabilities, count = self.spell(encoded, rejected)
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
         probabilities = tf.where(rejected, 0.0, probabilities)
@@ -83,15 +85,15 @@ class Ensemble(tf.Module):
 
 
 def check(networks, beam: BeamSearch | None = None, precision: str = "auto"):
-    """Raise ValueError where there is nothing to export: no networks, one without the backward decoder that the beam search asks
-    for, or a precision that is neither one of `PRECISIONS` nor "auto"."""
+    """Raise ValueError for what cannot be exported: no networks, one without the backward decoder that the beam search needs,
+    or a precision that is neither one of `PRECISIONS` nor "auto"."""
     if not networks:
-        raise ValueError("no networks to export; give at least one checkpoint")
+        raise UserError("no networks to export; give at least one checkpoint")
     if precision not in ("auto", *PRECISIONS):
-        raise ValueError(f"precision is {precision!r}; it must be auto or one of {', '.join(PRECISIONS)}")
+        raise UserError(f"precision is {precision!r}; it must be auto or one of {', '.join(PRECISIONS)}")
     for number, network in enumerate(networks, 1):
         if beam is not None and beam.rerank_weight and network.backward_decoder is None:
-            raise ValueError(f"network {number} of {len(networks)} has no backward decoder to rank hypotheses with; "
+            raise UserError(f"network {number} of {len(networks)} has no backward decoder to rank hypotheses with; "
                              "set rerank_weight to 0")
 
 
@@ -115,7 +117,7 @@ def convert(networks, beam: BeamSearch | None = None) -> bytes:
 def with_precision(content: bytes, precision: str) -> bytes:
     """A float32 model with its weights in another precision: one of `PRECISIONS`."""
     if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r}; expected one of {', '.join(PRECISIONS)}")
+        raise UserError(f"precision {precision!r}; expected one of {', '.join(PRECISIONS)}")
     return precisions.rewrite(content, PRECISIONS[precision])
 
 
@@ -130,7 +132,7 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
 
 
 def write_export(content: bytes, folder) -> Path:
-    """Write a finished model into `folder`, beside the columns that it reads and the characters that it says; its path."""
+    """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path."""
     folder = Path(folder)
     write_json(folder / "inference_args.json", {"selected_columns": COLUMNS})
     write_json(folder / "character_to_prediction_index.json", INDEX)

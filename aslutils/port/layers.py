@@ -1,4 +1,4 @@
-"""Linear and LayerNorm, and how weights come over from PyTorch: as numpy arrays, folded in double precision.
+"""Linear and LayerNorm, and how weights are taken from PyTorch: as numpy arrays, folded in double precision.
 
 Weights stay numpy arrays until a graph is traced. Held as eager TensorFlow constants they would be captured by loops
 instead of stored in them, and nothing could be quantised.
@@ -17,8 +17,8 @@ class Linear(tf.Module):
     """x (N, in) -> x @ weight.T + bias (N, out).
 
     weight: float64 (out, in); bias: float64 (out,) or None. With scale and shift (in,), it reads x * scale + shift instead of x:
-    the fold W (x * scale + shift) + b = (W * scale) x + (W shift + b). The name stands in the TFLite file, where precisions are
-    chosen.
+    the fold W (x * scale + shift) + b = (W * scale) x + (W shift + b). The name is kept in the TFLite file, where it decides
+    the precision.
     """
 
     def __init__(self, weight, bias=None, *, scale=None, shift=None, name: str):

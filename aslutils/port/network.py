@@ -1,4 +1,4 @@
-"""The network, for one recording. Mirrors `aslutils.model.network`."""
+"""The network, for one sequence. Mirrors `aslutils.model.network`."""
 
 import tensorflow as tf
 

@@ -51,7 +51,7 @@ def rewrite(content: bytes, precision_of) -> bytes:
 def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
     """Rewrite the float32 weights of the networks' layers that have two axes or more and at least 256 elements.
 
-    precision_of(name) says float32, float16 or int8; int8 where it is not possible (anything but a product's weight)
+    precision_of(name) returns float32, float16 or int8; int8 where it is not possible (anything but a product's weight)
     becomes float16. Returns name -> precision, as chosen.
     """
     chosen = {}
@@ -79,8 +79,8 @@ def set_precisions(model: schema.ModelT, precision_of) -> dict[str, str]:
 
 
 def _drop_unused(model):
-    """Drop what costs bytes and says nothing: buffers that no tensor has any more or that are empty, and blank quantisations."""
-    kept, numbers = [schema.BufferT()], {}                # by the format the first is empty
+    """Drop what is not needed: buffers that no tensor uses any more or that are empty, and blank quantisations."""
+    kept, numbers = [schema.BufferT()], {}                # the format wants the first to be empty
     owners = [tensor for graph in model.subgraphs for tensor in graph.tensors] + list(model.metadata or [])
     for owner in owners:
         buffer = model.buffers[owner.buffer]
@@ -99,8 +99,8 @@ def _drop_unused(model):
 
 
 def _layers(graph) -> dict[int, str]:
-    """Tensor -> the layer that first reads it, told by the name of what the reading operator makes: the last layer in it, as an
-    operator may also bear the names of layers that were fused into it. (A weight's own name tells with some versions of
+    """Tensor -> the layer that first reads it, from the name of the reading operator's output: the last layer in it, as an
+    operator may also have the names of layers that were fused into it. (A weight's own name shows it with some versions of
     TensorFlow only; 2.20 calls many `arith.constant`.)"""
     layers = {}
     for operator in graph.operators:
@@ -135,11 +135,11 @@ def _to_int8(model, tensor, operators):
 
 
 def _to_float16(model, graph, index):
-    """Put a float16 twin before the tensor, and a DEQUANTIZE between the two, where the tensor is first read."""
+    """Insert a float16 copy of the tensor, and a DEQUANTIZE from the copy to the tensor, before it is first read."""
     tensor = graph.tensors[index]
     half = _filled(schema.TensorT(), name=tensor.name + b";float16", shape=tensor.shape, type=schema.TensorType.FLOAT16,
                    buffer=_buffer(model, model.buffers[tensor.buffer].data.view(np.float32).astype(np.float16)))
-    tensor.buffer = 0                                                                      # by the format: no data
+    tensor.buffer = 0                                                                      # in the format: no data
     graph.tensors.append(half)
     first = next(place for place, operator in enumerate(graph.operators) if index in operator.inputs)
     graph.operators.insert(first, _filled(

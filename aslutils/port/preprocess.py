@@ -1,4 +1,4 @@
-"""Preprocessing inside the graph: a recording as the competition hands it over, to what the network sees.
+"""Preprocessing inside the graph: from the columns that the competition passes to what the network sees.
 
 Mirrors `aslutils.task.preprocess`, whose constants it uses.
 """
@@ -6,7 +6,7 @@ Mirrors `aslutils.task.preprocess`, whose constants it uses.
 import numpy as np
 import tensorflow as tf
 
-from aslutils.task.landmarks import COORDINATES, LANDMARKS
+from aslutils.task.landmarks import COORDINATES, HANDS, LANDMARKS
 from aslutils.task.preprocess import CONSTANT, MAX_FRAMES
 
 
@@ -19,10 +19,10 @@ def fit_length(frames, T):
 
 
 def standardise(inputs):
-    """Recorded columns (T, 390) with NaN -> frames (n, 130, 3) without, n in 1..384, and whether anything was seen.
+    """Columns (T, 390) with NaN -> frames (n, 130, 3) without, n in 1..384, and in how many of the T a hand is seen, ().
 
-    Each coordinate loses the mean and is divided by the population deviation of all its values seen in the whole recording.
-    What was not seen (NaN, infinite) becomes 0, and so does a constant coordinate. Without any frame, one of zeros comes out.
+    Each coordinate is centred and divided by the population deviation of all its values seen in the whole sequence.
+    What was not seen (NaN, infinite) becomes 0, and so does a constant coordinate. An empty sequence gives one frame of zeros.
     """
     T = tf.shape(inputs)[0]
     # One row more, of NaN: after a call with tensors that have no rows, XNNPACK may compute NaN in the next call.
@@ -36,7 +36,8 @@ def standardise(inputs):
     deviation = tf.sqrt(_total(centred * centred) / count)
     varied = deviation > CONSTANT * tf.abs(mean)
     frames = centred * tf.where(varied, 1.0 / tf.where(varied, deviation, 1.0), 0.0)
-    return tf.transpose(fit_length(frames, T), [0, 2, 1]), tf.reduce_max(_total(seen)) > 0
+    hands = tf.reduce_max(tf.gather(seen[:, 0], HANDS, axis=1), axis=1)           # (T + 1,), 1 where one is
+    return tf.transpose(fit_length(frames, T), [0, 2, 1]), tf.reduce_sum(hands)
 
 
 def _total(values):

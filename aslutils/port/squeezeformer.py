@@ -1,4 +1,4 @@
-"""The encoder: Squeezeformer blocks for one recording. Mirrors `aslutils.model.squeezeformer`.
+"""The encoder: Squeezeformer blocks for one sequence. Mirrors `aslutils.model.squeezeformer`.
 
 Every unit takes the scale and bias of the residual around it and folds them into its first product.
 """
@@ -18,8 +18,8 @@ LARGEST_KERNEL = 25                # taps that XNNPACK's depthwise convolution t
 class RotaryAttention(tf.Module):
     """Multi-head self-attention with rotary positions: (T, D) -> (T, D).
 
-    One product makes query, key and value. Its rows are ordered so that all first halves of the heads' queries and keys
-    lie together, and all second halves: rotating is then two products with the table and a sum, for all heads at once.
+    One product computes query, key and value. Its rows are ordered so that all first halves of the heads' queries and keys
+    are adjacent, and all second halves: rotating is then two products with the table and a sum, for all heads at once.
     """
 
     def __init__(self, attention, scale, shift, name: str):

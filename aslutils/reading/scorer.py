@@ -1,14 +1,11 @@
-"""The competition's scorer, as it was: what a submission reads from landmark files, and what it scores.
+"""A copy of the competition's scorer: reads landmark files with a submission and scores the predictions.
 
-    python -m aslutils.reading.scorer submission.zip asl-fingerspelling            (--json: the figures as one object)
+    python -m aslutils score submission.zip asl-fingerspelling            (--json: the figures as one object)
 
-It loads only the columns that `inference_args.json` selects, hands one recording at a time to the TFLite signature
-`serving_default`, takes the arg max of each row of `outputs` and drops what is no character.
+It loads only the columns that `inference_args.json` selects, passes one sequence at a time to the TFLite signature
+`serving_default`, takes the arg max of each row of `outputs` and drops tokens that are not characters.
 """
 
-import argparse
-import json
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -16,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aslutils.reading.landmark_files import recordings_in
-from aslutils.reading.tflite import OUTPUT, Model
-from aslutils.system.files import atomic
+from aslutils.reading.landmark_files import sequences_in
+from aslutils.reading.tflite import OUTPUT, Model, selected_columns
+from aslutils.system.errors import UserError
+from aslutils.system.files import atomic, read_table
 from aslutils.system.progress import progress
 from aslutils.task.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES, score, sequence_scores
 from aslutils.task.text import CHARACTERS
@@ -27,32 +25,34 @@ MODEL, ARGUMENTS = "model.tflite", "inference_args.json"
 
 
 def score_submission(submission, data, *, sequences=None, limit: int | None = None) -> dict:
-    """Score a submission on the training recordings of a competition folder.
+    """Score a submission on the training sequences of a competition folder.
 
     submission: a zip file or folder with `model.tflite` and `inference_args.json`; data: a folder with `train.csv` and
-    `train_landmarks`; sequences: the sequence_ids to score (default: all); limit: at most so many of them, spread evenly.
+    `train_landmarks`; sequences: a table of the file_id and sequence_id of those to score (default: all); limit: score at most
+    this many, spread evenly.
 
-    Returns a dict: score, sequences (how many were scored), megabytes (of the model), mean_ms and p95_ms (CPU time a
+    Returns a dict: score, sequences (how many were scored), megabytes (of the model), mean_ms and p95_ms (CPU time per
     sequence, one thread), projected_hours (for 68,000 sequences), fits (size and time within the limits), absent
-    (sequence_ids that their file lacks) and predictions, a table with file_id, sequence_id, participant_id, phrase,
-    prediction, score, frames and milliseconds. Raises FileNotFoundError or ValueError naming the file and what is wrong with it.
+    ((file_id, sequence_id) pairs that their file lacks) and predictions, a table with file_id, sequence_id, participant_id,
+    phrase, prediction, score, length and milliseconds.
+    Raises FileNotFoundError or ValueError naming the file and what is wrong with it.
     """
     model, columns, megabytes = open_submission(submission)
     table = _choose(read_train(data), sequences, limit)
     rows, absent = [], []
     with progress(total=len(table), what="scoring", unit="sequences", leave=False) as bar:
         for path, part in table.groupby("path", sort=False):
-            recordings = recordings_in(Path(data) / path, columns, part["sequence_id"].tolist())
+            found = sequences_in(Path(data) / path, columns, part["sequence_id"].tolist())
             for record in part.to_dict("records"):
-                inputs = recordings.get(record["sequence_id"])
+                inputs = found.get(record["sequence_id"])
                 if inputs is None:
-                    absent.append(record["sequence_id"])
+                    absent.append((record["file_id"], record["sequence_id"]))
                 else:
                     prediction, milliseconds = predict(model, inputs, warm=bool(rows))
-                    rows.append({**record, "prediction": prediction, "frames": len(inputs), "milliseconds": milliseconds})
+                    rows.append({**record, "prediction": prediction, "length": len(inputs), "milliseconds": milliseconds})
                 bar.update()
     if not rows:
-        raise ValueError(f"none of the {len(table)} sequences of {data} was found in its landmark files")
+        raise UserError(f"none of the {len(table)} sequences of {data} was found in its landmark files")
     predictions = pd.DataFrame(rows).drop(columns="path")
     predictions.insert(5, "score", sequence_scores(predictions["phrase"], predictions["prediction"]))
     hours = predictions["milliseconds"].mean() * HIDDEN_SEQUENCES / 3.6e6
@@ -65,7 +65,7 @@ def score_submission(submission, data, *, sequences=None, limit: int | None = No
 
 
 def pack(export, path) -> Path:
-    """Zip an export's `model.tflite` and `inference_args.json` as the competition takes them; the zip is written whole or not."""
+    """Zip an export's `model.tflite` and `inference_args.json` as the competition takes them; the zip is written atomically."""
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in (MODEL, ARGUMENTS):
             archive.write(Path(export) / name, name)
@@ -76,7 +76,7 @@ def open_submission(path) -> tuple[Model, list[str], float]:
     """A submission's model, the columns it selects, and the model's size in MB (10^6 bytes)."""
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no submission {path}; name submission.zip or the folder of an export")
+        raise FileNotFoundError(f"there is no submission {path}; give submission.zip or the folder of an export")
     if path.is_dir():
         found = {name: (path / name).read_bytes() for name in (MODEL, ARGUMENTS) if (path / name).is_file()}
         held = [entry.name for entry in path.iterdir()]
@@ -86,29 +86,26 @@ def open_submission(path) -> tuple[Model, list[str], float]:
                 held = archive.namelist()
                 found = {name: archive.read(name) for name in (MODEL, ARGUMENTS) if name in held}
         except zipfile.BadZipFile as error:
-            raise ValueError(f"{path} is no zip file, or is cut short: {error}") from error
+            raise UserError(f"{path} is not a zip file, or is cut short: {error}") from error
     for name in (MODEL, ARGUMENTS):
         if name not in found:
-            raise ValueError(f"{path} lacks {name} at its top level; it holds {', '.join(sorted(held)[:8]) or 'nothing'}")
-    try:
-        columns = json.loads(found[ARGUMENTS])["selected_columns"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{ARGUMENTS} of {path} is not {{\"selected_columns\": [...]}}: {error!r}") from error
+            raise UserError(f"{path} lacks {name} at its top level; it holds {', '.join(sorted(held)[:8]) or 'nothing'}")
+    columns = selected_columns(found[ARGUMENTS], f"{ARGUMENTS} of {path}")
     model = Model(found[MODEL], source=f"{MODEL} of {path}")
     if model.columns not in (-1, len(columns)):
-        raise ValueError(f"{model.source} reads {model.columns} columns, but its {ARGUMENTS} selects {len(columns)}")
+        raise UserError(f"{model.source} reads {model.columns} columns, but its {ARGUMENTS} selects {len(columns)}")
     return model, columns, len(found[MODEL]) / 1e6
 
 
 def predict(model: Model, inputs: np.ndarray, warm: bool = True) -> tuple[str, float]:
-    """The text of one recording (frames, columns) and the CPU milliseconds it took; `warm`: the model ran before."""
+    """The text of one sequence (frames, columns) and the CPU milliseconds it took; `warm`: the model has run before."""
     if not warm:
-        model(inputs)                                     # the first call of all prepares the weights
+        model(inputs)                                     # the very first call prepares the weights
     start = time.thread_time()
     outputs = model(inputs)[OUTPUT]
     milliseconds = 1000 * (time.thread_time() - start)
     if outputs.ndim != 2 or outputs.shape[1] < len(CHARACTERS):
-        raise ValueError(f"{model.source} answers {outputs.shape}; expected (steps, {len(CHARACTERS)} or more)")
+        raise UserError(f"{model.source} returns the shape {outputs.shape}; expected (steps, {len(CHARACTERS)} or more)")
     return "".join(CHARACTERS[index] for index in outputs.argmax(axis=1) if index < len(CHARACTERS)), milliseconds
 
 
@@ -116,21 +113,23 @@ def read_train(data) -> pd.DataFrame:
     """`train.csv` of a competition folder: path, file_id, sequence_id, participant_id, phrase."""
     path = Path(data) / "train.csv"
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}; name the competition's folder, which holds train.csv and train_landmarks")
-    table = pd.read_csv(path, dtype={"phrase": str}, keep_default_na=False)
+        raise FileNotFoundError(f"there is no {path}; give the competition's folder, which holds train.csv and train_landmarks")
+    table = read_table(path, dtype={"phrase": str}, keep_default_na=False)
     wanted = ["path", "file_id", "sequence_id", "participant_id", "phrase"]
     missing = [column for column in wanted if column not in table]
     if missing:
-        raise ValueError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
+        raise UserError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
     return table[wanted]
 
 
 def _choose(table: pd.DataFrame, sequences, limit: int | None) -> pd.DataFrame:
     if sequences is not None:
-        unknown = sorted(set(sequences) - set(table["sequence_id"]))
-        if unknown:
-            raise ValueError(f"train.csv has no sequence {unknown[0]} ({len(unknown)} of those to score are not in it)")
-        table = table[table["sequence_id"].isin(sequences)]
+        known, wanted = (pd.MultiIndex.from_frame(found[["file_id", "sequence_id"]]) for found in (table, sequences))
+        unknown = wanted[~wanted.isin(known)]
+        if len(unknown):
+            raise UserError(f"train.csv has no sequence {unknown[0][0]}/{unknown[0][1]} ({len(unknown)} of the sequences "
+                            "to score are not in it)")
+        table = table[known.isin(wanted)]
     if limit is not None and limit < len(table):
         table = table.iloc[np.linspace(0, len(table) - 1, limit).astype(int)]
     return table
@@ -147,27 +146,5 @@ def summary(result: dict) -> str:
     if not result["fits"]:
         lines.append("This submission is over the competition's limits.")
     if result["absent"]:
-        lines.append(f"{len(result['absent'])} sequences are not in their files, {result['absent'][0]} first")
+        lines.append(f"{len(result['absent'])} sequences are not in their files, first {'/'.join(map(str, result['absent'][0]))}")
     return "\n".join(lines)
-
-
-def main(arguments=None) -> int:
-    """Score a submission and print the figures; 0, or 1 with one line about what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m aslutils.reading.scorer", description=__doc__.splitlines()[0])
-    parser.add_argument("submission", help="zip file or folder with model.tflite and inference_args.json")
-    parser.add_argument("data", help="competition folder with train.csv and train_landmarks")
-    parser.add_argument("--limit", type=int, help="score at most so many sequences, spread evenly")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(arguments)
-    try:
-        result = score_submission(options.submission, options.data, limit=options.limit)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    figures = {name: value for name, value in result.items() if name != "predictions"}
-    print(json.dumps(figures) if options.json else summary(result))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,12 @@
-"""A TFLite model of ours, run by LiteRT: opened, checked, called with one recording. The only room that imports LiteRT."""
+"""An exported TFLite model, run by LiteRT: opens it, checks it, calls it with one sequence. Only this module imports LiteRT."""
 
+import json
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+
+from aslutils.system.errors import UserError
 
 SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the competition's scorer calls and reads
 
@@ -11,7 +14,7 @@ SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the c
 def interpreter(path, threads: int = 1, source: str = "the model"):
     """A LiteRT interpreter of a `.tflite` file, the folder that holds `model.tflite`, or a model's bytes.
 
-    source: what errors call bytes. Raises FileNotFoundError, or ValueError when it is no TFLite model.
+    source: the name of the bytes in errors. Raises FileNotFoundError, or ValueError if it is not a TFLite model.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -20,14 +23,14 @@ def interpreter(path, threads: int = 1, source: str = "the model"):
     try:
         return Interpreter(model_content=path if isinstance(path, bytes) else path.read_bytes(), num_threads=threads)
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{source} is no TFLite model, or is cut short: {error}") from error
+        raise UserError(f"{source} is not a TFLite model, or is cut short: {error}") from error
 
 
 class Model:
     """A TFLite model with the competition's signature. Threads that share an instance take turns.
 
-    Arguments as for `interpreter`. Raises as it does, and ValueError that names the file and what it lacks: the signature
-    `serving_default`, the argument `inputs`, the output `outputs`, both tables.
+    Arguments as for `interpreter`. Raises as it does, and ValueError naming the file and what it lacks: the signature
+    `serving_default`, the argument `inputs`, the output `outputs`, both of rank 2.
     """
 
     def __init__(self, path, threads: int = 1, source: str = "the model"):
@@ -35,34 +38,34 @@ class Model:
         self.interpreter = interpreter(path, threads, source)
         self.outputs = self._check(self.interpreter.get_signature_list())
         self.runner = self.interpreter.get_signature_runner(SIGNATURE)
-        self._turn = Lock()                                                       # without it LiteRT mixes recordings up
+        self._turn = Lock()                                                       # without the lock LiteRT mixes up sequences
         shape = self._table(INPUT, self.runner.get_input_details(), "(frames, columns)")
         self._table(OUTPUT, self.runner.get_output_details(), "(steps, tokens)")
         self.columns = int(shape[1]) if len(shape) else -1                        # -1: any number
 
     def _check(self, signatures: dict) -> list[str]:
         if SIGNATURE not in signatures:
-            raise ValueError(f"{self.source} has no signature {SIGNATURE!r} (it has {sorted(signatures) or 'none'}); "
+            raise UserError(f"{self.source} has no signature {SIGNATURE!r} (it has {sorted(signatures) or 'none'}); "
                              "export it with aslutils.port.export, or save it with signatures={'serving_default': ...}")
         signature = signatures[SIGNATURE]
         if list(signature["inputs"]) != [INPUT]:
-            raise ValueError(f"{self.source}: {SIGNATURE} takes {signature['inputs']}; expected the one argument {INPUT!r}")
+            raise UserError(f"{self.source}: {SIGNATURE} takes {signature['inputs']}; expected the one argument {INPUT!r}")
         if OUTPUT not in signature["outputs"]:
-            raise ValueError(f"{self.source}: {SIGNATURE} returns {signature['outputs']}; expected {OUTPUT!r} among them")
+            raise UserError(f"{self.source}: {SIGNATURE} returns {signature['outputs']}; expected {OUTPUT!r} among them")
         return list(signature["outputs"])
 
     def _table(self, name: str, details: dict, expected: str) -> np.ndarray:
-        """The shape of an input or output, which must have two axes; empty where the model leaves it open."""
+        """The shape of an input or output, which must have two axes; empty if the model leaves it open."""
         shape = details[name]["shape_signature"]
         if len(shape) not in (0, 2):
-            raise ValueError(f"{self.source}: {name!r} has the shape {shape.tolist()}; expected {expected}")
+            raise UserError(f"{self.source}: {name!r} has the shape {shape.tolist()}; expected {expected}")
         return shape
 
     def __call__(self, inputs) -> dict[str, np.ndarray]:
-        """All outputs for one recording: `inputs` (frames, columns) with NaN where nothing was seen."""
+        """All outputs for one sequence: `inputs` (frames, columns) with NaN where not seen."""
         inputs = np.ascontiguousarray(inputs, dtype=np.float32)
         if inputs.ndim != 2 or self.columns not in (-1, inputs.shape[1]):
-            raise ValueError(f"{self.source} reads (frames, {self.columns}) values; it was given {inputs.shape}. "
+            raise UserError(f"{self.source} expects the shape (frames, {self.columns}), got {inputs.shape}. "
                              "Do the selected columns of inference_args.json belong to this model?")
         with self._turn:
             return self.runner(**{INPUT: inputs})
@@ -75,3 +78,11 @@ def _file(path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"no TFLite model at {path}; notebook 04 writes one")
     return path
+
+
+def selected_columns(content: bytes, source: str) -> list[str]:
+    """The columns that an `inference_args.json` selects. Raises UserError naming the source if it is not valid."""
+    try:
+        return [column.strip() for column in json.loads(content)["selected_columns"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f'{source} is not {{"selected_columns": [...]}}: {error!r}') from error

@@ -1,11 +1,11 @@
-"""A video or a camera as landmarks, by MediaPipe Holistic, and a strip of its pictures with what was read.
+"""Landmarks of a video or camera from MediaPipe Holistic, and a strip of its pictures with the predicted text.
 
     from aslutils.reading.video import read_clip
 
     reading = recognizer.read(read_clip("clip.mp4").landmarks)
 
-Reading needs the environment of requirements-video.txt, the strip pillow alone. Never mirror the pictures: Holistic tells left
-from right by the body, and in the competition's recordings a right-handed signer's hand is the right one.
+Reading needs the environment of requirements-video.txt; drawing the strip needs only pillow. Do not mirror the pictures: Holistic
+tells left from right by the body, and in the competition's sequences a right-handed participant signs with the right hand.
 """
 
 import os
@@ -18,48 +18,55 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aslutils.reading.landmark_files import as_columns, holistic
+from aslutils.reading.recognizer import Reading, Recognizer
+from aslutils.system.errors import MissingPackage, UserError
+from aslutils.system.files import atomic
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import BONES, COLUMNS, HANDS
-from aslutils.task.preprocess import as_frames
+from aslutils.task.preprocess import as_landmarks
 
-RATE = 30                          # frames a second that are read, about as many as the competition's recordings have
-FASTEST = 480                      # frames a second; a video that says more does not know its rate
-WHOLE = 0.9                        # of the frames that a video announces, the share that must be there
-KEPT, SHOWN = 64, 8                # small pictures that are held of a long clip, at least; those in its strip
-HEIGHT, GAP = 360, 6               # of a small picture, and between two, in pixels
-COLOURS = {"pose": "#cccccc", "face": "#cccccc", "left_hand": "#56b4e9", "right_hand": "#ffb000"}   # bright: they lie on a photo
+INSTALL = ("videos are read by MediaPipe, in an environment of its own: python3 -m venv .venv-video && "
+           ".venv-video/bin/pip install -r requirements-video.txt, then .venv-video/bin/python -m aslutils read ...")
+RATE = 30                          # frames per second to read, about the rate of the competition's sequences
+FASTEST = 480                      # frames per second; a higher rate in the file is not the true one
+WHOLE = 0.9                        # share of a video's announced frames that must be readable
+KEPT, SHOWN = 64, 8                # minimum number of small pictures kept of a long clip; number in its strip
+HEIGHT, GAP = 360, 6               # in pixels: height of a small picture, space between two
+COLOURS = {"pose": "#cccccc", "face": "#cccccc", "left_hand": "#56b4e9", "right_hand": "#ffb000"}   # bright: drawn over a photo
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What MediaPipe Holistic saw in a video."""
+    """The MediaPipe Holistic landmarks of a video."""
 
     landmarks: np.ndarray              # float32 (T, 543, 3): face, left hand, pose, right hand; NaN where not seen
     pictures: dict[int, Image.Image]   # frame -> a small picture of it, for some of the frames
 
 
 def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda frame: "") -> Clip:
-    """A video's landmarks, from about 30 of its frames a second; a camera's, until Ctrl-C.
+    """Landmarks of a video, at about 30 frames per second, or of a camera, until Ctrl-C.
 
-    source: a video file, a camera's number, or `webcam` for the first one. watch: called with each frame's landmarks (543, 3);
-    the words that it returns stand beside the progress bar. x and y are shares of the picture's width and height; upright or
-    wide is one to the model, which standardises each coordinate. A camera gives as many frames as Holistic keeps up with.
-    Raises FileNotFoundError, ImportError without MediaPipe, ValueError for what cannot be read or shows no hands.
+    source: a video file, a camera number, or `webcam` for the first camera. watch: called with each frame's landmarks (543, 3);
+    the text it returns is shown beside the progress bar. x and y are fractions of the picture's width and height; the aspect
+    ratio does not matter, since the model standardises each coordinate. A camera is read as fast as Holistic can process it.
+    Raises FileNotFoundError, ImportError without MediaPipe, ValueError if the source cannot be read or shows no hands.
     """
     source = str(source)
     camera = 0 if source == "webcam" else int(source) if source.isdigit() else None
     if camera is None and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {source}")
-    import cv2
-    from mediapipe.python.solutions.holistic import Holistic
-
+    try:
+        import cv2
+        from mediapipe.python.solutions.holistic import Holistic
+    except ImportError as error:
+        raise MissingPackage(f"{source} was not read ({error}); {INSTALL}") from error
     frames, pictures = [], {}
     with _silent_libraries(), Holistic() as model:
         capture = cv2.VideoCapture(source if camera is None else camera)
         if not capture.isOpened():
-            raise ValueError(f"{source} is no video, or is damaged: it cannot be opened" if camera is None else
-                             f"there is no camera {camera} that can be opened")
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)          # phones write upright pictures lying, with a note to turn them
+            raise UserError(f"{source} is not a video, or is damaged: it cannot be opened" if camera is None else
+                             f"camera {camera} cannot be opened")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)          # phones store upright videos rotated, with a rotation tag
         step, announced = sampling(capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT))
         with progress(total=announced, what=Path(source).name, unit="frames") as bar:
             try:
@@ -74,28 +81,41 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda fr
             finally:
                 capture.release()
     if not frames:
-        raise ValueError(f"{source} gives no pictures")
+        raise UserError(f"{source} has no readable frames")
     if announced and len(frames) < WHOLE * announced:
-        raise ValueError(f"{source} is damaged or cut short: {len(frames)} of {announced} frames could be read")
+        raise UserError(f"{source} is damaged or cut short: {len(frames)} of {announced} frames could be read")
     landmarks = np.array(frames)
-    seen = as_frames(as_columns(landmarks, COLUMNS))
+    seen = as_landmarks(as_columns(landmarks, COLUMNS))
     if np.isnan(seen[:, HANDS]).all():
-        raise ValueError(f"{source}: no hands seen" + ("" if np.isnan(seen).all() else ", only a face or body"))
+        raise UserError(f"{source}: no hands seen" + ("" if np.isnan(seen).all() else ", only a face or body"))
     return Clip(landmarks, {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
 
 
-def sampling(rate: float, count: float) -> tuple[int, int | None]:
-    """Which frame in how many is read of a video of `rate` frames a second and `count` frames, and how many that makes.
+def read_video(recognizer: Recognizer, source: str, picture: Path | None = None) -> Reading:
+    """Read a video or camera, show the current text beside the progress bar, and write a strip of its pictures.
 
-    Files without a true rate say 0 or their clock's; every frame of theirs is read. None where the count is unknown, or was
-    computed from a clock's rate.
+    picture: path of the strip; None: `clip.strip.png` beside `clip.mp4`. Raises as `read_clip` does.
+    """
+    stream = recognizer.stream()
+    clip = read_clip(source, lambda frame: str(stream.add(frame) or stream.reading or ""))
+    reading = recognizer.read(clip.landmarks)
+    with atomic(picture or Path(source).with_suffix(".strip.png")) as temporary:
+        draw_strip(clip, str(reading)).save(temporary, "PNG")
+    return reading
+
+
+def sampling(rate: float, count: float) -> tuple[int, int | None]:
+    """The sampling step for a video of `rate` frames per second and `count` frames, and the number of frames it yields.
+
+    Files without a true rate report 0 or their clock rate; then every frame is read. The number is None if the count is unknown
+    or was computed from a clock rate.
     """
     step = max(1, round(rate / RATE)) if 0 < rate <= FASTEST else 1
     return step, -(-int(count) // step) if count > 0 and not rate > FASTEST else None
 
 
 def keep(pictures: dict[int, Image.Image], frame: int, picture: np.ndarray):
-    """Keep a small picture of every n-th frame; n doubles as the clip grows, so that 64 to 128 are held of a long one."""
+    """Keep a small picture of every n-th frame; n doubles as the clip grows, so that 64 to 128 are kept of a long one."""
     every = 1 << (frame // (2 * KEPT)).bit_length()
     if frame % every == 0:
         height, width = picture.shape[:2]
@@ -106,8 +126,8 @@ def keep(pictures: dict[int, Image.Image], frame: int, picture: np.ndarray):
 
 
 def draw_strip(clip: Clip, text: str) -> Image.Image:
-    """Pictures of a clip with the skeleton, those where a hand is seen if there are any, and the text below."""
-    points = as_frames(as_columns(clip.landmarks, COLUMNS))[..., :2]                            # (T, 130, 2)
+    """Pictures of a clip with the skeleton, from frames with a hand if there are any, and the text below."""
+    points = as_landmarks(as_columns(clip.landmarks, COLUMNS))[..., :2]                            # (T, 130, 2)
     frames = [frame for frame in clip.pictures if np.isfinite(points[frame, HANDS]).any()] or list(clip.pictures)
     chosen = [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, SHOWN).round().astype(int))]
     drawn = [_with_skeleton(clip.pictures[frame], points[frame]) for frame in chosen]
@@ -123,7 +143,7 @@ def draw_strip(clip: Clip, text: str) -> Image.Image:
 
 
 def _with_skeleton(picture: Image.Image, points: np.ndarray) -> Image.Image:
-    """The picture with the bones between its points (130, 2) that are seen."""
+    """The picture with bones drawn between those of its points (130, 2) that are seen."""
     drawn, points = picture.copy(), points * picture.size
     draw = ImageDraw.Draw(drawn)
     for part, colour in COLOURS.items():
@@ -134,7 +154,7 @@ def _with_skeleton(picture: Image.Image, points: np.ndarray) -> Image.Image:
 
 
 def _pictures(capture, step: int):
-    """Every step-th picture of a capture, uint8 (height, width, 3) as RGB, until it ends or breaks off."""
+    """Every step-th picture of a capture, uint8 (height, width, 3) as RGB, until it ends or cannot be decoded."""
     index = 0
     while capture.grab():
         if index % step == 0:
@@ -147,7 +167,7 @@ def _pictures(capture, step: int):
 
 @contextmanager
 def _silent_libraries():
-    """Keep off the terminal what MediaPipe and OpenCV write there past Python; our own lines still reach it."""
+    """Hide what MediaPipe and OpenCV write to the terminal outside Python; Python's own stderr still reaches it."""
     with open(os.dup(2), "w", encoding="utf-8") as terminal, open(os.devnull, "w") as nowhere, redirect_stderr(terminal):
         os.dup2(nowhere.fileno(), 2)
         try:

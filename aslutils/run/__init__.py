@@ -1,1 +1,1 @@
-"""A run: where it lives, what earlier sessions left of it, its data, its stages and its report."""
+"""A run: its folder, the outputs of earlier sessions, its data, its stages and its report."""

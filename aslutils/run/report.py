@@ -1,10 +1,9 @@
-"""The report of a run: one page without network or scripts, with the pictures, tables, scores and parameters of all its stages.
+"""The report of a run: one offline HTML page with the pictures, tables, scores and parameters of all its stages.
 
 `write_report("datamount/demo")` writes `datamount/demo/report.html` from the executed notebooks and the stages' records;
-`python -m aslutils.run.report datamount/demo` does the same.
+`python -m aslutils report datamount/demo` does the same.
 """
 
-import argparse
 import re
 from html import escape
 from pathlib import Path
@@ -12,11 +11,14 @@ from pathlib import Path
 import nbformat
 from markdown_it import MarkdownIt
 
-from aslutils.run.report_style import CSS
+from aslutils.run.scoring import ScoredOn
+from aslutils.system.errors import UserError
 from aslutils.system.files import read_json, write_text
+from aslutils.system.progress import duration
 from aslutils.task.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES
 
-LINES = 20                          # of what a cell printed; the rest is in the notebook
+STYLE = Path(__file__).with_suffix(".css")
+LINES = 20                          # shown of what a cell printed; the rest is in the notebook
 ARTEFACTS = {"export/model.tflite": "the exported model", "submission/submission.zip": "the submission",
              "train_folded_oof_supp.csv": "the out-of-fold table", "folds.csv": "the folds"}
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
@@ -25,8 +27,8 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 def write_report(run_folder) -> Path:
     """Write the run's `report.html` and return its path.
 
-    Reads `notebooks/*.ipynb` (executed), and what there is of `stages/*.json`, `export/report.json` and `submission/report.json`.
-    Raises FileNotFoundError when no notebook was executed yet, ValueError for one that is damaged.
+    Reads the executed `notebooks/*.ipynb` and, if present, `stages/*.json`, `export/report.json` and `submission/report.json`.
+    Raises FileNotFoundError if no notebook has been executed, ValueError if one is damaged.
     """
     folder = Path(run_folder)
     notebooks = sorted((folder / "notebooks").glob("*.ipynb"))
@@ -39,7 +41,7 @@ def write_report(run_folder) -> Path:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
         '<link rel="icon" href="data:,">'
-        f"<title>Run {escape(folder.name)}</title><style>{CSS}</style></head>\n<body><main>"
+        f"<title>Run {escape(folder.name)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>\n<body><main>"
         f"<h1>Run “{escape(folder.name)}”</h1>\n{_headline(folder)}<nav>{links}</nav>\n{stages}</main></body></html>\n"))
 
 
@@ -47,54 +49,70 @@ def _name(notebook: Path) -> str:
     return notebook.stem.replace("_", " ")
 
 
+def figures(folder: Path) -> list[tuple[str, str]]:
+    """Scores, size and latency as (name, value) pairs, from the stages that have finished."""
+    export, submission, store = (_record(folder / path) for path in (
+        "export/report.json", "submission/report.json", "store/store.json"))
+    rows = []
+    if export:
+        people = "held-out participants, " if export["scored_on"] == ScoredOn.HELD_OUT.name else ""
+        rows += [(f"score on {people}{export['compared']} sequences: PyTorch / exported file",
+                  f"{_number(export['score'], '.4f')} / {_number(export['score_exported'], '.4f')}"),
+                 ("confidence: AUC, corrupted vs. clean sequences", _number(export["confidence_auc"], ".3f"))]
+    if submission:
+        scored_on = ScoredOn.__members__.get(submission["scored_on"])           # a run of an earlier version says words
+        rows += [("score by the competition's scorer (exported file)", _number(submission["score"], ".4f")),
+                 ("scored on", f"{submission['sequences'] or 0:,} {scored_on.value if scored_on else submission['scored_on']}"),
+                 ("model size", f"{submission['megabytes']:.1f} MB of {MAX_MEGABYTES} "
+                                f"({submission['precision']}, {submission['seeds']} networks)"),
+                 ("latency, mean / 95 %",
+                  f"{_number(submission['mean_ms'], '.1f')} / {_number(submission['p95_ms'], '.1f')} ms a sequence"),
+                 (f"projected for {HIDDEN_SEQUENCES:,} sequences",
+                  f"{_number(submission['projected_hours'], '.2f')} h of {MAX_HOURS}")]
+    if store and store["source"]["skipped"]:
+        rows.append(("sequences left out", f"{store['source']['skipped']:,}, listed in store/skipped.csv"))
+    return rows
+
+
 def _headline(folder: Path) -> str:
-    """The figures that count, then where the artefacts lie."""
-    export, submission = (_record(folder / part / "report.json") for part in ("export", "submission"))
-    figures = [
-        ("score in PyTorch", _number(export.get("score"), ".3f"), str(export.get("scored_on", ""))),
-        ("score of the exported model", _number(submission.get("score"), ".3f"), str(submission.get("scored_on", ""))),
-        ("size", _number(submission.get("megabytes"), ".1f", " MB"), f"of {MAX_MEGABYTES} MB"),
-        ("latency", _number(submission.get("mean_ms"), ".1f", " ms"),
-         _number(submission.get("p95_ms"), ".1f", " ms or less for 95 % of the sequences", before="")),
-        (f"{HIDDEN_SEQUENCES:,} sequences take", _number(submission.get("projected_hours"), ".2f", " h"), f"of {MAX_HOURS} h"),
-    ]
-    tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
-                    for name, value, note in figures if value)
+    """The main figures, then links to the artefacts."""
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in figures(folder))
     found = [f'<a href="{path}">{name}</a>' for path, name in ARTEFACTS.items() if (folder / path).exists()]
-    return (f'<dl class="figures">{tiles}</dl>\n' if tiles else "") + (f"<p>Files: {', '.join(found)}.</p>\n" if found else "")
+    return (f'<div class="table"><table>{rows}</table></div>\n' if rows else "") + (
+        f"<p>Files: {', '.join(found)}.</p>\n" if found else "")
 
 
 def _record(path: Path) -> dict:
-    """What a stage wrote down; nothing where it has not run."""
+    """The JSON record of a stage; empty if it has not run."""
     return read_json(path) if path.is_file() else {}
 
 
-def _number(value, form: str, unit: str = "", before: str = "") -> str:
-    return "" if value is None else f"{before}{value:{form}}{unit}"
+def _number(value, form: str) -> str:
+    return "not measured" if value is None else format(value, form)
 
 
 def _stage(folder: Path, path: Path) -> str:
     """One executed notebook: its title, when it ran, its pictures and tables under their headings, its parameters."""
     try:
         notebook = nbformat.read(path, 4)
-    except Exception as error:      # nbformat raises many kinds
-        raise ValueError(f"{path} is not a readable notebook ({error}); run its stage again with ./run_all.sh --from") from error
+    except Exception as error:      # nbformat raises many types
+        raise UserError(f"{path} is not a readable notebook ({error}); run its stage again with ./run_all.sh --from") from error
     record = _record(folder / "stages" / f"{path.stem}.json")
     title, sections = _sections(notebook)
     prose, outputs = sections[0]
-    ran = f"took {_duration(record['seconds'])}, ended {record['ended']}" if record else "did not end"
+    ran = f"took {duration(record['seconds'])}, ended {record['ended']}" if record else "did not end"
     parts = [f'<section id="{path.stem}"><h2>{escape(title or _name(path))}</h2>',
              f'<p class="ran"><a href="notebooks/{path.name}">{escape(path.name)}</a> {escape(ran)}</p>',
              _html(prose), *outputs]
     for prose, outputs in sections[1:]:
         if outputs:
             parts += [_html(prose), *outputs]
-    parts.append(_parameters(record.get("parameters") or {}, _comments(notebook), record.get("fingerprint", "")))
+    parts.append(_parameters(record.get("parameters") or {}, _comments(notebook)))
     return "\n".join(part for part in parts if part) + "</section>\n"
 
 
 def _sections(notebook) -> tuple[str, list[tuple[str, list[str]]]]:
-    """The notebook's title and its sections: (markdown, HTML of the outputs below it); the first stands under the title."""
+    """The notebook's title and its sections: (markdown, HTML of the outputs below it); the first is that of the title."""
     title, sections = "", [("", [])]
     for cell in notebook.cells:
         if any(tag.startswith("papermill-error") for tag in cell.metadata.get("tags", [])):
@@ -111,13 +129,13 @@ def _sections(notebook) -> tuple[str, list[tuple[str, list[str]]]]:
 
 
 def _html(markdown: str) -> str:
-    """Markdown as HTML, headings one step down."""
+    """Markdown as HTML, headings one level down."""
     return _MARKDOWN.render(re.sub(r"^(#+) ", r"#\1 ", markdown, flags=re.MULTILINE))
 
 
 def _outputs(cell, about: str) -> list[str]:
     """The cell's pictures, tables, printed lines and error as HTML."""
-    shown, printed = [], ""         # what was printed comes first
+    shown, printed = [], ""         # printed text comes first
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         if output.output_type == "stream" and output.name == "stdout":
@@ -136,7 +154,7 @@ def _outputs(cell, about: str) -> list[str]:
 
 
 def _lines(printed: str) -> str:
-    """Printed text as it stood on the screen in the end, no more than LINES lines."""
+    """Printed text as it finally looked on a terminal, at most LINES lines."""
     lines = [line.rpartition("\r")[2] for line in re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", printed).strip().split("\n")]
     if len(lines) > LINES:
         lines = [*lines[:LINES], f"... {len(lines) - LINES} more lines in the notebook"]
@@ -144,39 +162,22 @@ def _lines(printed: str) -> str:
 
 
 def _comments(notebook) -> dict[str, str]:
-    """What the notebook's `parameters` cell says about each parameter."""
+    """The comment of each parameter in the notebook's `parameters` cell."""
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     return dict(re.findall(r"^(\w+):[^=\n]*=.*?  # (.*)$", "\n".join(cells), flags=re.MULTILINE))
 
 
-def _parameters(parameters: dict, comments: dict[str, str], fingerprint: str) -> str:
-    """The stage's parameters, each with its value and meaning, folded away."""
+def _parameters(parameters: dict, comments: dict[str, str]) -> str:
+    """The stage's parameters with value and meaning, collapsed."""
     if not parameters:
         return ""
     rows = "".join(f"<tr><td><code>{escape(name)}</code></td><td>{_value(value)}</td>"
                    f"<td>{escape(comments.get(name, ''))}</td></tr>" for name, value in parameters.items())
-    mark = f'<p class="ran">Fingerprint of inputs and parameters: {escape(fingerprint[:16])}</p>' if fingerprint else ""
     return (f"<details><summary>{len(parameters)} parameters</summary>"
-            f'<div class="table"><table class="parameters">{rows}</table></div>{mark}</details>')
+            f'<div class="table"><table class="parameters">{rows}</table></div></details>')
 
 
 def _value(value) -> str:
-    """A parameter's value; a list one entry a line."""
+    """A parameter's value; a list has one entry per line."""
     entries = value if isinstance(value, list) else [value]
     return "<br>".join(f"<code>{escape(str(entry))}</code>" for entry in entries)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def main(arguments=None) -> None:
-    """Write the report of the run folder that the command line names, and say where it lies."""
-    parser = argparse.ArgumentParser(prog="python -m aslutils.run.report", description="Write a run's report.html.")
-    parser.add_argument("run", help="the run's folder, such as datamount/demo")
-    print(write_report(parser.parse_args(arguments).run))
-
-
-if __name__ == "__main__":
-    main()

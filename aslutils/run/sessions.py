@@ -1,8 +1,8 @@
-"""The folder of a run, and what earlier kernels left of it: how a stage goes on where another session stopped.
+"""The folder of a run, and the outputs of earlier kernels: how a stage continues where another session stopped.
 
 On Kaggle a finished kernel's output, attached to the next one, is a read-only folder that holds `<run>/` as the kernel left it.
-`adopt` brings that into the new kernel's working folder: the landmark store as a link (15 GB, read in place, and the
-working folder ends at 20 GB), everything else, some 100 MB, as a copy that a training can go on in.
+`adopt` brings it into the new kernel's working folder: the landmark store as a link (15 GB, read in place, since the working
+folder is limited to 20 GB), everything else, about 100 MB, as a copy in which a training can resume.
 """
 
 import atexit
@@ -13,50 +13,67 @@ import uuid
 from pathlib import Path
 
 from aslutils.run.place import attached, where
-from aslutils.system.files import write_json
+from aslutils.system.errors import UserError
+from aslutils.system.files import read_json, write_json
 
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION = "session.json"            # how the last stage in a run's folder ended; see end_session
 STORE = "store"
-SHARED = ("round1", "round2")       # folders that several kernels fill side by side, a fold or a seed each
+CORPUS = "corpus.json"              # what the run was made from: {"data": folder, "kind": "competition", "npy" or "demo"}
+SHARED = ("round1", "round2")       # folders that several kernels write to, a fold or a seed each
 
 
-def run_folder(run: str, *, root=None) -> Path:
-    """`datamount/<run>` at home, `/kaggle/working/<run>` on Kaggle (root: as in `where`); it need not exist yet.
+def run_folder(run: str) -> Path:
+    """`datamount/<run>` locally, `/kaggle/working/<run>` on Kaggle; it need not exist yet.
 
-    Raises ValueError for a name that is not one folder's name.
+    Raises ValueError if `run` is not a valid folder name.
     """
     if not isinstance(run, str) or not RUN.fullmatch(run):
-        raise ValueError(f"run {run!r} is no name for a folder: letters, digits, '.', '_', '-', beginning with a letter or digit")
-    return where(root).outputs / run
+        raise UserError(f"run {run!r} is not a valid name: use letters, digits, '.', '_', '-', beginning with a letter or digit")
+    return where().outputs / run
 
 
-def earlier_outputs(run: str, *, root=None) -> list[Path]:
-    """The `<run>/` folders in the attached outputs of earlier kernels, in both of Kaggle's layouts; [] at home."""
-    place, name = where(root), run_folder(run, root=root).name
+def remembered_data(folder: Path) -> str:
+    """The user's data that the run in `folder` was made from, "" if there was none.
+
+    Raises UserError if it no longer exists; on Kaggle, where it may be attached elsewhere, that is "" too.
+    """
+    if not (folder / CORPUS).is_file():
+        return ""
+    known = read_json(folder / CORPUS)
+    if known["kind"] == "demo" or Path(known["data"]).is_dir():
+        return "" if known["kind"] == "demo" else known["data"]
+    if where().on_kaggle:                         # attached elsewhere this time
+        return ""
+    raise UserError(f"the run {folder} was made from {known['data']}, which does not exist any more; give its new place (--data)")
+
+
+def earlier_outputs(run: str) -> list[Path]:
+    """The `<run>/` folders in the attached outputs of earlier kernels, in both of Kaggle's layouts; [] locally."""
+    place, name = where(), run_folder(run).name
     return [source / name for source in attached(place.inputs) if (source / name).is_dir()] if place.on_kaggle else []
 
 
-def end_session(run: str, stage: str, *, finished: bool, root=None) -> Path:
-    """Leave word of how a stage ended; `kernels --push` reads it, and goes on in a new session where `finished` is False.
+def end_session(run: str, stage: str, *, finished: bool) -> Path:
+    """Record how a stage ended; `kernels --push` reads it and continues in a new session if `finished` is False.
 
-    A store that was read in place stays open, but its link is taken away: see `_link`.
+    A store that was read in place stays open, but its link is removed: see `_link`.
     """
     _unlink()
-    folder = run_folder(run, root=root)
+    folder = run_folder(run)
     epochs = sum(_epochs(history.parent) for round_ in SHARED for history in folder.glob(f"{round_}/*/history.csv"))
     return write_json(folder / SESSION, {"stage": stage, "finished": finished, "progress": f"{epochs} epochs"})
 
 
-def adopt(run: str, *, root=None) -> list[str]:
-    """Bring what earlier kernels left of `run` into its folder; returns a line for each thing brought, to print.
+def adopt(run: str) -> list[str]:
+    """Bring the outputs of earlier kernels into the folder of `run`; returns one line per item, to print.
 
-    What the run's folder already holds stays as it is. Where two outputs hold the same thing, the one that came further wins.
-    Does nothing at home. Raises OSError when the copies do not fit.
+    What the folder already holds is not changed. If two outputs hold the same item, the one with more progress is used.
+    Does nothing locally. Raises OSError if the copies do not fit on the disk.
     """
-    folder = run_folder(run, root=root)
-    wanted = {}                                                  # "round2/seed1" -> where it came furthest
-    for earlier in earlier_outputs(run, root=root):
+    folder = run_folder(run)
+    wanted = {}                                                  # "round2/seed1" -> the copy with the most progress
+    for earlier in earlier_outputs(run):
         for part in _parts(earlier):
             name = str(part.relative_to(earlier))
             if not os.path.lexists(folder / name) and (name not in wanted or _how_far(part) > _how_far(wanted[name])):
@@ -75,25 +92,25 @@ def adopt(run: str, *, root=None) -> list[str]:
 
 
 def _parts(earlier: Path) -> list[Path]:
-    """What is adopted as a whole: the run's files and folders, one level deeper where kernels share a folder."""
+    """The items to adopt: the run's files and folders, one level deeper where kernels share a folder."""
     parts = [inner for path in earlier.iterdir() for inner in (path.iterdir() if path.name in SHARED else [path])]
-    return [path for path in parts if path.name != SESSION and not path.name.endswith(".part")]     # .part: a copy cut off
+    return [path for path in parts if path.name != SESSION and not path.name.endswith(".part")]     # .part: an interrupted copy
 
 
 def _how_far(part: Path) -> tuple:
-    """What orders two copies of one thing: a finished training, then its epochs, then the newest file."""
+    """Sort key for copies of one item: whether its training finished, then its epochs, then the newest file."""
     newest = max(path.stat().st_mtime for path in [part, *part.rglob("*")])
     return (part / "checkpoint.pt").is_file(), _epochs(part), newest
 
 
 def _epochs(training: Path) -> int:
-    """The epochs that a training's history tells of; 0 without one."""
+    """The number of epochs in a training's history; 0 without one."""
     history = training / "history.csv"
     return max(0, history.read_bytes().count(b"\n") - 1) if history.is_file() else 0
 
 
 def _complete(store: Path) -> bool:
-    """Whether the preparation of a store came to its end; one cut off is copied, to go on in."""
+    """Whether the preparation of a store finished; an unfinished one is copied, so that it can be resumed."""
     from aslutils.data.store import HEADER
     return (store / HEADER).is_file()
 
@@ -107,13 +124,13 @@ def _check_space(folder: Path, parts) -> None:
                           "attach only the outputs that this stage needs")
 
 
-_links: list[tuple[int, Path]] = []                              # made by which process
+_links: list[tuple[int, Path]] = []                              # the process that made each, and the link
 
 
 def _link(target: Path, link: Path) -> None:
-    """Link a folder until the stage ends: Kaggle would save what it leads to a second time.
+    """Link a folder until the stage ends; otherwise Kaggle would save the target a second time.
 
-    The process's end would be too late: Jupyter kills a kernel that has started processes before it comes to its atexit.
+    Removing it at process exit would be too late: Jupyter kills a kernel with child processes before its atexit handlers run.
     """
     link.symlink_to(target, target_is_directory=True)
     _links.append((os.getpid(), link))
@@ -128,7 +145,7 @@ def _unlink() -> None:
 
 
 def _copy(part: Path, target: Path) -> None:
-    """Copy a file or a folder, writable, and whole or not at all."""
+    """Copy a file or folder atomically, with write permission."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:

@@ -1,1 +1,1 @@
-"""What the kit needs of the machine and its user: files, processes, progress bars, parameters."""
+"""Files, processes, progress bars, parameters and errors."""

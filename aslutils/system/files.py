@@ -1,4 +1,4 @@
-"""Writing files so that no reader ever sees half of one, and folders so that no two processes write one at once."""
+"""Atomic file writes, and locks so that no two processes write to one folder at once."""
 
 import errno
 import json
@@ -8,44 +8,54 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+from aslutils.system.errors import UserError
+
 try:
     import fcntl
-except ImportError:                               # not on this platform: there `locked` excludes nobody
+except ImportError:                               # not on this platform: `locked` has no effect there
     fcntl = None
 
-LOCK = ".lock"                                    # stays in its folder: whoever waits for it must find the same file
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)             # the disk's end, a user's, a process's
+LOCK = ".lock"                                    # never removed: all processes must lock the same file
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)             # disk full, user quota, process limit
 
 
 @contextmanager
-def atomic(path):
-    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
-
-    The file's bytes are on disk before the rename, so a crash or a full disk leaves the old file whole.
-    Raises OSError with the file's name and what to do when there is no space left.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+def space_for(path):
+    """When the disk is full, raise an error that names the file and says that nothing was lost."""
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        yield
     except OSError as error:
         if error.errno in NO_SPACE:
             raise OSError(error.errno, f"no space left while writing {path}; free some and start again, nothing was lost"
                           ) from error
         raise
+
+
+@contextmanager
+def atomic(path):
+    """A temporary path beside `path`, renamed to it if the block succeeds and removed if it raises.
+
+    The data is on disk before the rename, so a crash or a full disk leaves the old file intact.
+    Raises OSError with the file's name and what to do if there is no space left.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        with space_for(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def locked(folder, refusal: Callable[[str], Exception]):
-    """Hold `folder` for this process; the system lets go of it even when the process is killed.
+    """Lock `folder` for this process; the system releases the lock even if the process is killed.
 
-    Raises `refusal(process)` when another process, told by its number, holds it.
+    Raises `refusal(process)`, with the process id, if another process holds the lock.
     """
     with open(Path(folder) / LOCK, "a+") as file:
         if fcntl:
@@ -54,7 +64,7 @@ def locked(folder, refusal: Callable[[str], Exception]):
             except BlockingIOError as error:
                 file.seek(0)
                 raise refusal(file.read().strip() or "unknown") from error
-            os.register_at_fork(after_in_child=file.close)       # a loader's worker may outlive a killed training
+            os.register_at_fork(after_in_child=file.close)       # a data loading worker may outlive a killed training
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -74,8 +84,21 @@ def write_json(path, value) -> Path:
 
 
 def read_json(path):
-    """The value in a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """The value in a JSON file. Raises UserError if it is not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
+
+
+def read_table(path, **options):
+    """A CSV file as a pandas table; options: of `pandas.read_csv`. Raises UserError if it is not CSV."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, **options)
+    except ValueError as error:
+        raise UserError(f"{path} is not a CSV file: {error}") from error
 
 
 def write_table(path, table) -> Path:

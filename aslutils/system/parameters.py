@@ -1,105 +1,99 @@
-"""From a notebook's parameters to frozen dataclasses: types checked, misspelt names found.
+"""Parameters: read from notebooks and YAML files, checked, and converted to frozen dataclasses.
 
-A notebook's `parameters` cell holds literals; papermill puts another cell of literals behind it. `settings(globals(), ...)`
-fills the dataclasses from the names in both, and refuses a name that none of them has.
+A notebook's `parameters` cell holds literals; papermill inserts another cell of literals after it.
 """
 
 import ast
+import contextlib
 import difflib
+import itertools
 import re
 import types
 import typing
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import yaml
 
+from aslutils.system.errors import UserError
 
-def settings(namespace: dict, *kinds: type) -> tuple:
-    """One instance of each dataclass in `kinds`, filled from a notebook's `namespace`.
+# These change no result: changing one does not make a stage run again, and a training may resume with other values.
+# (`threads` and `processes` change the last bits of a sum; a training keeps its share of the cores on every resume.)
+CHANGE_NO_RESULT = frozenset({"run", "fresh", "processes", "threads", "workers", "max_minutes", "checkpoint_minutes",
+                              "evaluate_every", "tracker"})
+PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
-    Raises ValueError for a parameter that none of them knows (naming the nearest right one) or a value of another type.
+
+def decisive(parameters: dict) -> dict:
+    """The parameters that can change a result."""
+    return {name: value for name, value in parameters.items() if name not in CHANGE_NO_RESULT}
+
+
+def assigned(namespace: dict) -> dict:
+    """The parameters in a notebook's namespace: its own, from `run` on, and those that papermill inserted.
+
+    A namespace keeps insertion order, and the cell after the parameters imports modules. So the parameters are the plain values
+    from `run` up to the first name whose value is not plain.
     """
-    given = {name: namespace[name] for kind in kinds for name in _names(kind) if name in namespace}
-    unknown = [name for name in _assigned(namespace.get("In", [])) if name not in _known(kinds)]
-    return from_values({**given, **{name: namespace[name] for name in unknown if name in namespace}}, *kinds)
+    named = ((name, value) for name, value in namespace.items() if not name.startswith("_"))
+    behind = itertools.dropwhile(lambda item: item[0] != "run", named)
+    return dict(itertools.takewhile(lambda item: isinstance(item[1], PLAIN), behind))
+
+
+def from_text(text: str):
+    """A parameter's value from a command line, as papermill's -p takes it; lists and mappings too, as Python literals."""
+    for read in (int, float, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError):
+            return read(text)
+    return text
 
 
 def from_values(values: dict, *kinds: type) -> tuple:
-    """One instance of each dataclass in `kinds`, filled from a dict of parameters; errors as `settings` gives them."""
-    known = _known(kinds)
+    """One instance of each dataclass in `kinds`, filled from a dict of parameters.
+
+    Raises UserError for an unknown parameter (suggesting the closest one), a missing parameter, or a value of the
+    wrong type.
+    """
+    known = {name for kind in kinds for name in _names(kind)}
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-            raise ValueError(f"there is no parameter {name!r}; {hint}")
-    return tuple(kind(**{name: _checked(name, values[name], kind) for name in _names(kind) if name in values})
-                 for kind in kinds)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            raise UserError(f"there is no parameter {name!r}; {hint}")
+    return tuple(kind(**{name: _checked(name, values, kind) for name in _names(kind)}) for kind in kinds)
 
 
-def read_params(path, overrides: dict | None = None) -> dict:
-    """The parameters in a YAML file, those in `overrides` put over them."""
+def read_params(path) -> dict:
+    """The parameters in a YAML file."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no parameter file at {path}")
+        raise FileNotFoundError(f"there is no parameter file {path}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+        raise UserError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path} holds {type(values).__name__}, expected one 'name: value' a line")
-    return {**values, **(overrides or {})}
+        raise UserError(f"{path} holds {type(values).__name__}, expected one 'name: value' per line")
+    return values
 
 
 def _names(kind):
-    return [item.name for item in fields(kind)]
+    """The fields of a dataclass that are parameters; a field with a default is computed from others."""
+    return [item.name for item in fields(kind) if item.default is MISSING]
 
 
-def _known(kinds):
-    return {name for kind in kinds for name in _names(kind)}
-
-
-def _checked(name, value, kind):
-    """`value` if it fits the field's annotation; whole numbers pass as floats, and so does `1e-3`, which YAML takes for text."""
-    wanted = typing.get_type_hints(kind)[name]
+def _checked(name, values, kind):
+    """A value if it fits the field's annotation; a float may be an int, or a string like `1e-3`, which YAML reads as text."""
+    if name not in values:
+        raise UserError(f"the parameter {name} is missing")
+    value, wanted = values[name], typing.get_type_hints(kind)[name]
     choices = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
-    plain = [typing.get_origin(choice) or choice for choice in choices]
-    if any(type(value) is choice for choice in plain):
+    if any(type(value) is choice for choice in choices):
         return value
-    if float in plain and (type(value) is int or isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)):
+    if float in choices and (type(value) is int or isinstance(value, str)
+                             and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)):
         return float(value)
-    if tuple in plain and isinstance(value, list):
-        return tuple(value)
-    names = " or ".join(choice.__name__ for choice in plain)
-    number = str in plain and isinstance(value, (int, float))
-    raw = f"; if papermill took a text for it, give that with -r instead of -p: -r {name} TEXT" if number else ""
-    raise ValueError(f"the parameter {name} is {value!r} ({type(value).__name__}); expected {names}{raw}")
-
-
-def _assigned(cells: list[str]) -> list[str]:
-    """The names that the executed parameter cells assign: the notebook's own, which sets `run`, and papermill's."""
-    names = []
-    for source in cells:
-        try:
-            statements = ast.parse(source).body
-        except SyntaxError:                       # a cell with IPython magic is no parameter cell
-            continue
-        targets = [_literal_target(statement) for statement in statements]
-        if all(targets) and ("run" in targets or source.startswith("# Parameters")):
-            names += targets
-    return list(dict.fromkeys(names))
-
-
-def _literal_target(statement) -> str | None:
-    """The name that a statement like `seed: int = 1` assigns, None for any other statement."""
-    if isinstance(statement, ast.AnnAssign):
-        target, value = statement.target, statement.value
-    elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target, value = statement.targets[0], statement.value
-    else:
-        return None
-    try:
-        ast.literal_eval(value)
-    except (ValueError, TypeError):
-        return None
-    return target.id if isinstance(target, ast.Name) else None
+    names = " or ".join(choice.__name__ for choice in choices)
+    number = str in choices and isinstance(value, (int, float))
+    raw = f"; if papermill converted a text to it, give that with -r instead of -p: -r {name} TEXT" if number else ""
+    raise UserError(f"the parameter {name} is {value!r} ({type(value).__name__}); expected {names}{raw}")

@@ -1,20 +1,20 @@
-"""Processes of this machine that share the kit's work."""
+"""Worker processes on this machine."""
 
 import multiprocessing
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
-SPAWN = multiprocessing.get_context("spawn")      # begun anew: a fork of a notebook's process would miss its threads
+SPAWN = multiprocessing.get_context("spawn")      # spawn: a fork of a notebook's process would lack its threads
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:
-    """An executor of that many processes, which end with this one."""
+    """An executor with `workers` processes, which end with this one."""
     return ProcessPoolExecutor(workers, SPAWN, end_with_parent)
 
 
 def end_with_parent() -> None:
-    """Let this worker process end when its parent is killed; without this it would wait for work forever."""
+    """Make this worker process end when its parent is killed; otherwise it would wait for work forever."""
     parent = multiprocessing.parent_process()
 
     def watch():

@@ -1,8 +1,8 @@
-"""One progress bar for all long work: shown here, and told to whoever started this process.
+"""Progress bars for all long tasks, shown here and reported to the process that started this one.
 
-When the environment names a file in ASLUTILS_PROGRESS, each bar also keeps its current line there, so that
-`run_all.sh` can show how far a notebook is while papermill runs it. ASLUTILS_QUIET silences the bars of a process whose parent
-shows one for all.
+If ASLUTILS_PROGRESS names a file, each bar also writes its current line there, so that `run_all.sh` can show the progress of a
+notebook while papermill runs it. ASLUTILS_QUIET hides the bars of a process whose parent shows
+one for all.
 """
 
 import os
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 
 class ProgressBar(tqdm):
-    """A tqdm bar that also keeps its line in the file that ASLUTILS_PROGRESS names."""
+    """A tqdm bar that also writes its line to the file named by ASLUTILS_PROGRESS."""
 
     def __init__(self, *arguments, **options):
         self._file = os.environ.get("ASLUTILS_PROGRESS", "")
@@ -29,7 +29,7 @@ class ProgressBar(tqdm):
         return shown
 
     def line(self) -> str:
-        """The bar in words: what, how far, rate, time left and the figures beside it."""
+        """The bar as text: task, progress, rate, time left and postfix."""
         state = self.format_dict
         rate = state["rate"] or (state["n"] / state["elapsed"] if state["elapsed"] else 0)
         parts = [f"{self.desc.rstrip(': ')}: {state['n']:,}/{state['total'] or 0:,} {state['unit'].strip()}"]
@@ -42,10 +42,16 @@ class ProgressBar(tqdm):
 
 
 def progress(iterable=None, *, total=None, what: str, unit: str, quiet: bool = False, **options) -> ProgressBar:
-    """A bar over `iterable`, or one moved by `.update(n)`.
+    """A bar over `iterable`, or one advanced by `.update(n)`.
 
-    what: what is being done; unit: what is counted; quiet: show nothing.
+    what: the task; unit: what is counted; quiet: show nothing.
     """
     return ProgressBar(iterable, total=total, desc=what, unit=f" {unit}", dynamic_ncols=True,
-                       mininterval=0.5 if sys.stderr.isatty() else 5.0,          # a saved notebook keeps every line
-                       disable=quiet or bool(os.environ.get("ASLUTILS_QUIET")), **options)
+                       mininterval=0.5 if sys.stderr and sys.stderr.isatty() else 5.0,     # saved notebooks keep every update
+                       disable=quiet or sys.stderr is None or bool(os.environ.get("ASLUTILS_QUIET")), **options)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, such as "2 min 03 s"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -1,6 +1,6 @@
 """The 130 MediaPipe Holistic landmarks that the kit reads: their order, columns, parts, mirror partners and bones.
 
-Whatever depends on which landmark stands where takes it from here. The order is the published winning solution's.
+Everything that depends on the order of landmarks takes it from here. The order is the published winning solution's.
 """
 
 import hashlib
@@ -48,6 +48,14 @@ FINGERS = np.array([hand[1 + 4 * finger:5 + 4 * finger]                    # (10
                     for hand in (LEFT_HAND, RIGHT_HAND) for finger in range(5)])   # the wrist belongs to none
 ARM_PAIRS = positions("pose", RIGHT_ARM + LEFT_ARM).reshape(6, 2)          # 12 14, 16 18, 20 22, 11 13, 15 17, 19 21
 
+
+
+def count_hand_frames(values: np.ndarray, columns=COLUMNS) -> int:
+    """In how many frames of the columns (T, n) a hand is seen: where the x of one of its landmarks is a number."""
+    hands = [column.startswith("x_") and "_hand_" in column for column in columns]
+    return int(np.isfinite(values[:, hands]).any(axis=1).sum())
+
+
 _FACE_PARTNERS = """61-291 185-409 40-270 39-269 37-267 146-375 91-321 181-405 84-314 78-308 191-415 80-310 81-311
 82-312 95-324 88-318 178-402 87-317 98-327 33-263 7-249 163-390 144-373 145-374 153-380 154-381 155-382 133-362
 246-466 161-388 160-387 159-386 158-385 157-384 173-398"""
@@ -90,4 +98,4 @@ def _bones() -> dict[str, np.ndarray]:
 
 
 BONES = _bones()                                  # part -> (n, 2) positions to join when drawing a skeleton
-ORDER_DIGEST = hashlib.sha256(" ".join(COLUMNS).encode()).hexdigest()[:16]   # names this landmark order in files
+ORDER_DIGEST = hashlib.sha256(" ".join(COLUMNS).encode()).hexdigest()[:16]   # identifies this landmark order in files

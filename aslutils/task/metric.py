@@ -3,17 +3,19 @@
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-HIDDEN_SEQUENCES = 68_000          # recordings of the hidden test set, about
+from aslutils.system.errors import UserError
+
+HIDDEN_SEQUENCES = 68_000          # sequences of the hidden test set, about
 MAX_MEGABYTES = 40                 # of the model file
 MAX_HOURS = 5                      # for all of the hidden test set
-MAX_MILLISECONDS = 1000 * 3600 * MAX_HOURS / HIDDEN_SEQUENCES      # so for one recording: 265
+MAX_MILLISECONDS = 1000 * 3600 * MAX_HOURS / HIDDEN_SEQUENCES      # per sequence: 265
 
 
 def score(phrases, predictions) -> float:
     """The metric over all phrases together. Raises ValueError when there is nothing to score."""
     characters = sum(map(len, phrases))
     if not characters:
-        raise ValueError("there is no phrase to score")
+        raise UserError("there is no phrase to score")
     return (characters - int(_distances(phrases, predictions).sum())) / characters
 
 
@@ -23,7 +25,7 @@ def sequence_scores(phrases, predictions) -> np.ndarray:
 
 
 def score_interval(phrases, predictions, draws: int = 1000, seed: int = 1) -> tuple[float, float]:
-    """The 95 % bootstrap interval of `score`: sequences drawn with repetition."""
+    """The 95 % bootstrap interval of `score`: sequences drawn with replacement."""
     lengths, distances = _lengths(phrases), _distances(phrases, predictions)
     rng, scores = np.random.default_rng(seed), []
     for _ in range(draws):                                        # one after the other: all at once would take draws x N memory

@@ -1,22 +1,23 @@
-"""From recorded landmarks to what the network sees: one sequence standardised, NaN to 0, cut to 384 frames."""
+"""From landmarks to frames, what the network sees: standardised, NaN replaced by 0, resampled to at most 384 frames."""
 
 import numpy as np
 
+from aslutils.system.errors import UserError
 from aslutils.task.landmarks import LANDMARKS
 
 MAX_FRAMES = 384                  # a longer sequence is resampled to this many frames
 CONSTANT = 1e-5                   # a coordinate that varies less than this share of its mean counts as constant
 
 
-def nearest_indices(frames: int, length: int) -> np.ndarray:
-    """Which of `frames` input frames each of `length` output frames takes, nearest index in single precision.
+def nearest_indices(length: int, wanted: int) -> np.ndarray:
+    """Which of `length` input frames each of `wanted` output frames takes, nearest index in single precision.
 
-    Output i takes floor(float32(i) * (float32(frames) / float32(length))), at most frames - 1, as the published
-    solution's resize does; exact arithmetic differs at some lengths. int64 (length,).
+    Output i takes floor(float32(i) * (float32(length) / float32(wanted))), at most length - 1, as the published
+    solution's resize does; exact arithmetic differs at some lengths. int64 (wanted,).
     """
-    ratio = np.float32(frames) / np.float32(length)
-    indices = np.floor(np.arange(length, dtype=np.float32) * ratio).astype(np.int64)
-    return np.minimum(indices, max(frames - 1, 0))
+    ratio = np.float32(length) / np.float32(wanted)
+    indices = np.floor(np.arange(wanted, dtype=np.float32) * ratio).astype(np.int64)
+    return np.minimum(indices, max(length - 1, 0))
 
 
 def resample(frames: np.ndarray, length: int) -> np.ndarray:
@@ -29,10 +30,10 @@ def fit_length(frames: np.ndarray, length: int = MAX_FRAMES) -> np.ndarray:
     return frames if len(frames) <= length else resample(frames, length)
 
 
-def as_frames(columns: np.ndarray) -> np.ndarray:
-    """Columns (T, 390), all x, all y, all z, as frames (T, 130, 3): a view."""
+def as_landmarks(columns: np.ndarray) -> np.ndarray:
+    """Columns (T, 390), all x, all y, all z, as landmarks (T, 130, 3): a view."""
     if columns.ndim != 2 or columns.shape[1] != 3 * len(LANDMARKS):
-        raise ValueError(f"expected an array of shape (frames, {3 * len(LANDMARKS)}), got {columns.shape}; "
+        raise UserError(f"expected an array of shape (frames, {3 * len(LANDMARKS)}), got {columns.shape}; "
                          "take the columns that aslutils.task.landmarks.COLUMNS names, in that order")
     return columns.reshape(len(columns), 3, len(LANDMARKS)).transpose(0, 2, 1)
 
@@ -62,9 +63,9 @@ def as_statistics(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
 def standardise(frames: np.ndarray, known: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
     """A sequence with mean 0 and deviation 1 in each coordinate, over all its seen landmarks; then 0 where not seen.
 
-    frames: float (T, 130, 3) with NaN, any T >= 0; known: its `statistics`, when they are at hand; out: float32, where to put the
-    result, `frames` itself perhaps. Returns float32 (T, 130, 3) without NaN. A constant coordinate becomes 0, as a single
-    point has no deviation (the published solution gets there by way of 0 / 0).
+    frames: float (T, 130, 3) with NaN, any T >= 0; known: its `statistics`, if available; out: float32, where to write the
+    result, possibly `frames` itself. Returns float32 (T, 130, 3) without NaN. A constant coordinate becomes 0, as a single
+    point has no deviation (the published solution gets there via 0 / 0).
     """
     mean, deviation = statistics(frames) if known is None else known
     inverse = np.divide(1, deviation, out=np.zeros(3, np.float32), where=deviation > 0)

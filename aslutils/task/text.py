@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from aslutils.system.errors import UserError
+
 CHARACTERS = " !#$%&'()*+,-./0123456789:;=?@[_abcdefghijklmnopqrstuvwxyz~"
 PAD, SOS, EOS, MASK = 59, 60, 61, 62
 VOCABULARY = 63                   # V: 59 characters and the four above
 MAX_CHARACTERS = 32               # a longer phrase is cut
-STEPS = MAX_CHARACTERS + 1        # S: with room for EOS
+STEPS = MAX_CHARACTERS + 1        # S: one more for EOS
 
-DUMMY_PHRASE = "2 a-e -aroe"      # what the winning solution answers for a recording that it rejects
-MIN_FRAMES = 15                   # shorter recordings are rejected
-MIN_CONFIDENCE = 0.15             # and, in round 2, less sure ones
+DUMMY_PHRASE = "2 a-e -aroe"      # the winning solution's prediction for a sequence that it rejects
 
 INDEX = {character: token for token, character in enumerate(CHARACTERS)}
 
@@ -24,7 +24,7 @@ def encode(phrase: str) -> np.ndarray:
     """Tokens of `phrase`: cut to 32 characters, EOS, then PAD; int64 (33,). Raises ValueError on an unknown character."""
     unknown = unknown_characters(phrase)
     if unknown:
-        raise ValueError(f"the phrase {phrase!r} holds {unknown!r}, which is not among the 59 characters of the task")
+        raise UserError(f"the phrase {phrase!r} holds {unknown!r}, which is not among the 59 characters of the task")
     tokens = np.full(STEPS, PAD, np.int64)
     characters = [INDEX[character] for character in phrase[:MAX_CHARACTERS]]
     tokens[:len(characters)] = characters

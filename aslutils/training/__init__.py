@@ -1,1 +1,1 @@
-"""Training: one network, several at once, the two rounds, and what a network reads."""
+"""Training: one network, several at once, the two rounds, and predictions."""

@@ -1,7 +1,7 @@
-"""The folder of a training: its lock, the checkpoint to go on from and the one before it, the finished network.
+"""The folder of a training: its lock, the latest and the previous resume checkpoint, the finished network.
 
-Killed at any moment, a training leaves what the next one can go on from. facts: what decides a training's outcome; they lie in
-its checkpoints, and a folder that holds another training's is refused.
+A training that is killed at any moment can be resumed. `facts` holds everything that decides a training's outcome. It is stored
+in the checkpoints, and a folder whose checkpoints have different facts raises an error.
 """
 
 import os
@@ -11,21 +11,22 @@ from pathlib import Path
 
 from aslutils.model.checkpoint import Checkpoint, DamagedCheckpoint, load_checkpoint, save_checkpoint
 from aslutils.model.network import Network
+from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK, locked
 
-CHECKPOINT = "checkpoint.pt"                      # the finished network; a folder that has it is done
-RESUME, PREVIOUS = "resume.pt", "resume.previous.pt"   # a training under way, and its checkpoint before that
+CHECKPOINT = "checkpoint.pt"                      # the finished network; its presence marks the training as done
+RESUME, PREVIOUS = "resume.pt", "resume.previous.pt"   # an unfinished training: latest and previous checkpoint
 HISTORY, PREDICTIONS = "history.csv", "predictions.csv"
 
 
 def hold(folder: Path):
-    """Hold a training's folder for this process; raises BlockingIOError when another process trains there."""
+    """Lock a training's folder for this process; raises BlockingIOError if another process trains there."""
     return locked(folder, lambda process: BlockingIOError(
         f"another training (process {process}) is writing {folder}; wait until it has ended, or use another run name"))
 
 
 def forget(folder: Path) -> None:
-    """Remove all that trainings left in a folder. Raises BlockingIOError when one is under way."""
+    """Remove everything that trainings left in a folder. Raises BlockingIOError if one is running."""
     with hold(folder):
         for path in folder.iterdir():
             if path.is_dir():
@@ -35,7 +36,7 @@ def forget(folder: Path) -> None:
 
 
 def is_finished(folder: Path, facts: dict) -> bool:
-    """Whether a training has come to its end. Raises ValueError if the folder holds another one."""
+    """Whether a training has finished. Raises ValueError if the folder holds a different one."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return False
@@ -44,7 +45,7 @@ def is_finished(folder: Path, facts: dict) -> bool:
 
 
 def save(folder: Path, network: Network, facts: dict, state: dict) -> None:
-    """Write the checkpoint to go on from; the one before is kept beside it. state: what `newest` gives as `training`."""
+    """Write a checkpoint to resume from and keep the previous one. state: what `newest` returns as `training`."""
     path = folder / RESUME
     written = save_checkpoint(folder / "resume.new.pt", network, facts, state)
     if path.is_file():
@@ -53,12 +54,12 @@ def save(folder: Path, network: Network, facts: dict, state: dict) -> None:
 
 
 def newest(folder: Path, facts: dict, tidy: bool) -> Checkpoint | None:
-    """The newest readable checkpoint to go on from, None where a training has left none; tidy: take damaged files away.
+    """The newest readable checkpoint to resume from, or None if there is none; tidy: remove damaged files.
 
-    Raises DamagedCheckpoint when none that is there can be read, ValueError when it belongs to another training.
+    Raises DamagedCheckpoint if there are checkpoints but none is readable, ValueError if it belongs to a different training.
     """
     if tidy:
-        for half in folder.glob(".*.part"):       # what a killed training was writing
+        for half in folder.glob(".*.part"):       # partial files of a killed training
             half.unlink()
     found = [path for path in (folder / RESUME, folder / PREVIOUS) if path.is_file()]
     for path in found:
@@ -66,9 +67,9 @@ def newest(folder: Path, facts: dict, tidy: bool) -> Checkpoint | None:
             checkpoint = load_checkpoint(path)
         except DamagedCheckpoint as error:
             if path == found[-1]:
-                raise DamagedCheckpoint(f"{error}. No earlier checkpoint is there to go on from; train anew with "
+                raise DamagedCheckpoint(f"{error}. There is no earlier checkpoint to resume from; train from scratch with "
                                         "fresh=True (run_all.sh --fresh)") from error
-            warnings.warn(f"{error}; going on from the checkpoint before it", stacklevel=2)
+            warnings.warn(f"{error}; resuming from the previous checkpoint", stacklevel=2)
             if tidy:
                 path.unlink(missing_ok=True)
             continue
@@ -78,16 +79,17 @@ def newest(folder: Path, facts: dict, tidy: bool) -> Checkpoint | None:
 
 
 def finish(folder: Path, network: Network, facts: dict) -> None:
-    """Write the finished network, then drop the checkpoints to go on from."""
+    """Write the finished network, then remove the resume checkpoints."""
     save_checkpoint(folder / CHECKPOINT, network, facts)
     for name in (RESUME, PREVIOUS):
         (folder / name).unlink(missing_ok=True)
 
 
 def _same_training(wanted: dict, found: dict, path: Path) -> None:
+    found = {"version": 1, **found}               # the first checkpoints did not store it
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing:
         shown = ", ".join(f"{name} ({found.get(name)!r}, now {wanted[name]!r})" if name != "augmentations" else name
                           for name in differing)
-        raise ValueError(f"{path} belongs to a training with other parameters: {shown}. Use another run name to keep it, "
-                         "or fresh=True (run_all.sh --fresh) to train anew")
+        raise UserError(f"{path} belongs to a training with other parameters: {shown}. Use another run name to keep it, "
+                         "or fresh=True (run_all.sh --fresh) to train from scratch")

@@ -1,13 +1,12 @@
-"""Several trainings at once, each in a process of its own: one a GPU, or a share of the cores.
+"""Several trainings at once, each in its own process with its own GPU or a share of the cores.
 
-`train_all(jobs, processes=2)` is what the notebooks call; with one process the trainings run here, one after the other.
+The notebooks call `train_all(jobs, processes=2)`. With one process the trainings run in this one, one after the other.
 """
 
 import dataclasses
 import math
 import multiprocessing
 import os
-import queue
 import signal
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -16,6 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 import pandas as pd
 import torch
 
+from aslutils.system.errors import UserError
+from aslutils.system.files import read_table
 from aslutils.system.processes import SPAWN, end_with_parent
 from aslutils.system.progress import progress
 from aslutils.training import folder as training_folder
@@ -26,33 +27,34 @@ _TELL_SECONDS = 0.5
 
 
 def train_all(jobs: list[Job], *, processes: int = 1, max_minutes: float = 0.0, fresh: bool = False) -> bool:
-    """Train every job that is not finished, up to `processes` at once; whether all have ended.
+    """Train every unfinished job, up to `processes` at once; returns whether all have finished.
 
-    max_minutes: stop all with a checkpoint after this time (0: none); calling again goes on. fresh: train anew.
-    Raises what a training raises; the others' checkpoints stay.
+    max_minutes: stop all with a checkpoint after this time (0: no limit); the next call resumes. fresh: train from scratch.
+    Raises what a training raises; the checkpoints of the others are kept.
     """
     if processes < 1:
-        raise ValueError(f"processes is {processes}; it must be at least 1")
+        raise UserError(f"processes is {processes}; it must be at least 1")
     if fresh:
         forget(jobs)
-    jobs = _with_threads(jobs, min(processes, len(jobs)))
+    jobs = with_threads(jobs, min(processes, len(jobs)))
     waiting = _unfinished(jobs)
+    deadline = time.time() + 60 * max_minutes if max_minutes else math.inf
     if processes == 1 or len(waiting) < 2:
-        return _train_here(waiting, _deadline(max_minutes))
-    return _train_apart(waiting, min(processes, len(waiting)), _deadline(max_minutes))
+        return _train_here(waiting, deadline)
+    return _train_apart(waiting, min(processes, len(waiting)), deadline)
 
 
 def forget(jobs: list[Job]) -> None:
-    """Remove what earlier trainings of these jobs left."""
+    """Remove the files of earlier trainings of these jobs."""
     for job in jobs:
         if job.folder.exists():
             training_folder.forget(job.folder)
 
 
 def train_together(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:
-    """Train every unfinished job in this process and those that `accelerate launch` started beside it; whether all have ended."""
-    jobs = _with_threads(jobs, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    return _train_here(_unfinished(jobs, quiet), _deadline(max_minutes), quiet)
+    """Train every unfinished job with all processes of an `accelerate launch`; returns whether all have finished."""
+    jobs = with_threads(jobs, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    return _train_here(_unfinished(jobs, quiet), time.time() + 60 * max_minutes if max_minutes else math.inf, quiet)
 
 
 def _unfinished(jobs, quiet=False) -> list[Job]:
@@ -63,10 +65,6 @@ def _unfinished(jobs, quiet=False) -> list[Job]:
         elif not quiet:
             print(f"{job.name} is trained already: {job.folder}")
     return waiting
-
-
-def _deadline(max_minutes: float) -> float:
-    return time.time() + 60 * max_minutes if max_minutes else math.inf
 
 
 def _train_here(jobs, deadline, quiet=False) -> bool:
@@ -80,13 +78,13 @@ def _train_here(jobs, deadline, quiet=False) -> bool:
 
 
 def histories(jobs: list[Job]) -> dict[str, pd.DataFrame]:
-    """The history of each job that has one: a row an epoch, with learning rate, parts of the loss, speed and scores."""
+    """The history of each job that has one: one row per epoch, with learning rate, parts of the loss, speed and scores."""
     paths = {job.name: job.folder / HISTORY for job in jobs}
-    return {name: pd.read_csv(path) for name, path in paths.items() if path.is_file()}
+    return {name: read_table(path) for name, path in paths.items() if path.is_file()}
 
 
-def _with_threads(jobs, processes) -> list[Job]:
-    """The jobs with their share of the cores, the same however many of them are left to train: sums depend on it."""
+def with_threads(jobs, processes) -> list[Job]:
+    """The jobs with their share of the cores, which does not depend on how many are left to train: sums depend on it."""
     share = max(1, (os.cpu_count() or 1) // processes)
     return [dataclasses.replace(job, train=dataclasses.replace(job.train, threads=job.train.threads or share)) for job in jobs]
 
@@ -94,7 +92,8 @@ def _with_threads(jobs, processes) -> list[Job]:
 def _train_apart(jobs, processes, deadline) -> bool:
     told, places, stop = SPAWN.Queue(), SPAWN.Queue(), SPAWN.Event()
     for place in range(processes):
-        places.put(_gpu(place))
+        places.put(gpu_of(place))
+    others = set(multiprocessing.active_children())            # the notebook's own
     with ProcessPoolExecutor(processes, mp_context=SPAWN, initializer=_start, initargs=(told, places, stop)) as pool, \
             _Bar([job.name for job in jobs], jobs[0].train.batch_size) as bar:
         futures = [pool.submit(_train_one, index, job, deadline) for index, job in enumerate(jobs)]
@@ -102,43 +101,36 @@ def _train_apart(jobs, processes, deadline) -> bool:
         try:
             while pending:
                 pending = wait(pending, timeout=_TELL_SECONDS).not_done
-                _drain(told, bar)
-            return all([future.result() for future in futures])                # a list: what any of them raised is told
+                while not told.empty():
+                    bar.show(*told.get())
+            return all([future.result() for future in futures])                # a list: raises the error of any of them
         except KeyboardInterrupt:
-            for process in multiprocessing.active_children():
-                process.terminate()               # their checkpoints stay
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()               # their checkpoints are kept
             raise
         except BrokenProcessPool as error:
-            raise RuntimeError("a training process was killed (out of memory?); run again to go on from its checkpoint"
+            raise UserError("a training process was killed (out of memory?); run again to resume from its checkpoint"
                                ) from error
 
 
-def _gpu(place: int) -> str:
-    """The GPU of a process, as CUDA_VISIBLE_DEVICES names it; "" without several."""
+def gpu_of(place: int) -> str:
+    """The GPU of a process, as CUDA_VISIBLE_DEVICES names it; "" unless there are several."""
     asked = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     devices = asked.split(",") if asked else [str(index) for index in range(torch.cuda.device_count())]
     return devices[place % len(devices)] if len(devices) > 1 else ""
 
 
-def _drain(told, bar):
-    while True:
-        try:
-            bar.show(*told.get_nowait())
-        except queue.Empty:
-            return
-
-
 def _start(told, places, stop):
-    """In a new process: keep the queue to tell progress to, take one GPU where there are several, end with the parent."""
+    """Initialise a worker process: keep the progress queue, take one GPU if there are several, end with the parent."""
     global _told, _stop
     _told, _stop = told, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
-    told.cancel_join_thread()                     # progress that nobody reads must not keep this process
+    told.cancel_join_thread()                     # unread progress must not keep this process alive
     gpu = places.get()
     if gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     os.environ.pop("ASLUTILS_PROGRESS", None)
-    os.environ["ASLUTILS_QUIET"] = "1"            # the parent shows
+    os.environ["ASLUTILS_QUIET"] = "1"            # the parent shows the bar
     end_with_parent()
 
 
@@ -148,12 +140,12 @@ def _train_one(index, job, deadline) -> bool:
     try:
         return Trainer(job).fit(deadline, tell=_every(_TELL_SECONDS, lambda *state: _told.put((index, *state))))
     except BaseException:
-        _stop.set()                               # the trainings that run come to their end; nothing new begins
+        _stop.set()                               # running trainings finish; no new one starts
         raise
 
 
 def _every(seconds, tell):
-    """`tell`, at most once in `seconds` and at the last step, with the loss as a number (which waits for the device)."""
+    """`tell`, called at most every `seconds` and at the last step, with the loss as a number (which waits for the device)."""
     last = 0.0
 
     def sometimes(step, total, figures):
@@ -165,7 +157,7 @@ def _every(seconds, tell):
 
 
 class _Bar:
-    """One bar over all trainings, in sequences, with each one's loss beside it."""
+    """One bar over all trainings, in sequences, with the loss of each."""
 
     def __init__(self, names, batch_size, quiet=False):
         self.names, self.batch_size, self.quiet = names, batch_size, quiet
@@ -180,7 +172,7 @@ class _Bar:
         self.bar.close()
 
     def show(self, index, step, total, loss):
-        """Move the bar to where network `index` is: at `step` of `total`, with this loss."""
+        """Update the bar: network `index` is at `step` of `total`, with this loss."""
         if self.quiet:
             return
         self.totals[index] = total
@@ -189,7 +181,7 @@ class _Bar:
         self.losses[index] = loss
         self.bar.set_postfix_str(" ".join(f"{self.names[i]}: loss {loss:.3f}" for i, loss in sorted(self.losses.items())
                                           ), refresh=False)
-        if not self.steps[index]:                 # what an earlier session did is not this one's rate
+        if not self.steps[index]:                 # steps of an earlier session do not count towards the rate
             self.bar.initial += max(0, step - 1) * self.batch_size
         self.bar.update((step - self.steps[index]) * self.batch_size)
         self.steps[index] = step

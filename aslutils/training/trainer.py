@@ -1,10 +1,9 @@
 """Training one network, from its data to a finished checkpoint.
 
-`Trainer(job).fit()` trains; cut off at any moment and started again, it goes on from its last checkpoint and ends with the
+`Trainer(job).fit()` trains. Interrupted at any moment and started again, it resumes from its last checkpoint and ends with the
 same weights. `aslutils.training.jobs` trains several networks at once.
 """
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -20,20 +19,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from aslutils.data import augment
 from aslutils.data.dataset import TrainLoader
 from aslutils.data.store import Store
-from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig, compute_loss
+from aslutils.model.config import LossConfig, ModelConfig
+from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
+from aslutils.system import versions
+from aslutils.system.errors import UserError
 from aslutils.system.files import write_table
-from aslutils.system.parameters import read_params
+from aslutils.system.parameters import decisive
 from aslutils.task.metric import score
 from aslutils.training import folder as training_folder
+from aslutils.training.config import TrainConfig
 from aslutils.training.evaluate import postprocess, predict
 from aslutils.training.folder import HISTORY, PREDICTIONS
 
@@ -41,57 +42,15 @@ VALIDATION_SAMPLE = 512                           # sequences that are scored be
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained; the defaults are the winning round 2's."""
-
-    seed: int = 1                    # decides weights, data order, augmentation, dropout
-    epochs: int = 400                # passes over the data
-    batch_size: int = 64             # sequences a step, over all processes
-    accumulate: int = 8              # steps whose gradients are added before the weights move
-    learning_rate: float = 4.5e-3    # highest learning rate
-    warmup_epochs: float = 10.0      # epochs in which it rises from 0; then a cosine to 0
-    weight_decay: float = 0.08       # AdamW's
-    beta2: float = 0.999             # AdamW's second beta
-    clip: float = 4.0                # largest gradient norm
-    precision: str = "auto"          # "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
-    min_frames: int = 1              # shorter recordings are left out of training
-    workers: int = 0                 # processes that load data; 0: in the training process
-    threads: int = 0                 # CPU threads a training uses; 0: all cores shared by the trainings at once
-    max_minutes: float = 0.0         # stop with a checkpoint after this time; 0: no limit
-    checkpoint_minutes: float = 10.0  # time between checkpoints
-    evaluate_every: int = 0          # epochs between scores of up to 512 validation sequences; 0: at the end only
-    tracker: str = "tensorboard"     # "wandb" (offline) or "trackio"; "": none
-
-    def __post_init__(self):
-        least_of = {"seed": 0, "epochs": 1, "batch_size": 1, "accumulate": 1, "warmup_epochs": 0, "min_frames": 1}
-        for name, least in least_of.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.clip <= 0:
-            raise ValueError(f"clip is {self.clip}; it must be above 0")
-        if self.precision not in ("auto", "fp16", "bf16", "no"):
-            raise ValueError(f"precision is {self.precision!r}; it must be auto, fp16, bf16 or no")
-        if self.tracker not in ("", "tensorboard", "wandb", "trackio"):
-            raise ValueError(f"tracker is {self.tracker!r}; it must be tensorboard, wandb, trackio or empty")
-        if not self.warmup_epochs < self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be fewer than epochs ({self.epochs})")
-
-
-# What changes neither the numbers nor what is learnt: a resumed training may be given other values of these.
-# (`threads` changes the last bits of a sum; a job keeps its share of the cores through every resume.)
-FREE = {"max_minutes", "checkpoint_minutes", "evaluate_every", "tracker", "workers", "threads"}
-
-
-@dataclass(frozen=True)
 class Job:
     """One network to train."""
 
     name: str                        # shown in the progress bar
-    folder: Path                     # where checkpoint, history, predictions and TensorBoard events go
+    folder: Path                     # for checkpoint, history, predictions and TensorBoard events
     store: Path                      # the landmark store
     rows: np.ndarray                 # int (N,): the store's rows to train on
     scores: np.ndarray               # float (N,): their confidence targets
-    validation: np.ndarray           # int (M,): the store's rows to decode at the end, into predictions.csv
+    validation: np.ndarray           # int (M,): the store's rows to predict at the end, into predictions.csv
     augmentations: tuple             # the YAML list
     held_out: str                    # names the participants that no training of this run may see; "" for none
     model: ModelConfig
@@ -99,13 +58,14 @@ class Job:
     train: TrainConfig
 
     def facts(self) -> dict:
-        """What decides the outcome: stored with the weights, compared on resuming."""
-        train = {name: value for name, value in asdict(self.train).items() if name not in FREE}
+        """Everything that decides the outcome: stored with the weights and compared on resuming."""
+        train = decisive(asdict(self.train))
         digest = hashlib.sha256(json.dumps(Store(self.store).header["source"], sort_keys=True).encode())
         digest.update(np.asarray(self.rows, np.int64).tobytes())
         digest.update(np.asarray(self.scores, np.float64).tobytes())
         return {**asdict(self.model), **asdict(self.loss), **train, "augmentations": [dict(item) for item in self.augmentations],
-                "sequences": len(self.rows), "data": digest.hexdigest()[:16], "held_out": self.held_out}
+                "version": versions.TRAINING, "sequences": len(self.rows), "data": digest.hexdigest()[:16],
+                "held_out": self.held_out}
 
 
 def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float:
@@ -118,7 +78,7 @@ def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float
 
 
 def is_finished(job: Job) -> bool:
-    """Whether `job` has been trained to its end. Raises ValueError if its folder holds another training."""
+    """Whether `job` has finished. Raises ValueError if its folder holds a different training."""
     return training_folder.is_finished(job.folder, job.facts())
 
 
@@ -129,6 +89,7 @@ class Trainer:
         self.job, self.config, self.folder, self.facts = job, job.train, Path(job.folder), job.facts()
         self.folder.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("WANDB_MODE", "offline")
+        os.environ.setdefault("WANDB_DIR", str(self.folder))
         join_processes()
         self.accelerator = Accelerator(
             mixed_precision=_precision(self.config.precision), project_dir=self.folder, log_with=self.config.tracker or None,
@@ -147,17 +108,17 @@ class Trainer:
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, self.config.beta2),
                                       eps=1e-8, weight_decay=self.config.weight_decay)
         self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)
-        self.step = 0                             # batches done since the beginning
-        self.history: list[dict] = []             # one row an epoch
-        self.sums: dict = {}                      # of the epoch that is under way
+        self.step = 0                             # batches done so far
+        self.history: list[dict] = []             # one row per epoch
+        self.sums: dict = {}                      # of the current epoch
         sample = np.random.default_rng(1).permutation(job.validation)[:VALIDATION_SAMPLE]
         self.sample = np.sort(sample)
 
     def fit(self, deadline: float = math.inf, tell=None) -> bool:
-        """Train to the end, or stop with a checkpoint at `deadline` (as time.time() counts); whether it ended.
+        """Train to the end, or stop with a checkpoint at `deadline` (in time.time() seconds); returns whether it finished.
 
-        `tell(step, total, figures)` hears of every batch; figures are the parts of the loss, as tensors.
-        Raises BlockingIOError when another process trains in the same folder.
+        `tell(step, total, figures)` is called after every batch; figures are the parts of the loss, as tensors.
+        Raises BlockingIOError if another process trains in the same folder.
         """
         with training_folder.hold(self.folder) if self.accelerator.is_main_process else contextlib.nullcontext():
             return self._fit(deadline, tell)
@@ -172,7 +133,7 @@ class Trainer:
             for batch in self.loader.epoch(epoch, start_batch=start):
                 figures = self._train_step(batch)
                 now = time.perf_counter()
-                self._add({**figures, "sequences": len(batch["row"]), "seconds": now - began})   # waiting for data included
+                self._add({**figures, "sequences": len(batch["row"]), "seconds": now - began})   # including the wait for data
                 began = now
                 if tell:
                     tell(self.step, self.total, figures)
@@ -211,7 +172,7 @@ class Trainer:
             self.sums[name] = self.sums.get(name, 0) + value
 
     def _average_sums(self):
-        """Make the sums the mean over all processes, the same in each."""
+        """Replace the sums by their mean over all processes."""
         if self.sums and self.accelerator.num_processes > 1:
             device = self.accelerator.device
             mine = torch.stack([torch.as_tensor(value, dtype=torch.float64, device=device) for value in self.sums.values()])
@@ -226,7 +187,7 @@ class Trainer:
         row.update({name: float(value) / steps for name, value in sums.items() if name not in ("sequences", "seconds")})
         row["samples_per_second"] = float(sums["sequences"]) * self.accelerator.num_processes / max(float(sums["seconds"]), 1e-9)
         if not math.isfinite(row["loss"]):
-            raise FloatingPointError(f"{self.job.name}: the loss is {row['loss']} in epoch {epoch}; lower learning_rate, "
+            raise UserError(f"{self.job.name}: the loss is {row['loss']} in epoch {epoch}; lower learning_rate, "
                                      "or train with precision 'no'")
         every = self.config.evaluate_every
         if len(self.sample) and every and epoch % every == 0:
@@ -239,14 +200,14 @@ class Trainer:
             self.accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=epoch)
 
     def _start_tracker(self):
-        if self.config.tracker == "tensorboard":  # with this it writes events by itself, without importing TensorFlow
+        if self.config.tracker == "tensorboard":  # makes it write events without importing TensorFlow
             sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
         if self.config.tracker:
             plain = {name: value for name, value in self.facts.items() if isinstance(value, (int, float, str, bool))}
             self.accelerator.init_trackers("events", config=plain)
 
     def _agree(self, mine: bool) -> bool:
-        """What the first process thinks: all processes save and stop at the same step."""
+        """The decision of the first process, so that all processes save and stop at the same step."""
         if self.accelerator.num_processes == 1:
             return mine
         flag = torch.tensor([float(mine and self.accelerator.is_main_process)], device=self.accelerator.device)
@@ -262,7 +223,7 @@ class Trainer:
             "scaler": scaler.state_dict() if scaler else None})
 
     def _resume(self):
-        """Go on from the newest readable checkpoint, if there is one."""
+        """Resume from the newest readable checkpoint, if there is one."""
         checkpoint = training_folder.newest(self.folder, self.facts, tidy=self.accelerator.is_main_process)
         if checkpoint is None:
             return
@@ -274,7 +235,7 @@ class Trainer:
         self.step, self.history, self.sums = state["step"], state["history"], state["sums"]
 
     def _finish(self):
-        """Decode the validation sequences, write the finished checkpoint, drop the ones to go on from."""
+        """Predict the validation sequences, write the finished checkpoint, remove the resume checkpoints."""
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             if len(self.job.validation):
@@ -285,15 +246,15 @@ class Trainer:
         self._close_tracker()
 
     def _close_tracker(self):
-        """Write out what the tracker holds. (`Accelerator.end_training` would part the processes; more trainings may follow.)"""
+        """Flush the trackers. (`Accelerator.end_training` would end the process group; more trainings may follow.)"""
         for tracker in self.accelerator.trackers:
             tracker.finish()
 
 
 def join_processes() -> PartialState:
-    """The processes that `accelerate launch` or `torchrun` started, joined: by their GPUs, or by gloo without any.
+    """Join the processes that `accelerate launch` or `torchrun` started: with NCCL on GPUs, otherwise with gloo.
 
-    They wait for the first one while it prepares data or decodes alone, which may take longer than NCCL's own 10 minutes.
+    The others wait while the first one prepares data or decodes, which may take longer than NCCL's default of 10 minutes.
     """
     return PartialState(cpu="WORLD_SIZE" in os.environ and not torch.cuda.is_available(), timeout=timedelta(hours=12))
 
@@ -305,28 +266,3 @@ def _precision(wanted: str) -> str:
 def _mix(*numbers: int) -> int:
     """One random seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-
-
-def main() -> int:
-    """Train from a parameter file, in one process or in as many as `accelerate launch` or `torchrun` started."""
-    from aslutils.training import rounds  # a room below this one: only the command reaches for it
-
-    parser = argparse.ArgumentParser(
-        prog="python -m aslutils.training.trainer", description="Train what a parameter file of notebook 01 or 03 describes. "
-        "On several GPUs: accelerate launch -m aslutils.training.trainer --params FILE")
-    parser.add_argument("--params", required=True, help="such as params/winning/03_fullfit.yaml")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter's other value")
-    options = parser.parse_args()
-    try:
-        ended = rounds.train_params(read_params(options.params, {name: yaml.safe_load(value) for name, value in options.p}))
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    if ended:
-        return 0
-    print("Stopped at the time limit, with a checkpoint: start it again to go on.")
-    return 3
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/beams.py [datamount/demo] [--sequences 1000] [--seed 77]
 
-Makes demo recordings of 20 new people, reads them with the run's round-2 networks in PyTorch, and prints a row a way of decoding:
+Makes demo sequences of 20 new participants, reads them with the run's round-2 networks in PyTorch, and prints a row a way of decoding:
 its score, what it gains over greedy decoding with a 95 % bootstrap interval, and CPU time a recording, one thread.
 """
 
@@ -22,15 +22,15 @@ from aslutils.demo import writer as demo
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import load_network
 from aslutils.port.compare import read_pytorch
-from aslutils.run import release
+from aslutils.run.export import find_checkpoints
 from aslutils.task.metric import score
 
 WAYS = {
     "greedy": None,
-    "8 beams": BeamSearch(8, length_penalty=0.0, rerank_weight=0.0),
-    "8 beams, normalised by length": BeamSearch(8, rerank_weight=0.0),
-    "4 beams, normalised and reranked": BeamSearch(4),
-    "8 beams, normalised and reranked": BeamSearch(8),
+    "8 beams": BeamSearch(8, 0.0, 0.0),
+    "8 beams, normalised by length": BeamSearch(8, 0.5, 0.0),
+    "4 beams, normalised and reranked": BeamSearch(4, 0.5, 0.4),
+    "8 beams, normalised and reranked": BeamSearch(8, 0.5, 0.4),
 }
 
 
@@ -48,21 +48,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", type=Path, default=Path("datamount/demo"), help="folder of a run with trained seeds")
     parser.add_argument("--sequences", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=77, help="of the new people and their recordings; the run's own was 1")
+    parser.add_argument("--seed", type=int, default=77, help="of the new participants and their sequences; the run's own was 1")
     options = parser.parse_args()
 
     torch.set_num_threads(1)
-    networks = [load_network(path) for path in release.find_checkpoints(options.run, [])]
+    networks = [load_network(path) for path in find_checkpoints(options.run, [])]
     with tempfile.TemporaryDirectory() as folder:
         demo.write_demo(f"{folder}/data", sequences=options.sequences, supplemental=0, participants=20, seed=options.seed)
         store = prepare(f"{folder}/data", f"{folder}/store", workers=1)
-        recordings = [release.columns(store, row) for row in range(len(store))]
+        sequences = [store.columns(row) for row in range(len(store))]
     phrases, greedy = store.table["phrase"].tolist(), None
-    print(f"{len(phrases):,} recordings of new people, {len(networks)} networks")
+    print(f"{len(phrases):,} sequences of new participants, {len(networks)} networks")
     print(f"{'':34}  score   gain (95 % interval)      CPU ms")
     for name, beam in WAYS.items():
         began = time.process_time()
-        texts = [read_pytorch(networks, recording, beam).text for recording in recordings]
+        texts = [read_pytorch(networks, recording, beam).text for recording in sequences]
         spent = 1000 * (time.process_time() - began) / len(texts)
         greedy = greedy or texts
         low, high = gain_interval(phrases, texts, greedy)

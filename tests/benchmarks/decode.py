@@ -15,7 +15,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
-from aslutils.model.config import ModelConfig
 from aslutils.model.decoding import greedy
 from aslutils.model.network import Network
 from aslutils.task.text import EOS, SOS, STEPS
@@ -41,7 +40,7 @@ def main():
 
     device = corpus.device()
     torch.manual_seed(1)
-    network = Network(ModelConfig()).to(device).eval()
+    network = Network(corpus.MODEL).to(device).eval()
     with torch.no_grad():
         network.decoder.head.weight[EOS] = 0                                    # nothing ends early
     cached = recomputed = 0.0

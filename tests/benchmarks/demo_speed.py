@@ -1,6 +1,6 @@
 """How fast is demo data written, and how large is it?
 
-    python tests/benchmarks/demo_speed.py [--sequences N] [any other option of python -m aslutils.demo.writer]
+    python tests/benchmarks/demo_speed.py [--sequences N] [any other option of python -m aslutils demo]
 
 Prints sequences and frames a CPU second of all processes, writing included, imports not, and bytes a sequence.
 """
@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 import pyarrow.parquet as pq  # noqa: E402
 
-from aslutils.demo import writer as demo  # noqa: E402
+from aslutils.__main__ import main as door  # noqa: E402
 from aslutils.system.files import read_json  # noqa: E402
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "demo"
         start = cpu_seconds()
-        demo.main([str(out), *(sys.argv[1:] or ["--sequences", "1000", "--supplemental", "0"])])
+        door(["demo", str(out), *(sys.argv[1:] or ["--sequences", "1000", "--supplemental", "0"])])
         seconds = cpu_seconds() - start
         files = list(out.rglob("*.parquet"))
         config = read_json(out / "demo.json")["config"]

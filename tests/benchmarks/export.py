@@ -3,7 +3,7 @@
     python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9] [--beams 8]
 
 Winning round-2 networks with random weights, made to end each phrase after 18 characters, the corpus' median. One thread of
-ai-edge-litert, a new length in every call, medians. Agreement is with PyTorch on recordings at the competition's lengths;
+ai-edge-litert, a new length in every call, medians. Agreement is with PyTorch on sequences at the competition's lengths;
 random weights decide by narrower margins than trained ones, so it is a floor.
 """
 
@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
 from aslutils.model.beam import BeamSearch
-from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port.compare import compare, read_pytorch
 from aslutils.port.export import DEFAULT, PRECISIONS, convert, with_precision
@@ -35,7 +34,7 @@ CHARACTERS = 18
 def network(seed: int) -> Network:
     """A full-size network that spells 18 characters: from then on its positions point where EOS looks."""
     torch.manual_seed(seed)
-    made = Network(ModelConfig()).eval()
+    made = Network(corpus.MODEL).eval()
     towards_end = torch.randn(made.config.dim, generator=torch.Generator().manual_seed(0))
     towards_end /= towards_end.norm()
     with torch.no_grad():
@@ -56,7 +55,7 @@ def recording(frames: int, seed: int) -> np.ndarray:
 
 
 def milliseconds(model: Model, frames: int, calls: int) -> float:
-    """The median CPU time of recordings of about so many frames, each of another length than the one before."""
+    """The median CPU time of sequences of about so many frames, each of another length than the one before."""
     times = []
     for call in range(calls + 1):
         inputs = recording(frames - call % 3, seed=call)
@@ -75,9 +74,9 @@ def main():
     parser.add_argument("--beams", type=int, default=0, help="search with so many hypotheses and the backward decoder; 0: greedy")
     options = parser.parse_args()
 
-    beam = BeamSearch(options.beams) if options.beams else None
+    beam = BeamSearch(options.beams, 0.5, 0.4) if options.beams else None
     torch.set_num_threads(1)
-    recordings = [recording(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
+    sequences = [recording(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
     headline = None
     times = "".join(f"{f'ms at {frames}':>11}" for frames in FRAMES)
     print(f"variant   networks     MB {times}   texts as PyTorch's")
@@ -86,12 +85,12 @@ def main():
         began = time.process_time()
         content = convert(networks, beam)
         spent, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        reference = [read_pytorch(networks, inputs, beam) for inputs in recordings]
+        reference = [read_pytorch(networks, inputs, beam) for inputs in sequences]
         for precision in PRECISIONS:
             variant = with_precision(content, precision)
             model = Model(variant)
             times = [milliseconds(model, frames, options.calls) for frames in FRAMES]
-            agreement = compare(model, recordings, reference)["agrees"].mean()
+            agreement = compare(model, sequences, reference)["agrees"].mean()
             print(f"{precision:<9} {count:>8} {len(variant) / 1e6:>6.1f} " + "".join(f"{value:>11.1f}" for value in times)
                   + f"{agreement:>29.1%}", flush=True)
             if (precision, count) == (DEFAULT, 2):

@@ -26,7 +26,7 @@ import yaml
 
 from aslutils.data import augment, dataset
 from aslutils.data.store import Store
-from aslutils.task.preprocess import as_frames, statistics
+from aslutils.task.preprocess import as_landmarks, statistics
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 64
@@ -40,7 +40,7 @@ class Computing:
 
     def __getitem__(self, row):
         start = self.store.starts[row]
-        return statistics(as_frames(self.store.gather(np.arange(start, start + self.store.lengths[row]))))
+        return statistics(as_landmarks(self.store.gather(np.arange(start, start + self.store.lengths[row]))))
 
 
 def loader(store: Store, augmentations, workers: int = 0) -> dataset.TrainLoader:
@@ -129,7 +129,7 @@ def in_workers(store: Store, augmentations, workers: int) -> tuple[float, float,
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--distinct", type=int, default=2000, help="recordings in the store (default 2000, 250 MB)")
+    parser.add_argument("--distinct", type=int, default=2000, help="sequences in the store (default 2000, 250 MB)")
     parser.add_argument("--samples", type=int, default=2000, help="samples a stretch (default 2000)")
     parser.add_argument("--dtype", default="float16")
     parser.add_argument("--params", default=ROOT / "params" / "winning" / "03_fullfit.yaml", help="file with the augmentations")

@@ -19,19 +19,18 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
-from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig, compute_loss
+from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
 
 
 def step_memory(index: int, count: int, padded_to: int | None) -> float:
     """MB that the step of batch `index` of `count` takes at its peak beyond what the process held before it."""
     device = corpus.device()
-    network = Network(ModelConfig()).to(device).train()
+    network = Network(corpus.MODEL).to(device).train()
     batch = corpus.batches(count, padded_to=padded_to, device=device)[index]
     before = held(device)
     with torch.autocast(device, torch.float16, enabled=device != "cpu"):
-        loss = compute_loss(network, batch, LossConfig())["loss"]
+        loss = compute_loss(network, batch, corpus.LOSS)["loss"]
     loss.backward()
     return held(device) - before
 

@@ -83,7 +83,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     clock = Clock()
-    for owner, name in ((readers, "_columns"), (parquet.ParquetFile, "read"), (parquet, "ParquetFile")):
+    for owner, name in ((readers, "read_columns"), (parquet.ParquetFile, "read"), (parquet, "ParquetFile")):
         clock.around(owner, name)
     if options.data:
         measure(read_corpus(options.data)[1], options.data, options.dtype, options.repeats, clock)

@@ -20,7 +20,7 @@ from aslutils.demo.signer import PART_SLICES, Participant, Recording, record  # 
 from aslutils.demo.writer import participant  # noqa: E402
 from aslutils.task.landmarks import LANDMARKS  # noqa: E402
 
-PALM = 0.165                              # a palm in the picture's widths, the median of real recordings
+PALM = 0.165                              # a palm in the picture's widths, the median of real sequences
 KEPT = np.array([PART_SLICES[part].start + index for part, index in LANDMARKS])
 SEED = 4711                               # people whom no demo with another seed has
 
@@ -50,13 +50,13 @@ def placed(hands: np.ndarray, person: Participant, rng: np.random.Generator) -> 
 
 def held(images: np.ndarray, labels: np.ndarray, left_handed: bool, each: int) -> list[tuple[str, np.ndarray]]:
     """`each` hands of every label, spread over the file, each held for 15 to 30 frames: (label, recording) pairs."""
-    rng, people, recordings = np.random.default_rng(SEED), bodies(left_handed), []
+    rng, people, sequences = np.random.default_rng(SEED), bodies(left_handed), []
     for label in np.unique(labels):
         which = np.flatnonzero(labels == label)
         for index in which[np.linspace(0, len(which) - 1, each).astype(int)]:
             still = np.repeat(images[index:index + 1].astype(float), rng.integers(15, 31), axis=0)
-            recordings.append((str(label), placed(still, people[rng.integers(len(people))], rng)))
-    return recordings
+            sequences.append((str(label), placed(still, people[rng.integers(len(people))], rng)))
+    return sequences
 
 
 def moving(clips, each: int) -> list[tuple[str, np.ndarray]]:
@@ -67,7 +67,7 @@ def moving(clips, each: int) -> list[tuple[str, np.ndarray]]:
 
 
 def collect(hands: Path, each: int) -> dict[str, list[tuple[str, np.ndarray]]]:
-    """All recordings, by what they show."""
+    """All sequences, by what they show."""
     letters, digits = np.load(hands / "letters_one_person.npz"), np.load(hands / "digits_many_people.npz")
     return {
         "letters": held(letters["image"] * (4, 3, 4), letters["label"], left_handed=True, each=each),   # a 4:3 picture
@@ -83,7 +83,7 @@ def share_read(truth: list[str], read: list[str]) -> float:
 
 
 def confusions(truth: list[str], read: list[str]) -> str:
-    """What each class was read as when that happened in a tenth of its recordings or more, and how often it was read right."""
+    """What each class was read as when that happened in a tenth of its sequences or more, and how often it was read right."""
     lines = []
     for label in sorted(set(truth)):
         answers = np.array([answer for true, answer in zip(truth, read) if true == label])
@@ -99,15 +99,15 @@ def main() -> None:
     parser.add_argument("export", nargs="?", type=Path, default=ROOT / "datamount/demo/export",
                         help="folder of the exported model (default datamount/demo/export)")
     parser.add_argument("--hands", type=Path, default=ROOT.parent / "shared/realdata/hands", help="folder of the real hands")
-    parser.add_argument("--each", type=int, default=24, help="recordings of each letter and digit (default %(default)s)")
+    parser.add_argument("--each", type=int, default=24, help="sequences of each letter and digit (default %(default)s)")
     arguments = parser.parse_args()
     from aslutils.reading.recognizer import Recognizer
 
     recognizer, shares = Recognizer(arguments.export), {}
-    for what, recordings in collect(arguments.hands, arguments.each).items():
-        truth, read = [label for label, _ in recordings], [recognizer.read(columns).text or "" for _, columns in recordings]
+    for what, sequences in collect(arguments.hands, arguments.each).items():
+        truth, read = [label for label, _ in sequences], [recognizer.read(columns).text or "" for _, columns in sequences]
         shares[what] = share_read(truth, read)
-        print(f"{what}: {len(truth)} recordings\n{confusions(truth, read)}\n")
+        print(f"{what}: {len(truth)} sequences\n{confusions(truth, read)}\n")
     print(f"clips read: {shares['clips']:.2f}\nletters read: {shares['letters']:.2f}\ndigits read: {shares['digits']:.2f}")
 
 

@@ -39,7 +39,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         data, place = Path(folder) / "data", Path(folder) / "store"
         stand_in.write_corpus(data, options.sequences, grain=64)
-        command = [sys.executable, "-m", "aslutils.data.prepare", str(data), str(place), "--workers", str(options.workers)]
+        command = [sys.executable, "-m", "aslutils", "prepare", str(data), str(place), "--workers", str(options.workers)]
         os.environ["PYTHONPATH"] = str(ROOT)
         preparing, memory, _ = stand_in.run_and_watch(command)
         begin = time.perf_counter()

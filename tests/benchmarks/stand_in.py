@@ -13,11 +13,11 @@ from corpus import CHARACTERS, FRAMES, draws
 from aslutils.data import store as stores
 from aslutils.task import text
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, LEFT_HAND, RIGHT_HAND
-from aslutils.task.preprocess import as_frames, statistics
+from aslutils.task.preprocess import as_landmarks, statistics
 
 CORPUS = 67_208 + 52_958          # sequences of the competition, training and supplemental
 MISSING = {"face": 0.014, "left_hand": 0.886, "right_hand": 0.523, "pose": 0.0}   # of a part, the share of frames
-COMPRESSIONS = ("snappy", "zstd")  # parquet's usual one; that of the recordings at hand, which were written anew since
+COMPRESSIONS = ("snappy", "zstd")  # parquet's usual one; that of the sequences at hand, which were written anew since
 
 
 def lengths(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -41,7 +41,7 @@ def recording(frames: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", seed: int = 0) -> stores.Store:
-    """A store of `rows` sequences by 94 participants, 44 % supplemental, which share the frames of `distinct` recordings."""
+    """A store of `rows` sequences by 94 participants, 44 % supplemental, which share the frames of `distinct` sequences."""
     rng = np.random.default_rng(seed)
     count = lengths(distinct, rng)
     folder.mkdir(parents=True)
@@ -49,12 +49,12 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
     with open(folder / stores.FRAMES, "wb") as file:
         for frames in count:
             values = recording(frames, rng)
-            known.append(statistics(as_frames(values)).ravel())
+            known.append(statistics(as_landmarks(values)).ravel())
             file.write(values.astype(dtype))
     which = np.arange(rows) % distinct
     table = pd.DataFrame({"file_id": np.arange(rows) // 1000, "sequence_id": np.arange(rows), "phrase": phrases(rows, rng),
                           "participant_id": rng.integers(94, size=rows), "is_sup": np.arange(rows) >= 0.56 * rows,
-                          "start": (count.cumsum() - count)[which], "frames": count[which], "hand_frames": count[which] // 2})
+                          "start": (count.cumsum() - count)[which], "length": count[which], "hand_frames": count[which] // 2})
     table[stores.STATISTICS] = np.array(known)[which]
     stores.seal(folder, table, dtype, {"kind": "stand-in", "files": 0, "skipped": 0, "fingerprint": ""})
     return stores.Store(folder)

@@ -16,8 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
-from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig, compute_loss
+from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
 
 BATCH, SAMPLES_A_STEP = 16, 512
@@ -32,12 +31,12 @@ def main():
 
     device = corpus.device()
     torch.manual_seed(1)
-    network = Network(ModelConfig()).to(device).train()
+    network = Network(corpus.MODEL).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.08, fused=device != "cpu")
 
     def accumulate(batch):
         with torch.autocast(device, torch.float16, enabled=device != "cpu"):
-            loss = compute_loss(network, batch, LossConfig())["loss"]
+            loss = compute_loss(network, batch, corpus.LOSS)["loss"]
         loss.backward()
 
     def update():

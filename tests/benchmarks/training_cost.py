@@ -18,20 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
-from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig, compute_loss
+from aslutils.model.config import LossConfig
+from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
-from aslutils.run.pipeline import KIT
-from aslutils.system.parameters import read_params
+from aslutils.run.stages import profile
 from aslutils.task.preprocess import MAX_FRAMES
 
 TRAIN, SUPPLEMENTAL = 67_208, 52_958              # sequences; an epoch of round 2 takes each supplemental phrase once, so at most
 ROUNDS = {"01_round1_folds": ("round 1, a fold", TRAIN * 3 // 4), "03_fullfit": ("round 2, a seed", TRAIN + SUPPLEMENTAL)}
-
-
-def filled(kind, params: dict):
-    """A dataclass of the kit from a notebook's parameters."""
-    return kind(**{name: params[name] for name in kind.__dataclass_fields__ if name in params})
 
 
 def gigaflops(network: Network, loss: LossConfig) -> float:
@@ -68,13 +62,13 @@ def main() -> None:
     options = parser.parse_args()
     corpus.device()
     for notebook, (name, samples) in ROUNDS.items():
-        params = read_params(KIT / "params/winning" / f"{notebook}.yaml")
-        network, loss = Network(filled(ModelConfig, params)).train(), filled(LossConfig, params)
-        each, total = gigaflops(network, loss), samples * params["epochs"]
-        useful = options.teraflops[params["precision"] == "no"]
+        *_, model, loss, train = profile("winning", notebook)
+        network = Network(model).train()
+        each, total = gigaflops(network, loss), samples * train.epochs
+        useful = options.teraflops[train.precision == "no"]
         print(f"{name}: {each:.1f} GFLOP a sample x {total / 1e6:.1f} million samples = {each * total / 1e6:.0f} PFLOP, "
               f"{each * total / useful / 1e3 / 3600:.0f} h at {useful:g} TFLOPS; "
-              f"{kept_gigabytes(network, loss, params['batch_size']):.1f} GB kept by the largest batch, float32")
+              f"{kept_gigabytes(network, loss, train.batch_size):.1f} GB kept by the largest batch, float32")
 
 
 if __name__ == "__main__":

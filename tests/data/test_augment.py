@@ -30,7 +30,7 @@ def test_mirror_and_cutmix_come_first_wherever_they_stand():
     ({"name": "PartDrop", "face": -0.1}, "PartDrop: face is -0.1"),
     ({"name": "PartDrop", "face": "often"}, "PartDrop: face is 'often', expected a probability"),
     ({"name": "FingersDrop", "windows": 1.5}, "FingersDrop: windows is 1.5, expected a whole number"),
-    ({"name": "TemporalMask", "count": 0}, "TemporalMask: count is 0, expected a whole number from 1 on"),
+    ({"name": "TemporalMask", "count": 0}, "TemporalMask: count is 0, expected a whole number of at least 1"),
     ({"name": "PartDrop", "face": 0.6, "pose": 0.6}, "PartDrop: p is 1.2"),
     ({"name": "OneOf", "of": []}, "OneOf: expected one entry or more"),
     ({"name": "OneOf", "of": [{"name": "TimeShift", "low": 0, "high": 2}]}, "none that changes time"),
@@ -45,7 +45,7 @@ def test_a_mistake_in_the_list_is_named(entry, message):
 
 
 def test_mirror_or_cutmix_twice_is_refused():
-    with pytest.raises(ValueError, match="Mirror stands 2 times"):
+    with pytest.raises(ValueError, match="Mirror occurs 2 times"):
         build([{"name": "Mirror"}, {"name": "Mirror"}])
 
 

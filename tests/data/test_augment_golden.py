@@ -2,6 +2,7 @@
 
 import json
 
+import golden_toy
 import numpy as np
 import pytest
 
@@ -82,3 +83,13 @@ def test_golden_cutmix(golden):
 def test_golden_tokens(golden):
     for phrase, tokens in zip(golden["tok/phrases"].tolist(), golden["tok/ids"]):
         assert encode(phrase).tolist() == tokens.tolist()
+
+
+def test_every_number_of_our_own_comes_out():
+    with np.load(golden_toy.FILE) as file:
+        expected = {name.partition("/")[2]: values for name, values in file.items() if name.startswith("transformed/")}
+    found = golden_toy.transformed()
+    assert set(found) == set(expected)
+    for name, values in found.items():
+        tolerance = 1e-5 if name in ("standardised", "affine") else 0
+        np.testing.assert_allclose(values, expected[name], rtol=0, atol=tolerance, err_msg=name)

@@ -19,6 +19,7 @@ from aslutils.data import readers
 from aslutils.data.prepare import find_kind, prepare
 from aslutils.data.sources import DataError
 from aslutils.data.store import Store, StoreError
+from aslutils.system.files import locked
 from aslutils.task.preprocess import statistics
 
 
@@ -39,31 +40,31 @@ def test_both_layouts_give_the_same_store(data, tmp_path):
     write_npy(tmp_path / "npy")
     assert find_kind(data) == "competition" and find_kind(tmp_path / "npy") == "npy"
     first, second = prepare(data, tmp_path / "a"), prepare(tmp_path / "npy", tmp_path / "b")
-    assert contents(first.path)["frames.bin"] == contents(second.path)["frames.bin"]
+    assert contents(first.path)["columns.bin"] == contents(second.path)["columns.bin"]
     pd.testing.assert_frame_equal(first.table, second.table)
-    assert sorted(contents(first.path)) == ["frames.bin", "skipped.csv", "store.json", "table.parquet"]
+    assert sorted(contents(first.path)) == ["columns.bin", "skipped.csv", "store.json", "table.parquet"]
 
 
 def test_float16_rounds_as_numpy_does(data, tmp_path):
     rows, store = corpus_rows(), prepare(data, tmp_path / "store")
     for row in range(0, len(store), 5):
-        expected = recording(rows["frames"][row], rows["sequence_id"][row])[:, WHERE].astype(np.float16)
+        expected = recording(rows["length"][row], rows["sequence_id"][row])[:, WHERE].astype(np.float16)
         start = store.starts[row]
         np.testing.assert_array_equal(store.array[start:start + store.lengths[row]], expected)
 
 
 @pytest.mark.parametrize("group, window, tile", [(9, 4096, 7), (50, 5, 4096), (10**6, 4096, 10), (10**6, 13, 4)])
 def test_sequences_may_span_row_groups_windows_and_tiles(tmp_path, monkeypatch, group, window, tile):
-    monkeypatch.setattr(readers, "_memory", lambda dtype: np.empty(window * 390, dtype))
+    monkeypatch.setattr(readers, "memory", lambda dtype: np.empty(window * 390, dtype))
     monkeypatch.setattr(readers, "TILE", tile)
     monkeypatch.setattr(readers, "TURN", (tile, 13))
     rows = corpus_rows(files=1, sequences=4, supplemental=0)
     write_competition(tmp_path / "data", rows, group)
     store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
-    assert store.lengths.tolist() == rows["frames"].tolist()
+    assert store.lengths.tolist() == rows["length"].tolist()
     for row, expected in enumerate(rows.itertuples()):
-        values = recording(expected.frames, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
-        np.testing.assert_array_equal(store.raw(row), values)
+        values = recording(expected.length, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
+        np.testing.assert_array_equal(store.landmarks(row), values)
         np.testing.assert_allclose(store.statistics[row], statistics(values), rtol=2e-5)
 
 
@@ -96,12 +97,12 @@ def test_without_supplemental_files_there_is_training_data_only(own, tmp_path):
     assert not prepare(own[0], tmp_path / "store").table["is_sup"].any()
 
 
-def test_real_recordings_are_prepared_whole(shared, tmp_path):
+def test_real_sequences_are_prepared_whole(shared, tmp_path):
     store = prepare(shared / "realdata" / "competition", tmp_path / "store")
-    assert len(store) == 58 and store.header["frames"] == 3201 and store.table["is_sup"].sum() == 14
+    assert len(store) == 58 and store.header["frame_count"] == 3201 and store.table["is_sup"].sum() == 14
     assert 0 < store.table["hand_frames"].sum() < 3201
     for row in range(len(store)):
-        assert np.isfinite(store.standardised(row)).all() and store.standardised(row).any()
+        assert np.isfinite(store.frames(row)).all() and store.frames(row).any()
 
 
 def test_statistics_summed_up_column_by_column_are_those_of_the_sequence(tmp_path):
@@ -109,7 +110,7 @@ def test_statistics_summed_up_column_by_column_are_those_of_the_sequence(tmp_pat
     write_competition(tmp_path / "data", rows, group=20)
     store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
     for row in range(len(store)):
-        np.testing.assert_allclose(store.statistics[row], statistics(store.raw(row)), rtol=2e-5)
+        np.testing.assert_allclose(store.statistics[row], statistics(store.landmarks(row)), rtol=2e-5)
 
 
 def test_a_sequence_with_a_constant_coordinate_has_no_deviation_there_whatever_lies_beside_it():
@@ -124,13 +125,14 @@ def test_a_sequence_with_a_constant_coordinate_has_no_deviation_there_whatever_l
             columns = values[start:start + 13, frames].copy()
             moments.add_(frames, columns, np.isnan(columns))
     sums = moments.of_runs(np.array([0, 20, 40]))
-    found = readers._statistics(np.stack([sums] * 3, 1))[:, :, 0]
+    found = readers.statistics_of(np.stack([sums] * 3, 1))[:, :, 0]
     runs = [values[:, run].astype(np.float64) for run in (slice(0, 20), slice(20, 40), slice(40, 60))]
     np.testing.assert_allclose(found[:, 0], [np.nanmean(run) for run in runs], rtol=1e-6)
     np.testing.assert_allclose(found[::2, 1], [np.nanstd(run) for run in runs[::2]], rtol=1e-6)
     assert found[1, 1] == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(values=arrays(np.float32, st.integers(1, 40), elements=st.floats(-65504, 65504, width=32)),
        scale=st.sampled_from([1, 1e-4, 1e-8]))
@@ -150,6 +152,7 @@ def test_a_finished_store_is_just_opened(data, tmp_path, monkeypatch):
     assert contents(prepare(data, tmp_path / "store").path) == before
 
 
+@pytest.mark.slow
 def test_processes_write_the_same_bytes(data, tmp_path):
     alone, together = prepare(data, tmp_path / "a", workers=1), prepare(data, tmp_path / "b", workers=2)
     assert contents(alone.path) == contents(together.path)
@@ -169,7 +172,7 @@ def test_a_preparation_stopped_after_any_file_goes_on_and_ends_with_the_same_byt
     monkeypatch.setattr(preparing, "convert", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(data, tmp_path / "store")
-    with pytest.raises(StoreError, match="no finished landmark store"):
+    with pytest.raises(StoreError, match="not a finished landmark store"):
         Store(tmp_path / "store")
     again = []
     monkeypatch.setattr(preparing, "convert", lambda task: again.append(task.source.name) or convert(task))
@@ -196,13 +199,14 @@ def test_a_preparation_stopped_while_joining_goes_on(data, tmp_path, monkeypatch
     assert {name: (tmp_path / "store" / name).read_bytes() for name in whole} == whole
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_goes_on_with_the_same_bytes_and_leaves_no_process_behind(data, tmp_path):
     whole = contents(prepare(data, tmp_path / "whole").path)
     script = tmp_path / "slow.py"
     script.write_text(
-        "import time\nfrom aslutils import prepare as preparing, readers\n"
-        "def slowly(*arguments, original=readers._decode):\n    time.sleep(0.1)\n    return original(*arguments)\n"
-        "readers._decode = slowly\n"
+        "import time\nfrom aslutils.data import prepare as preparing, readers\n"
+        "def slowly(*arguments, original=readers.decode):\n    time.sleep(0.1)\n    return original(*arguments)\n"
+        "readers.decode = slowly\n"
         f"if __name__ == '__main__':\n    preparing.prepare({str(data)!r}, {str(tmp_path / 'store')!r}, workers=2)\n")
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
@@ -231,7 +235,7 @@ def is_running(process: int) -> bool:
 
 def test_two_preparations_of_one_store_do_not_mix(data, tmp_path):
     (tmp_path / "store").mkdir()
-    with preparing._held(tmp_path / "store"), pytest.raises(StoreError, match=f"process {os.getpid()}.*is writing"):
+    with locked(tmp_path / "store", RuntimeError), pytest.raises(StoreError, match=f"process {os.getpid()}.*is writing"):
         prepare(data, tmp_path / "store")
     assert len(prepare(data, tmp_path / "store")) == 24
 
@@ -249,8 +253,8 @@ def test_a_store_of_other_data_or_another_dtype_is_not_overwritten_unless_asked(
 
 def test_a_broken_store_is_rebuilt_on_request(data, tmp_path):
     whole = contents(prepare(data, tmp_path / "store").path)
-    (tmp_path / "store" / "frames.bin").write_bytes(b"")
-    with pytest.raises(StoreError, match="frames.bin.*cut short.*--rebuild"):
+    (tmp_path / "store" / "columns.bin").write_bytes(b"")
+    with pytest.raises(StoreError, match="columns.bin.*cut short.*--rebuild"):
         prepare(data, tmp_path / "store")
     assert contents(prepare(data, tmp_path / "store", rebuild=True).path) == whole
 
@@ -271,7 +275,7 @@ def test_of_a_preparation_of_other_data_only_what_is_the_same_is_used(own, tmp_p
         patch.setattr(preparing, step, interrupted)
         prepare(folder, tmp_path / "store")
     if change == "landmarks":
-        write_landmarks(folder / rows["path"][3], rows.iloc[3:].assign(frames=9))      # the second file's recordings, of 9 frames
+        write_landmarks(folder / rows["path"][3], rows.iloc[3:].assign(length=9))      # the second file's sequences, of 9 frames
     else:
         write_tables(folder, rows.drop(index=1))                                      # the second file's rows move up
     assert contents(prepare(folder, tmp_path / "store").path) == contents(prepare(folder, tmp_path / "fresh").path)
@@ -298,13 +302,14 @@ def test_no_space_left_is_said_and_a_second_call_goes_on(own, tmp_path, monkeypa
 # ---- the command
 
 def command(*arguments):
-    return subprocess.run([sys.executable, "-m", "aslutils.data.prepare", *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "aslutils", "prepare", *map(str, arguments)], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_command_prepares_shows_progress_and_ends_with_a_summary(data, tmp_path):
     done = command(data, tmp_path / "store")
     assert done.returncode == 0, done.stderr
     assert "18 training and 6 supplemental sequences" in done.stdout and len(done.stdout.splitlines()) == 1
     assert "prepare: 100%" in done.stderr and "sequences/s" in done.stderr
     wrong = command(tmp_path, tmp_path / "other")
-    assert wrong.returncode == 1 and wrong.stderr.startswith("prepare: ") and "Traceback" not in wrong.stderr
+    assert wrong.returncode == 1 and "holds neither" in wrong.stderr and "Traceback" not in wrong.stderr

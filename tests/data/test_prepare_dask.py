@@ -12,17 +12,19 @@ from small_corpus import corpus_rows, write_competition
 
 from aslutils.data.prepare import prepare
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("distributed", reason="dask.distributed is not installed (an optional extra: pip install distributed)")
 
 SLOWLY = """
 import time
 from aslutils.data import readers
 
-def slowly(*arguments, decode=readers._decode):
+def slowly(*arguments, decode=readers.decode):
     time.sleep(0.3)
     return decode(*arguments)
 
-readers._decode = slowly
+readers.decode = slowly
 """
 
 
@@ -57,7 +59,7 @@ def test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_pro
     write_competition(tmp_path / "data", corpus_rows(files=8, sequences=3), group=10**6)
     whole = prepare(tmp_path / "data", tmp_path / "whole", workers=1)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = subprocess.Popen([sys.executable, "-m", "aslutils.data.prepare", "data", "store", "--dask", address], cwd=tmp_path,
+    command = subprocess.Popen([sys.executable, "-m", "aslutils", "prepare", "data", "store", "--dask", address], cwd=tmp_path,
                                env=environment, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
     while not list((tmp_path / "store" / "parts").glob("*.parquet")):
@@ -66,5 +68,5 @@ def test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_pro
     workers[0].kill()
     assert len(list((tmp_path / "store" / "parts").glob("*.parquet"))) < 9   # the work was not done yet
     assert "24 training and 3 supplemental sequences" in command.communicate(timeout=100)[0]
-    for name in ("frames.bin", "table.parquet", "store.json", "skipped.csv"):
+    for name in ("columns.bin", "table.parquet", "store.json", "skipped.csv"):
         assert (tmp_path / "store" / name).read_bytes() == (whole.path / name).read_bytes()

@@ -43,9 +43,9 @@ def test_leaving_out_the_rows_of_an_unreadable_file_costs_no_other_file_before_i
 
 def test_a_file_damaged_inside_is_named(own, tmp_path):
     file = own[0] / "train_landmarks" / "100.parquet"
-    spoilt = bytearray(file.read_bytes())
-    spoilt[1000:len(spoilt) // 3] = bytes(len(spoilt) // 3 - 1000)
-    file.write_bytes(spoilt)
+    corrupted = bytearray(file.read_bytes())
+    corrupted[1000:len(corrupted) // 3] = bytes(len(corrupted) // 3 - 1000)
+    file.write_bytes(corrupted)
     with pytest.raises(DataError, match="train_landmarks/100.parquet cannot be read as parquet"):
         prepare(own[0], tmp_path / "store")
 
@@ -65,7 +65,7 @@ def test_columns_of_another_type_are_taken_and_text_is_named(own, tmp_path):
         pa.float64() if name in COLUMNS else table[name].type) for name in table.column_names})
     parquet.write_table(wide, file)
     store = prepare(folder, tmp_path / "store", dtype="float32")
-    np.testing.assert_array_equal(store.array[:rows["frames"][0]], recording(rows["frames"][0], 1000)[:, WHERE])
+    np.testing.assert_array_equal(store.array[:rows["length"][0]], recording(rows["length"][0], 1000)[:, WHERE])
     parquet.write_table(wide.set_column(wide.column_names.index("x_face_0"), "x_face_0", pa.array(["left"] * len(wide))), file)
     with pytest.raises(DataError, match="train_landmarks/100.parquet cannot be read.*left"):
         prepare(folder, tmp_path / "other")
@@ -116,12 +116,12 @@ def test_a_file_named_but_absent_is_a_listed_skip_of_its_sequences(own, tmp_path
     assert len(store) == 3 and set(skipped(store).values()) == {"its file train_landmarks/100.parquet is absent"}
 
 
-def test_a_sequence_id_twice_keeps_the_first_and_lists_the_second(own, tmp_path):
+def test_a_sequence_twice_keeps_the_first_and_lists_the_second(own, tmp_path):
     folder, rows = own
     write_tables(folder, pd.concat([rows, rows.head(1).assign(phrase="other")], ignore_index=True))
     store = prepare(folder, tmp_path / "store")
     assert len(store) == 6 and store.table["phrase"][0] == rows["phrase"][0]
-    assert skipped(store) == {1000: "its sequence_id stands twice in train.csv; the first row is kept"}
+    assert skipped(store) == {1000: "its file_id and sequence_id occur twice in train.csv; the first row is kept"}
 
 
 def test_a_sequence_scattered_over_its_file_is_a_listed_skip(own, tmp_path):
@@ -155,7 +155,7 @@ def test_infinite_coordinates_count_as_not_seen(tmp_path, layout):
         table.to_parquet(path)
     store = prepare(tmp_path / "data", tmp_path / "store")
     assert np.isnan(store.array[2, [100, 101, 230]]).all() and np.isfinite(store.array[3, [100, 101, 230]]).all()
-    assert np.isfinite(store.standardised(0)).all() and np.abs(store.statistics[0]).max() < 2
+    assert np.isfinite(store.frames(0)).all() and np.abs(store.statistics[0]).max() < 2
 
 
 @pytest.mark.parametrize("spoil, reason", [
@@ -164,7 +164,7 @@ def test_infinite_coordinates_count_as_not_seen(tmp_path, layout):
     (lambda path: path.write_bytes(b""), "100/1000.npy is not readable"),
     (lambda path: path.write_bytes(b"PK\x03\x04 and no archive"), "100/1000.npy is not readable"),
     (lambda path: np.save(path, np.zeros((4, 100), np.float32)), "100/1000.npy holds float32 (4, 100), expected"),
-    (lambda path: np.save(path, np.zeros((0, 390), np.float32)), "100/1000.npy holds no frame"),
+    (lambda path: np.save(path, np.zeros((0, 390), np.float32)), "100/1000.npy has no frames"),
 ])
 def test_a_bad_array_is_a_listed_skip(tmp_path, spoil, reason):
     write_npy(tmp_path / "data", corpus_rows(files=1, sequences=2, supplemental=0))
@@ -188,7 +188,7 @@ def test_data_without_one_usable_sequence_is_an_error(own, tmp_path):
     ("sequence_id", "", r"train.csv, line 2: sequence_id is '', expected a whole number")])
 def test_a_wrong_csv_file_is_named(own, tmp_path, column, value, message):
     folder, rows = own
-    rows = rows.drop(columns=["frames", "is_sup"])
+    rows = rows.drop(columns=["length", "is_sup"])
     rows = rows.drop(columns=column) if value is None else rows.astype({column: object}).assign(**{column: value})
     rows.to_csv(folder / "train.csv", index=False)
     with pytest.raises(DataError, match=message):

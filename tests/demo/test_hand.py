@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aslutils.demo.hand import JOINTS, LIMITS, Camera, Hand, limited, pose_hand, rotation, skeleton
-from aslutils.demo.handshapes import SHAPES, SIGNS
+from aslutils.demo.handshapes import shapes, signs
 from aslutils.task.text import CHARACTERS
 
 AVERAGE = Hand.average()
-STILL = [character for character, frames in SIGNS.items() if len(frames) == 1]
+STILL = [character for character, frames in signs().items() if len(frames) == 1]
 angle_rows = st.lists(st.floats(-120, 120), min_size=21, max_size=21).map(np.array)
 
 
 def seen(name: str, way: int = 0) -> np.ndarray:
     """A shape's 21 landmarks as the camera sees them, wrist at 0."""
-    shape = SHAPES[name][way]
+    shape = shapes()[name][way]
     return pose_hand(shape.angles, shape.orientation, AVERAGE)
 
 
@@ -90,15 +90,15 @@ def test_the_camera_shows_near_things_larger_and_gives_depth_on_the_scale_of_x()
 
 
 def test_each_of_the_59_characters_has_a_sign_and_each_shape_keeps_within_joint_limits():
-    assert set(SIGNS) == set(CHARACTERS)
-    assert all(frame.shape in SHAPES for frames in SIGNS.values() for frame in frames)
-    for name, ways in SHAPES.items():
+    assert set(signs()) == set(CHARACTERS)
+    assert all(frame.shape in shapes() for frames in signs().values() for frame in frames)
+    for name, ways in shapes().items():
         for shape in ways:
             assert np.allclose(limited(shape.angles), shape.angles, atol=2), name
 
 
 def test_j_z_and_all_punctuation_move_and_other_letters_and_digits_are_held():
-    assert {character for character in CHARACTERS if len(SIGNS[character]) > 1} == \
+    assert {character for character in CHARACTERS if len(signs()[character]) > 1} == \
         {character for character in CHARACTERS if not character.isalnum()} | {"j", "z"}
 
 
@@ -109,7 +109,7 @@ def test_no_two_signs_are_the_same():
             if first < second:
                 gap = np.sqrt(((seen(first) - seen(second)) ** 2).sum(-1).mean())
                 assert gap > known.get(first + second, 0.06), f"{first} and {second} differ by {gap:.3f} palms"
-    paths = [tuple((frame.shape, *frame.turn, *frame.travel) for frame in frames) for frames in SIGNS.values()]
+    paths = [tuple((frame.shape, *frame.turn, *frame.travel) for frame in frames) for frames in signs().values()]
     assert len(set(paths)) == len(paths)
 
 
@@ -117,7 +117,7 @@ def test_look_alikes_are_told_apart_by_what_the_table_says():
     assert seen("a")[4, 0] > seen("s")[4, 0] + 0.2                      # a: the thumb beside; s: across the front
     assert np.ptp(seen("v")[[8, 12], 0]) > np.ptp(seen("u")[[8, 12], 0]) + 0.3
     assert seen("r")[8, 0] < seen("r")[12, 0] and seen("u")[8, 0] > seen("u")[12, 0]             # r: crossed
-    k, v = (skeleton(SHAPES[name][0].angles, AVERAGE) for name in "kv")
+    k, v = (skeleton(shapes()[name][0].angles, AVERAGE) for name in "kv")
     assert k[12, 2] - k[8, 2] > 0.15 > v[12, 2] - v[8, 2]               # k: the middle finger forward of the index
     assert seen("g")[8, 0] > seen("g")[5, 0] + 0.3 and seen("q")[8, 1] > seen("q")[5, 1] + 0.6   # g: sideways; q: down
     assert seen("k")[8, 1] < -1.2 and seen("p")[8, 1] > 0.8             # k stands, p hangs
@@ -138,8 +138,8 @@ def nearest(hands: np.ndarray, characters: str) -> np.ndarray:
         points = (points - points[:, :1]) * (1, 1, 0.5)
         return points / np.sqrt((points[..., :2] ** 2).sum(-1).mean(-1))[:, None, None]
 
-    names, templates = zip(*[(character, pose_hand(way.angles, way.orientation + SIGNS[character][0].turn, AVERAGE))
-                             for character in characters for way in SHAPES[SIGNS[character][0].shape]])
+    names, templates = zip(*[(character, pose_hand(way.angles, way.orientation + signs()[character][0].turn, AVERAGE))
+                             for character in characters for way in shapes()[signs()[character][0].shape]])
     templates, best = normal(np.array(templates)), np.full((len(hands), len(names)), np.inf)
     for angle in np.deg2rad((-20, -10, 0, 10, 20)):
         turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])

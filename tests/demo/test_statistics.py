@@ -1,6 +1,6 @@
-"""The demo's corpus-like mode against the real recordings: quantiles within stated tolerances.
+"""The demo's corpus-like mode against the real sequences: quantiles within stated tolerances.
 
-Tolerances are wide enough for a few hundred recordings by sixty people, and narrow enough that another hand size, speed, jitter
+Tolerances are wide enough for a few hundred sequences by sixty people, and narrow enough that another hand size, speed, jitter
 or share of missing hands would fail.
 """
 
@@ -14,6 +14,8 @@ import pytest
 
 from aslutils.demo.signer import Recording, record
 from aslutils.demo.writer import DemoConfig, participant, plan, recording
+
+pytestmark = pytest.mark.slow
 
 CORPUS = DemoConfig(sequences=300, supplemental=0, characters=(1, 31), frames_per_character=8.9, fastest=1.2, shortest=1,
                     missing=0.43)
@@ -50,7 +52,7 @@ def generated():
         unseen.append([np.isnan(landmarks[:, part]).any((1, 2)).sum() for part in (FACE, POSE)])
         stretches += runs(sides.any(1))
         person = participant(CORPUS.seed, row.participant)
-        if sides[:, int(not person.left_handed)].sum() > 3 and row.broken != "random":
+        if sides[:, int(not person.left_handed)].sum() > 3 and row.corruption != "random":
             hands.append(hand_figures(landmarks[:, LEFT if person.left_handed else RIGHT], person.camera.aspect))
     return SimpleNamespace(frames=np.array(frames), characters=np.array(characters), seen=np.array(seen),
                            left=sum(left) / sum(frames), right=sum(right) / sum(frames), runs=stretches, hands=np.array(hands),
@@ -99,7 +101,7 @@ def test_the_face_is_seldom_unseen_and_the_pose_never(generated):
     assert 0.002 < face < 0.04 and pose == 0                            # realdata: 1.4 % and never
 
 
-def test_slow_people_are_slow_in_all_their_recordings():
+def test_slow_people_are_slow_in_all_their_sequences():
     def frames(pace):
         person = replace(participant(1, 0), pace=pace)
         return sum(len(record(person, "oak street", Recording(), np.random.default_rng(seed))) for seed in range(8))
@@ -114,7 +116,7 @@ def test_hands_have_real_size_jitter_and_depth(generated):
     assert -0.15 < np.median(depth) < -0.05
 
 
-def test_real_recordings_measured_the_same_way_give_the_same_figures(generated, shared):
+def test_real_sequences_measured_the_same_way_give_the_same_figures(generated, shared):
     figures = []
     for path in sorted((shared / "realdata/competition").glob("*_landmarks/*.parquet")):
         columns = [f"{axis}_right_hand_{index}" for axis in "xyz" for index in range(21)]

@@ -1,4 +1,4 @@
-"""The embedded demo data: the competition's layout, the same bytes, and recordings as the real ones are."""
+"""The embedded demo data: the competition's layout, the same bytes, and sequences as the real ones are."""
 
 import json
 import re
@@ -8,14 +8,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from aslutils.__main__ import main
 from aslutils.demo import writer as demo
-from aslutils.demo.signer import BROKEN_KINDS, Recording, record
+from aslutils.demo.signer import CORRUPTIONS, Recording, record
 from aslutils.demo.spelling import key_frames, spell
 from aslutils.demo.writer import DemoConfig, participant, plan, recording, write_demo
 from aslutils.task.landmarks import ALL_COLUMNS
 from aslutils.task.text import CHARACTERS, phrase_kind
 
-SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "broken": 0.2}
+SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "corrupted": 0.2}
 LEFT, RIGHT, FACE = slice(468, 489), slice(522, 543), slice(0, 468)
 
 
@@ -55,7 +56,7 @@ def test_files_hold_what_the_tables_say(written):
                 assert (sequence.frame == range(len(sequence))).all()
 
 
-def test_rows_are_the_recordings(written):
+def test_rows_are_the_sequences(written):
     config = DemoConfig(**SMALL)
     row = next(plan(config).itertuples())
     frames = pd.read_parquet(written / row.path).loc[row.sequence_id, ALL_COLUMNS].to_numpy()
@@ -70,6 +71,7 @@ def test_row_groups_hold_whole_sequences(tmp_path, monkeypatch):
     assert len(groups) > 2 and sum(map(len, groups)) == len(set.union(*groups)) == 20
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(written, tmp_path):
     assert contents(write_demo(tmp_path / "same", **SMALL, workers=2)) == contents(written)
     other = contents(write_demo(tmp_path / "other", **SMALL, seed=2))
@@ -95,7 +97,7 @@ def test_a_finished_folder_is_left_alone_and_an_interrupted_one_is_gone_on_with(
 
 def test_a_folder_with_other_content_is_refused(written, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(FileExistsError, match="something else; name another folder"):
+    with pytest.raises(FileExistsError, match="something else; choose another folder"):
         write_demo(tmp_path, **SMALL)
     with pytest.raises(FileExistsError, match="another demo data set"):
         write_demo(written, **SMALL | {"seed": 3})
@@ -104,7 +106,7 @@ def test_a_folder_with_other_content_is_refused(written, tmp_path):
 @pytest.mark.parametrize("options, message", [
     ({"sequences": 0}, "sequences is 0"), ({"participants": 0}, "participants is 0"),
     ({"supplemental": -1}, "supplemental is -1"), ({"seed": -1}, "seed is -1"), ({"characters": (4, 2)}, "characters is 4, 2"),
-    ({"broken": 1.0}, "broken is 1.0"), ({"missing": -0.1}, "missing is -0.1"),
+    ({"corrupted": 1.0}, "corrupted is 1.0"), ({"missing": -0.1}, "missing is -0.1"),
     ({"frames_per_character": 0.0}, "above 0"), ({"phrases": ("naïve",)}, "'naïve'.*'ï'"), ({"phrases": ("ok", "")}, "empty"),
 ])
 def test_a_configuration_that_makes_no_sense_is_named(options, message, tmp_path):
@@ -115,29 +117,29 @@ def test_a_configuration_that_makes_no_sense_is_named(options, message, tmp_path
 
 def test_the_command_line_spells_the_phrases_of_a_file(tmp_path, capsys):
     (tmp_path / "phrases.txt").write_text("3 creekhouse\n\nscales/kuhaylah\n+1-555-0100\n")
-    demo.main([str(tmp_path / "out"), "--phrases", str(tmp_path / "phrases.txt"), "--participants", "2", "--seed", "7",
+    main(["demo", str(tmp_path / "out"), "--phrases", str(tmp_path / "phrases.txt"), "--participants", "2", "--seed", "7",
                "--sequences", "6", "--supplemental", "3"])
     table = pd.read_csv(tmp_path / "out/train.csv")
     assert sorted(table.phrase) == sorted(["3 creekhouse", "scales/kuhaylah", "+1-555-0100"] * 2)
-    assert "6 training and 3 supplemental recordings" in capsys.readouterr().out
+    assert "6 training and 3 supplemental sequences" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["--participants", "0"], "participants is 0"), (["--phrases", "empty.txt"], "holds no phrase"),
     (["--phrases", "missing.txt"], "missing.txt"), (["--phrases", "odd.txt"], "'grün'.*'ü'"),
-    (["--phrases", "old.txt"], "old.txt is no text in UTF-8"),
+    (["--phrases", "old.txt"], "old.txt is not UTF-8 text"),
 ])
 def test_the_command_line_says_what_is_wrong_without_a_traceback(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "odd.txt").write_text("gray\ngrün\n", encoding="utf-8")
     (tmp_path / "old.txt").write_text("grün\n", encoding="latin-1")
-    with pytest.raises(SystemExit) as ended:
-        demo.main(["out", *arguments])
-    assert ended.value.code == 2 and re.search(message, capsys.readouterr().err)
+    assert main(["demo", "out", *arguments]) == 1
+    assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_default_plan_has_all_kinds_and_every_letter_and_digit_often():
     table = plan(DemoConfig())
     train = table[~table.supplemental]
@@ -152,32 +154,33 @@ def test_the_default_plan_has_all_kinds_and_every_letter_and_digit_often():
     assert len(supplemental) == 400 and supplemental.phrase.value_counts().median() >= 8
 
 
-def test_the_stated_share_is_broken_in_every_way_and_listed(written):
+@pytest.mark.slow
+def test_the_stated_share_is_corrupted_in_every_way_and_listed(written):
     table = plan(DemoConfig())
-    assert abs((table.broken[~table.supplemental] != "").mean() - 0.06) < 0.01
-    assert set(table.broken) == {"", *BROKEN_KINDS}
-    small, listed = plan(DemoConfig(**SMALL)), pd.read_csv(written / "broken.csv")
-    spoilt = small[small.broken != ""]
-    assert list(zip(listed.sequence_id, listed.kind)) == list(zip(spoilt.sequence_id, spoilt.broken))
+    assert abs((table.corruption[~table.supplemental] != "").mean() - 0.06) < 0.01
+    assert set(table.corruption) == {"", *CORRUPTIONS}
+    small, listed = plan(DemoConfig(**SMALL)), pd.read_csv(written / "corrupted.csv")
+    corrupted = small[small.corruption != ""]
+    assert listed.values.tolist() == corrupted[["file_id", "sequence_id", "corruption"]].values.tolist()
 
 
-@pytest.mark.parametrize("kind", BROKEN_KINDS)
-def test_each_broken_kind_spoils_the_recording_its_way(kind):
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_each_corruption_changes_the_sequence_its_way(kind):
     person = participant(1, 0)
 
-    def recorded(broken):
-        return record(person, "elm st 42", Recording(missing=0.0), np.random.default_rng(5), broken)
+    def recorded(corruption):
+        return record(person, "elm st 42", Recording(missing=0.0), np.random.default_rng(5), corruption)
 
-    good, spoilt = recorded(""), recorded(kind)
+    good, corrupted = recorded(""), recorded(kind)
     if kind == "late":
-        assert len(spoilt) < len(good) / 2 and np.array_equal(spoilt, good[-len(spoilt):], equal_nan=True)
+        assert len(corrupted) < len(good) / 2 and np.array_equal(corrupted, good[-len(corrupted):], equal_nan=True)
     elif kind == "early":
-        assert len(spoilt) < len(good) / 2 and np.array_equal(spoilt, good[:len(spoilt)], equal_nan=True)
+        assert len(corrupted) < len(good) / 2 and np.array_equal(corrupted, good[:len(corrupted)], equal_nan=True)
     elif kind == "unseen":
-        assert np.isnan(signing(person, spoilt)).mean() > 0.7
+        assert np.isnan(signing(person, corrupted)).mean() > 0.7
     else:
-        assert np.nanmean(np.abs(signing(person, spoilt) - signing(person, good))) > 0.1
-    with pytest.raises(ValueError, match="no kind of broken recording"):
+        assert np.nanmean(np.abs(signing(person, corrupted) - signing(person, good))) > 0.1
+    with pytest.raises(ValueError, match="not a kind of corruption"):
         recorded("upside down")
 
 
@@ -231,7 +234,7 @@ def test_the_arm_leads_to_the_hand_which_stays_in_the_picture_and_the_other_hand
         frames = record(person, "grove", Recording(missing=0.0), np.random.default_rng(number))
         wrist = frames[:, 489 + (15 if person.left_handed else 16)]
         gap = np.abs(wrist[:, :2] - signing(person, frames)[:, 0, :2])
-        assert 0.005 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real recordings: about 0.05 apart
+        assert 0.005 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real sequences: about 0.05 apart
         assert (frames[:, 502:504, 1] > frames[:, 500:502, 1]).all()                 # elbows hang below the shoulders
         assert not np.isnan(signing(person, frames)).any()                           # people keep their hand in the picture
         seen.append(~np.isnan(frames[:, RIGHT if person.left_handed else LEFT]).all())

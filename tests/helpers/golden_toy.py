@@ -1,8 +1,8 @@
-"""Golden numbers of our own, for where the published solution's are not at hand: our network's, when it matched those.
+"""Golden numbers of our own, for where the published solution's are not at hand: ours, when they matched those.
 
-    PYTHONPATH=. python tests/golden_toy.py     # writes golden_toy.npz; only when model/test_golden.py passes with ../shared
+    PYTHONPATH=. python tests/helpers/golden_toy.py     # writes golden_toy.npz; only when every golden test passes with ../shared
 
-Weights and recordings are drawn from numpy's frozen RandomState, so that the file holds outputs alone.
+Weights and sequences are drawn from numpy's frozen RandomState, so that the file holds outputs alone.
 """
 
 from dataclasses import replace
@@ -10,20 +10,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from configs import loss_config, model_config
 
+from aslutils.data.augment import CutMix
+from aslutils.data.transforms import (
+    DynamicResample,
+    FingersDrop,
+    Mirror,
+    PartDrop,
+    Resample,
+    SpatialAffine,
+    SpatialMask,
+    TemporalMask,
+    TimeShift,
+)
 from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig, compute_loss, decoder_inputs, reverse
+from aslutils.model.loss import compute_loss, decoder_inputs, reverse
 from aslutils.model.network import Network
 from aslutils.model.published import from_published, to_published
 from aslutils.task import text
 from aslutils.task.landmarks import LEFT_HAND, POSE
+from aslutils.task.preprocess import as_landmarks, fit_length, standardise
 
 FILE = Path(__file__).with_suffix(".npz")
 PHRASES = ("a 1", "www.asl/kit")
 LENGTHS = (3, 24)
 TOY = dict(dim=16, blocks=2, heads=2, kernel=7, decoder_layers=2, decoder_ffn=24, stem_channels=4)
-CONFIG = {1: ModelConfig(**TOY, attention="relative", part_stems=False, backward_decoder=False, confidence=False),
-          2: ModelConfig(**TOY)}
+CONFIG = {1: model_config(**TOY, attention="relative", part_stems=False, backward_decoder=False, confidence=False),
+          2: model_config(**TOY)}
 
 
 def weights(config: ModelConfig, seed: int) -> dict[str, torch.Tensor]:
@@ -52,21 +66,49 @@ def network(round: int, seed: int = 1, **fields) -> Network:
     return made.eval()
 
 
+def raw(length: int, seed: int) -> np.ndarray:
+    """A made-up sequence's columns, float32 (length, 390): a left hand that comes and goes, a pose that is never seen."""
+    random = np.random.RandomState(seed)
+    landmarks = random.standard_normal((length, 130, 3)).astype(np.float32) + (0.5, 0.5, -0.1)
+    landmarks[::3, LEFT_HAND] = np.nan
+    landmarks[:, POSE] = np.nan
+    return landmarks.transpose(0, 2, 1).reshape(length, -1).astype(np.float32)
+
+
 def sequences() -> list[dict]:
-    """Made-up standardised recordings with their tokens; a hand that comes and goes, a pose that is never seen."""
-    random = np.random.RandomState(7)
-    made = []
-    for length, phrase in zip(LENGTHS, PHRASES):
-        frames = random.standard_normal((length, 130, 3)).astype(np.float32)
-        frames[::3, LEFT_HAND] = 0
-        frames[:, POSE] = 0
-        made.append({"frames": frames, "tokens": text.encode(phrase)})
-    return made
+    """Made-up sequences: their columns, their frames and their tokens."""
+    made = [raw(length, seed) for seed, length in enumerate(LENGTHS)]
+    return [{"raw": columns, "frames": standardise(as_landmarks(columns)), "tokens": text.encode(phrase)}
+            for columns, phrase in zip(made, PHRASES)]
+
+
+def counted(length: int) -> np.ndarray:
+    """Frames (length, 130, 3) in which every value is its own place, so that it shows where each one went."""
+    return 1 + np.arange(length * 390, dtype=np.float32).reshape(length, 130, 3)
+
+
+def transformed() -> dict[str, np.ndarray]:
+    """What preprocessing and each augmentation make of such frames, with what they draw given."""
+    short, other, long = counted(9), -counted(7), counted(24)
+    cutmix = CutMix()
+    return {
+        "standardised": standardise(as_landmarks(raw(12, 5))), "fitted": fit_length(long, 10), "mirror": Mirror().apply(short),
+        "resample": Resample(0.3, 2).apply(short, 1.7), "resample shorter": Resample(0.3, 2).apply(long, 0.31),
+        "dynamic": DynamicResample(0.9, 1.1).apply(long, np.linspace(0.9, 1.1, 24)),
+        "shift": TimeShift(-10, 10).apply(short, 4), "shift back": TimeShift(-10, 10).apply(short, -4),
+        "affine": SpatialAffine(keep_missing=False).apply(
+            np.where(short % 7 == 0, 0, short / 1000), scale=1.1, shear=(0.0, 0.12), shift=0.05, degree=17.0),
+        "fingers": FingersDrop().apply(short, [(0.4, 0.3, [0, 4, 9]), (0.5, 0.8, [2, 2])]),
+        "pose": PartDrop().apply(short, "pose", 1), "face": PartDrop().apply(short, "face"),
+        "hands": PartDrop().apply(short, "hands"), "time mask": TemporalMask().apply(long, [0.2, 0.3], [0.1, 0.9]),
+        "rectangle": SpatialMask().apply(short / 1000, 0.2, 0.3, 0.4),
+        "cutmix": cutmix.apply(short, other, 0.4, 0.2), "cutmix other way": cutmix.apply(short, other, 0.4, 0.7),
+    }
 
 
 @torch.no_grad()
 def answers(network, frames, tokens, score=0.4) -> dict[str, np.ndarray]:
-    """Everything that the golden files hold of one recording, as the network computes it: frames (T, 130, 3), tokens (33,)."""
+    """Everything that the golden files hold of one sequence, as the network computes it: frames (T, 130, 3), tokens (33,)."""
     frames, tokens = torch.as_tensor(frames)[None], torch.as_tensor(tokens)[None]
     lengths, mask = torch.tensor([frames.shape[1]]), torch.ones(frames.shape[:2], dtype=torch.bool)
     found = {"stem": network.stem.all(frames, mask)}
@@ -76,7 +118,7 @@ def answers(network, frames, tokens, score=0.4) -> dict[str, np.ndarray]:
     outputs = network(frames, lengths, decoder_inputs(tokens, 0), decoder_inputs(reverse(tokens), 0))
     found["logits"] = outputs["forward"]
     batch = {"frames": frames, "lengths": lengths, "tokens": tokens, "score": torch.tensor([score])}
-    losses = compute_loss(network, batch, LossConfig(mask_probability=0))
+    losses = compute_loss(network, batch, loss_config(mask_probability=0))
     found |= {"loss": losses["loss"][None], "loss_cross_entropy": losses["forward"][None]}
     if "backward" in outputs:
         characters = int((tokens == text.EOS).int().argmax()) + 1
@@ -89,10 +131,11 @@ def answers(network, frames, tokens, score=0.4) -> dict[str, np.ndarray]:
 
 
 def main():
-    arrays = {}
+    arrays = {f"transformed/{name}": values for name, values in transformed().items()}
     for round in CONFIG:
         for index, sequence in enumerate(sequences()):
-            arrays |= {f"{round}/{index}/{name}": value for name, value in answers(network(round), **sequence).items()}
+            found = answers(network(round), sequence["frames"], sequence["tokens"])
+            arrays |= {f"{round}/{index}/{name}": value for name, value in found.items()}
     np.savez_compressed(FILE, **arrays)
     print(f"wrote {FILE} ({FILE.stat().st_size / 1000:.0f} kB)")
 

@@ -2,29 +2,28 @@
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
+from configs import loss_config, model_config, train_config
 from small_corpus import write_competition
 
 from aslutils.data.prepare import prepare
 from aslutils.data.store import Store
-from aslutils.model.config import ModelConfig
-from aslutils.model.loss import LossConfig
-from aslutils.run.place import KIT
-from aslutils.system.parameters import read_params
-from aslutils.training.trainer import Job, TrainConfig
+from aslutils.run.stages import STAGES, defaults
+from aslutils.training.trainer import Job
 
-MODEL = ModelConfig(dim=16, blocks=1, heads=2, kernel=5, decoder_layers=1, decoder_heads=2, decoder_ffn=16, stem_channels=4)
-TRAIN = TrainConfig(epochs=3, batch_size=6, accumulate=2, learning_rate=1e-2, warmup_epochs=0.5, precision="no", threads=1,
+MODEL = model_config(dim=16, blocks=1, heads=2, kernel=5, decoder_layers=1, decoder_heads=2, decoder_ffn=16, stem_channels=4)
+TRAIN = train_config(epochs=3, batch_size=6, accumulate=2, learning_rate=1e-2, warmup_epochs=0.5, precision="no", threads=1,
                     tracker="")
 AUGMENTATIONS = ({"name": "Mirror", "p": 0.5}, {"name": "CutMix", "p": 0.5},
                  {"name": "Resample", "low": 0.7, "high": 1.3, "p": 0.8})
 
 
 def toy_store(folder: Path) -> Store:
-    """A store of 18 training and 6 supplemental recordings."""
+    """A store of 18 training and 6 supplemental sequences."""
     write_competition(folder / "data")
     with contextlib.redirect_stdout(io.StringIO()):
         return prepare(folder / "data", folder / "store", workers=1)
@@ -34,8 +33,7 @@ def toy_job(store: Store, folder: Path, name: str = "toy", **train) -> Job:
     """A training on a toy store; `train` replaces fields of its TrainConfig."""
     rows = np.flatnonzero(~store.table["is_sup"])
     return Job(name=name, folder=folder, store=store.path, rows=rows, scores=np.linspace(0, 1, len(rows)), validation=rows[:5],
-               augmentations=AUGMENTATIONS, held_out="", model=MODEL, loss=LossConfig(),
-               train=TrainConfig(**{**TRAIN.__dict__, **train}))
+               augmentations=AUGMENTATIONS, held_out="", model=MODEL, loss=loss_config(), train=replace(TRAIN, **train))
 
 
 PARAMETERS = {"demo_sequences": 120, "demo_supplemental": 20, "demo_participants": 12, "epochs": 1, "warmup_epochs": 0.1,
@@ -44,10 +42,9 @@ PARAMETERS = {"demo_sequences": 120, "demo_supplemental": 20, "demo_participants
 
 
 def write_profile(folder: Path) -> Path:
-    """The demo's parameter files, toy-sized."""
+    """The demo's parameters, toy-sized."""
     folder.mkdir(parents=True)
-    for path in (KIT / "params" / "demo").iterdir():
-        values = read_params(path)
-        values.update({name: value for name, value in PARAMETERS.items() if name in values})
-        (folder / path.name).write_text(yaml.safe_dump(values))
+    for stage in STAGES:
+        values = {name: value for name, value in PARAMETERS.items() if name in defaults(stage)}
+        (folder / f"{stage}.yaml").write_text(yaml.safe_dump({"run": "toy", **values}))
     return folder

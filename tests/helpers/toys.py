@@ -1,4 +1,4 @@
-"""Toy networks with lively weights, and made-up recordings to read with them."""
+"""Toy networks with lively weights, and made-up sequences to read with them."""
 
 import zlib
 

@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from kaggle_server import zipped
 
+from aslutils.__main__ import main
 from aslutils.data.sources import DataError
-from aslutils.kaggle import KaggleError
-from aslutils.kaggle.__main__ import main
-from aslutils.kaggle.client import listing
+from aslutils.kaggle.client import KaggleError, listing
 from aslutils.kaggle.download import PREPROCESSED, download, download_competition, download_dataset, verify
 from aslutils.task.landmarks import COLUMNS
+
+pytestmark = pytest.mark.slow
 
 TABLE = b"path,file_id,sequence_id,participant_id,phrase\ntrain_landmarks/5.parquet,5,11,1,hello\n"
 SUPPLEMENTAL = b"path,file_id,sequence_id,participant_id,phrase\nsupplemental_landmarks/6.parquet,6,12,1,good day\n"
@@ -62,7 +63,7 @@ def test_a_client_killed_in_mid_download_is_gone_on_with_by_the_next_call(compet
     competition.files[name] = parquet(50_000)                     # 4 MB: the client writes 1 MB at a time
     competition.hold = threading.Event()
     killed = subprocess.Popen([sys.executable, "-P", "-m", "kaggle", "competitions", "download", "asl-fingerspelling", "-f", name,
-                               "-p", folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                               "-p", folder.parent], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert competition.held.wait(20)
     while not (folder / "5.parquet").exists() or (folder / "5.parquet").stat().st_size < 1 << 20:
         assert killed.poll() is None
@@ -83,7 +84,7 @@ def test_a_list_of_several_pages_is_read_to_its_end(kaggle_server):
 
 def test_unaccepted_rules_say_where_to_accept_them(competition, tmp_path, capsys):
     competition.rules_accepted = False
-    assert main(["download", str(tmp_path / "data")]) == 1
+    assert main(["kaggle", "download", str(tmp_path / "data")]) == 1
     said = capsys.readouterr().err
     assert "competitions/asl-fingerspelling/rules" in said and "403" in said and "Traceback" not in said
 
@@ -104,7 +105,7 @@ def test_a_parquet_file_that_cannot_be_read_is_named(competition, tmp_path):
 
 def test_a_disk_too_small_is_said_before_anything_is_fetched(competition, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10))
-    with pytest.raises(OSError, match="are to come"):
+    with pytest.raises(OSError, match="GB are needed"):
         download("competition", tmp_path / "data")
     assert competition.sent == []
 

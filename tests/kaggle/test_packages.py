@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from tiny_tflite import frame_count_model
 
-from aslutils.kaggle.__main__ import main
-from aslutils.kaggle.packages import PACKAGES, PYTHON, fetch_packages
+from aslutils.__main__ import main
+from aslutils.kaggle.packages import PYTHON, fetch_packages
 from aslutils.run.place import KIT
+from aslutils.system.packages import PACKAGES
+
+pytestmark = pytest.mark.slow
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -43,7 +46,6 @@ def python(code: str, kit: Path, environment: dict, *arguments) -> subprocess.Co
 
 READ = """
 import numpy as np, aslutils, rapidfuzz
-from aslutils import kaggle
 from aslutils.task.metric import score
 from aslutils.reading.tflite import Model
 print(rapidfuzz.__file__, score(["abcd"], ["abcx"]), Model(sys.argv[1])(np.zeros((3, 390), np.float32))["outputs"].shape)
@@ -80,10 +82,10 @@ def test_they_are_fetched_once_for_kaggles_python_and_nothing_that_the_image_has
 def test_without_internet_it_says_what_to_do_and_leaves_nothing(tmp_path, monkeypatch, capsys):
     for name, value in {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    assert main(["kernels", "--user", "signer", "--out", str(tmp_path / "out")]) == 1
+    assert main(["kaggle", "kernels", "--user", "signer", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "pip cannot fetch rapidfuzz and ai-edge-litert" in said and "--no-packages" in said
-    assert "pip's own words:\nERROR" in said.replace("\n\n", "\n") and not list(tmp_path.rglob("packages/3*"))
+    assert "pip's output:\nERROR" in said.replace("\n\n", "\n") and not list(tmp_path.rglob("packages/3*"))
 
 
 def test_what_the_image_has_comes_first(tmp_path):
@@ -100,6 +102,6 @@ def test_what_the_image_has_comes_first(tmp_path):
 
 def test_an_uploaded_folder_on_an_image_that_lacks_them_says_in_one_line_how_to_go_on(image, tmp_path):
     kit = attached(tmp_path / "kit")
-    done = python("from aslutils import augment, kaggle, plots", kit, image)
-    (told,) = [line for line in done.stderr.splitlines() if line.startswith("ImportError")]
+    done = python("import aslutils", kit, image)
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("aslutils.system.errors.MissingPackage")]
     assert f"(Python {HERE}) lacks rapidfuzz and ai-edge-litert" in told and "!pip install rapidfuzz ai-edge-litert" in told

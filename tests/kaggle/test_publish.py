@@ -11,9 +11,14 @@ import pytest
 from kaggle_server import DEAD
 from tiny_tflite import constant_model
 
-from aslutils.kaggle import KaggleError, client, publish, publish_commands, username, write_dataset_metadata, write_model_card
+from aslutils.kaggle import client
+from aslutils.kaggle.card import write_model_card
+from aslutils.kaggle.client import KaggleError, username
+from aslutils.kaggle.publish import publish, publish_commands, write_dataset_metadata
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS
 from aslutils.task.text import CHARACTERS
+
+pytestmark = pytest.mark.slow
 
 FACTS = {"score": 0.8123, "scored_on": "12 participants held out", "megabytes": 7.3, "mean_ms": 37.0, "p95_ms": 61.5,
          "parameters": {"dim": 96, "epochs": 40}}
@@ -71,7 +76,7 @@ def test_a_client_killed_in_mid_upload_is_gone_on_with_by_the_next_call(kaggle_s
 
 def test_a_server_error_says_try_again_and_the_retry_sends_no_byte_twice(kaggle_server, export):
     kaggle_server.fail("CreateDataset", (500, "we are sorry"))
-    with pytest.raises(KaggleError, match=r"(?s)later.*500 Server Error.*goes on where it stopped") as caught:
+    with pytest.raises(KaggleError, match=r"(?s)later.*500 Server Error.*resumes where it stopped") as caught:
         fast(export)
     assert caught.value.kind == "server"
     kaggle_server.received.clear()
@@ -103,13 +108,13 @@ def test_somebody_elses_data_set_is_refused_in_the_clients_words(kaggle_server, 
 
 def test_kaggles_own_failure_after_the_upload_is_an_error(kaggle_server, export):
     kaggle_server.pending = ["FAILED"]
-    with pytest.raises(KaggleError, match="took the files but says .* failed"):
+    with pytest.raises(KaggleError, match="took the files but reports .* failed"):
         fast(export)
 
 
 def test_waiting_ends_with_what_kaggle_said_last(kaggle_server, export):
     kaggle_server.pending = ["BLOBS_RECEIVED"] * 9
-    with pytest.raises(KaggleError, match="still says blobs_received"):
+    with pytest.raises(KaggleError, match="still reports blobs_received"):
         fast(export, minutes=0)
 
 
@@ -168,9 +173,9 @@ def vault(request, kaggle_server, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(image)
     monkeypatch.delitem(sys.modules, "kaggle_secrets", raising=False)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
-    client._vault.cache_clear()
+    client.vault.cache_clear()
     yield kaggle_server
-    client._vault.cache_clear()
+    client.vault.cache_clear()
 
 
 def test_a_kaggle_notebooks_secrets_are_used_and_kept(vault, export):
@@ -221,7 +226,7 @@ def test_metadata_needs_nobodys_answer(kaggle_server, tmp_path, monkeypatch, var
         monkeypatch.setenv(name, value)
     write_dataset_metadata(tmp_path, title="Fingerspelling model", slug="fingerspelling-model")
     assert "YOUR_KAGGLE_NAME" in publish_commands(tmp_path)
-    with pytest.raises(KaggleError, match="expired or revoked|does not answer"):
+    with pytest.raises(KaggleError, match="expired or revoked|is not responding"):
         fast(tmp_path)
 
 
@@ -237,7 +242,7 @@ def test_the_printed_commands_do_by_hand_what_publish_does(kaggle_server, export
 @pytest.mark.parametrize("wrong, words", [
     ({"title": "short"}, "has 5 characters; Kaggle takes 6 to 50"), ({"title": "x" * 51}, "51 characters"),
     ({"slug": "Bad Slug!"}, "such as 'bad-slug'"), ({"slug": "a--slug-of-mine"}, "such as 'a-slug-of-mine'"),
-    ({"slug": "tiny"}, "6 to 50"), ({"user": "not a name"}, "no Kaggle name"), ({"license": "MIT"}, "none that Kaggle knows"),
+    ({"slug": "tiny"}, "6 to 50"), ({"user": "not a name"}, "not a valid Kaggle name"), ({"license": "MIT"}, "unknown to Kaggle"),
     ({"license": "Apache-2.0"}, "write 'apache-2.0'")])
 def test_metadata_that_kaggle_would_refuse_is_refused_here(tmp_path, wrong, words):
     right = {"title": "Fingerspelling model", "slug": "fingerspelling-model", "user": "signer"}
@@ -258,12 +263,12 @@ def test_the_model_card_states_what_was_measured(tmp_path):
         assert part in text
 
 
-def test_the_model_cards_program_reads_a_recording(tmp_path):
+def test_the_model_cards_program_reads_a_sequence(tmp_path):
     card = write_model_card(tmp_path, FACTS).read_text()
     (tmp_path / "model.tflite").write_bytes(constant_model("a b", [61], "c"))
     (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS}))
     frames = np.full((20, len(ALL_COLUMNS)), np.nan, np.float32)
-    pd.DataFrame(frames, columns=ALL_COLUMNS).to_parquet(tmp_path / "recording.parquet")
+    pd.DataFrame(frames, columns=ALL_COLUMNS).to_parquet(tmp_path / "sequence.parquet")
     program = card.partition("```python\n")[2].partition("```")[0]
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "a bc\n", done.stderr

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from configs import beam_search, model_config
 from toys import TOY, lively
 
 from aslutils.model.beam import BeamSearch, search
-from aslutils.model.config import ModelConfig
 from aslutils.model.decoding import greedy
 from aslutils.model.network import Network
 from aslutils.task.text import EOS, SOS, STEPS
@@ -15,15 +15,15 @@ FRAMES = (16, 23, 31, 40, 52, 64, 77, 90)
 
 @pytest.fixture(scope="module")
 def networks():
-    return [lively(Network(ModelConfig(**TOY | dict(blocks=1))), seed) for seed in (2, 5)]
+    return [lively(Network(model_config(**TOY | dict(blocks=1))), seed) for seed in (2, 5)]
 
 
 @pytest.fixture(scope="module")
 def encoded(networks):
     """What the networks make of a recording of each length."""
-    recordings = [torch.randn(1, length, 130, 3, generator=torch.Generator().manual_seed(length)) for length in FRAMES]
+    sequences = [torch.randn(1, length, 130, 3, generator=torch.Generator().manual_seed(length)) for length in FRAMES]
     with torch.no_grad():
-        return [[network.encode(frames, torch.tensor([frames.shape[1]])) for network in networks] for frames in recordings]
+        return [[network.encode(frames, torch.tensor([frames.shape[1]])) for network in networks] for frames in sequences]
 
 
 @torch.no_grad()
@@ -59,6 +59,7 @@ def _with_backward(networks, encoded, total, tokens, settings) -> float:
     return (1 - settings.rerank_weight) * total + settings.rerank_weight * backward
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)],
                          ids=["narrow", "normalised", "reranked"])
 def test_the_search_finds_what_a_plain_search_finds(networks, encoded, settings):
@@ -77,4 +78,4 @@ def test_a_beam_of_one_is_greedy(networks, encoded):
 @pytest.mark.parametrize("wrong", [dict(beams=0), dict(length_penalty=-1.0), dict(rerank_weight=1.5)])
 def test_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="beams must be at least 1, length_penalty at least 0, rerank_weight in 0..1"):
-        BeamSearch(**wrong)
+        beam_search(**wrong)

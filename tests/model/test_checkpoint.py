@@ -2,13 +2,13 @@
 
 import errno
 import os
-import sys
+from dataclasses import asdict
 
 import golden_toy
 import pytest
 import torch
 
-from aslutils.model import checkpoint as module
+from aslutils.__main__ import main
 from aslutils.model.checkpoint import load_checkpoint, load_network, save_checkpoint, save_published
 
 
@@ -46,18 +46,16 @@ def test_a_published_file_is_read_and_written(tmp_path, round):
     assert set(torch.load(tmp_path / "checkpoint_last_seed1.pth", weights_only=True)) == {"model"}
 
 
-def test_the_command_rewrites_ours_as_published(tmp_path, monkeypatch, capsys):
+def test_the_command_rewrites_ours_as_published(tmp_path, capsys):
     network = golden_toy.network(2)
     save_checkpoint(tmp_path / "ours.pt", network)
-    monkeypatch.setattr(sys, "argv", ["checkpoint", str(tmp_path / "ours.pt"), str(tmp_path / "theirs.pth")])
-    assert module.main() == 0
+    assert main(["weights", str(tmp_path / "ours.pt"), str(tmp_path / "theirs.pth")]) == 0
     assert "theirs.pth" in capsys.readouterr().out
     assert same(network, load_network(tmp_path / "theirs.pth"))
 
 
-def test_the_command_says_in_a_line_what_it_cannot_rewrite(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["checkpoint", str(tmp_path / "none.pt"), str(tmp_path / "theirs.pth")])
-    assert module.main() == 1
+def test_the_command_says_in_a_line_what_it_cannot_rewrite(tmp_path, capsys):
+    assert main(["weights", str(tmp_path / "none.pt"), str(tmp_path / "theirs.pth")]) == 1
     assert capsys.readouterr().err.startswith("no checkpoint at ")
     assert not list(tmp_path.iterdir())
 
@@ -68,7 +66,7 @@ def test_half_a_file_is_an_error_that_names_it(tmp_path, write, share):
     path = write(tmp_path / "half.pt", golden_toy.network(2))
     content = path.read_bytes()
     path.write_bytes(content[:int(share * len(content))])
-    with pytest.raises(ValueError, match=r"half\.pt is cut short, damaged or no checkpoint"):
+    with pytest.raises(ValueError, match=r"half\.pt is cut short, damaged or not a checkpoint"):
         load_checkpoint(path)
 
 
@@ -104,7 +102,7 @@ def test_no_file_is_an_error_that_says_what_to_do(tmp_path):
 @pytest.mark.parametrize("content", [[1, 2], {"weights": {}}, {"model": 3}, torch.zeros(3)])
 def test_other_torch_files_are_no_checkpoints(tmp_path, content):
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(ValueError, match="a.pt is no checkpoint: expected a dict with the key 'model'"):
+    with pytest.raises(ValueError, match="a.pt is not a checkpoint: expected a dict with the key 'model'"):
         load_checkpoint(tmp_path / "a.pt")
 
 
@@ -113,8 +111,9 @@ def test_other_torch_files_are_no_checkpoints(tmp_path, content):
     ({"characters": "abc"}, "another vocabulary: 'abc'"),
     ({"landmarks": "0123"}, "another landmark order"),
     ({"config": {"dim": 16, "wings": 2}}, r"parameters \['wings'\], which this kit does not know"),
-    ({"config": {"dim": 15}}, "cannot build"),
-    ({"config": {"dim": 32, "blocks": 1}}, "do not fit its configuration"),
+    ({"config": {"dim": 16}}, r"lacks the network parameters \['attention', "),
+    ({"config": {**asdict(golden_toy.CONFIG[2]), "dim": 15}}, "cannot build"),
+    ({"config": {**asdict(golden_toy.CONFIG[2]), "dim": 32}}, "do not fit its configuration"),
     ({"facts": None}, None)])
 def test_a_checkpoint_of_another_kit_is_an_error_that_says_why(tmp_path, change, message):
     save_checkpoint(tmp_path / "a.pt", golden_toy.network(2))

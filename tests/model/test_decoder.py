@@ -5,6 +5,7 @@ import math
 import golden_toy
 import pytest
 import torch
+from configs import model_config
 
 from aslutils.model.decoder import Decoder, position_table
 from aslutils.task.text import PAD, SOS
@@ -64,7 +65,7 @@ def test_a_step_never_sees_later_tokens(decoder):
 
 def test_decoder_starts_small_and_its_projection_as_torchs_linear():
     torch.manual_seed(1)
-    decoder = Decoder(golden_toy.ModelConfig())
+    decoder = Decoder(model_config())
     for name, value in decoder.named_parameters():
         if "norm" in name:
             assert (value == (1 if name.endswith("weight") else 0)).all(), name

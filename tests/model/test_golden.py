@@ -7,7 +7,7 @@ import torch
 
 from aslutils.model.published import from_published, to_published
 from aslutils.task import text
-from aslutils.task.preprocess import as_frames, standardise
+from aslutils.task.preprocess import as_landmarks, standardise
 
 TOLERANCE = 1e-4                   # absolute, on features, logits and losses; tokens are exact
 
@@ -17,24 +17,24 @@ def published(shared, round):
     with np.load(shared / "golden" / f"network_round{round}.npz") as file:
         arrays = dict(file)
     weights = {name[2:]: torch.from_numpy(value) for name, value in arrays.items() if name.startswith("w/")}
-    recordings = [{name[2:]: value for name, value in arrays.items() if name.startswith(f"{index}/")} for index in range(3)]
-    return weights, recordings
+    sequences = [{name[2:]: value for name, value in arrays.items() if name.startswith(f"{index}/")} for index in range(3)]
+    return weights, sequences
 
 
 @pytest.mark.parametrize("round", [1, 2])
 def test_every_published_number_comes_out(shared, round):
-    weights, recordings = published(shared, round)
+    weights, sequences = published(shared, round)
     network = from_published(weights).eval()
-    for golden in recordings:
+    for golden in sequences:
         found = golden_toy.answers(network, golden["frames"], golden["tokens"])
         assert set(found) == set(golden) - {"raw", "frames", "tokens", "phrase"}
         assert_equal(found, golden)
 
 
 @pytest.mark.parametrize("round", [1, 2])
-def test_published_recordings_are_standardised_and_their_phrases_tokenised_alike(shared, round):
+def test_published_sequences_are_standardised_and_their_phrases_tokenised_alike(shared, round):
     for golden in published(shared, round)[1]:
-        np.testing.assert_allclose(standardise(as_frames(golden["raw"])), golden["frames"], atol=TOLERANCE)
+        np.testing.assert_allclose(standardise(as_landmarks(golden["raw"])), golden["frames"], atol=TOLERANCE)
         assert text.encode(str(golden["phrase"])).tolist() == golden["tokens"].tolist()
 
 
@@ -55,7 +55,7 @@ def test_every_number_of_our_own_comes_out(round):
     network = golden_toy.network(round)
     for index, sequence in enumerate(golden_toy.sequences()):
         golden = {name.split("/", 2)[2]: value for name, value in arrays.items() if name.startswith(f"{round}/{index}/")}
-        found = golden_toy.answers(network, **sequence)
+        found = golden_toy.answers(network, sequence["frames"], sequence["tokens"])
         assert set(found) == set(golden)
         assert_equal(found, golden)
 

@@ -6,15 +6,16 @@ import golden_toy
 import numpy as np
 import pytest
 import torch
+from configs import loss_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aslutils.model.loss import LossConfig, compute_loss, decoder_inputs, label_lengths, reverse
+from aslutils.model.loss import compute_loss, decoder_inputs, label_lengths, reverse
 from aslutils.task import text
 from aslutils.task.text import CHARACTERS, EOS, MASK, PAD, SOS
 
 PHRASES = st.text(st.sampled_from(CHARACTERS), min_size=0, max_size=40)
-PLAIN = LossConfig(mask_probability=0)
+PLAIN = loss_config(mask_probability=0)
 
 
 def labels(*phrases):
@@ -74,7 +75,7 @@ def test_both_decoders_inputs_are_masked_separately():
             seen.update(forward=tokens == MASK, backward=backward_tokens == MASK)
             return self.outputs
 
-    compute_loss(Watching(forward=torch.zeros(2, 33, 63)), batch("abc", "cab"), LossConfig(mask_probability=0.5))
+    compute_loss(Watching(forward=torch.zeros(2, 33, 63)), batch("abc", "cab"), loss_config(mask_probability=0.5))
     assert not torch.equal(seen["forward"], seen["backward"])
 
 
@@ -98,7 +99,7 @@ def test_the_loss_is_its_formula_by_loops(ignore_pad):
     score = data["score"].numpy()
     confidence = -(score * np.log(chance) + (1 - score) * np.log(1 - chance)).mean()
 
-    found = compute_loss(Answers(**outputs), data, LossConfig(mask_probability=0, ignore_pad=ignore_pad))
+    found = compute_loss(Answers(**outputs), data, loss_config(mask_probability=0, ignore_pad=ignore_pad))
     assert found["forward"].item() == pytest.approx(forward, rel=1e-5)
     assert found["backward"].item() == pytest.approx(backward, rel=1e-5)
     assert found["confidence"].item() == pytest.approx(confidence, rel=1e-5)
@@ -113,14 +114,14 @@ def test_round_ones_loss_is_its_only_decoders():
 
 def test_ignored_pad_gives_no_gradient():
     logits = torch.randn(1, 33, 63, requires_grad=True)
-    compute_loss(Answers(forward=logits), batch("ab"), LossConfig(mask_probability=0, ignore_pad=True))["loss"].backward()
+    compute_loss(Answers(forward=logits), batch("ab"), loss_config(mask_probability=0, ignore_pad=True))["loss"].backward()
     assert logits.grad[0, :3].any(dim=-1).all()
     assert not logits.grad[0, 3:].any()
 
 
 def test_ctc_loss_is_torchs_a_character_and_impossible_alignments_count_nothing():
     """The second phrase's 8 characters and 4 repeats have no room in 6 frames."""
-    data, config = batch("ab", "aabbccdd"), LossConfig(mask_probability=0, ctc_weight=0.5)
+    data, config = batch("ab", "aabbccdd"), loss_config(mask_probability=0, ctc_weight=0.5)
     logits = torch.randn(2, 6, 60, generator=torch.Generator().manual_seed(1))
     found = compute_loss(Answers(forward=torch.zeros(2, 33, 63), ctc=logits), data, config)
     alone = torch.nn.functional.ctc_loss(logits[:1].log_softmax(-1).transpose(0, 1), data["tokens"][:1, :2],
@@ -133,11 +134,11 @@ def test_ctc_loss_is_torchs_a_character_and_impossible_alignments_count_nothing(
     ("mask_probability", 1.2), ("backward_weight", -0.1), ("confidence_weight", 2), ("ctc_weight", -1)])
 def test_an_impossible_share_is_an_error_that_names_it(field, value):
     with pytest.raises(ValueError, match=field):
-        LossConfig(**{field: value})
+        loss_config(**{field: value})
 
 
 def test_pad_is_a_target_as_published():
     logits = torch.zeros(1, 33, 63)
     logits[0, :, PAD] = 9
     assert compute_loss(Answers(forward=logits), batch("a"), PLAIN)["loss"] < compute_loss(
-        Answers(forward=logits), batch("a"), LossConfig(mask_probability=0, ignore_pad=True))["loss"]
+        Answers(forward=logits), batch("a"), loss_config(mask_probability=0, ignore_pad=True))["loss"]

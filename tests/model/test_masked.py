@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from aslutils.model.dropout import Dropout
 from aslutils.model.masked import MaskedBatchNorm, frame_mask
 
 LENGTHS = torch.tensor([5, 1, 9])
@@ -69,37 +68,3 @@ def test_one_single_frame_leaves_finite_statistics():
     norm = MaskedBatchNorm(2).train()
     assert torch.isfinite(norm(torch.randn(1, 1, 2), torch.ones(1, 1, dtype=torch.bool))).all()
     assert all(torch.isfinite(value).all() for value in norm.buffers())
-
-
-def test_dropout_drops_its_share_and_keeps_the_mean():
-    torch.manual_seed(1)
-    x = torch.ones(300_001)
-    dropped = Dropout(0.1)(x)
-    assert (dropped == 0).float().mean().item() == pytest.approx(0.1, abs=0.003)
-    assert dropped.mean().item() == pytest.approx(1, abs=0.003)
-    assert dropped.unique().numel() == 2
-
-
-def test_dropouts_gradient_passes_where_it_kept():
-    x = torch.randn(7, 11, requires_grad=True)
-    dropped = Dropout(0.5)(x)
-    dropped.sum().backward()
-    assert torch.equal(x.grad == 0, dropped == 0)
-    torch.testing.assert_close(dropped, x.detach() * x.grad)
-
-
-def test_dropout_follows_the_seed_and_rests_outside_training():
-    dropout, x = Dropout(0.3), torch.randn(40)
-    torch.manual_seed(3)
-    first = dropout(x)
-    torch.manual_seed(3)
-    assert torch.equal(dropout(x), first)
-    assert not torch.equal(dropout(x), first)
-    assert dropout.eval()(x) is x
-    assert Dropout(0)(x) is x
-
-
-@pytest.mark.parametrize("p", [-0.1, 1.0])
-def test_an_impossible_dropout_probability_is_an_error(p):
-    with pytest.raises(ValueError, match="dropout probability"):
-        Dropout(p)

@@ -5,16 +5,15 @@ from collections import Counter
 import golden_toy
 import pytest
 import torch
+from configs import model_config
 from torch import nn
 
-from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
-from aslutils.model.dropout import Dropout
 from aslutils.model.masked import MaskedBatchNorm
 from aslutils.model.network import Network
 from aslutils.task import text
 
-ROUND1 = ModelConfig(dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False, confidence=False)
+ROUND1 = model_config(dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False, confidence=False)
 
 
 def learnt(module):
@@ -28,7 +27,7 @@ def build(config):
 
 def test_the_winning_networks_have_the_published_number_of_weights():
     assert learnt(build(ROUND1)) == 2_515_040
-    network = build(ModelConfig())
+    network = build(model_config())
     assert learnt(network) == 9_736_305
     assert learnt(network.encoder) == 6_883_968
     assert learnt(network.stem) == 547_936
@@ -40,9 +39,9 @@ def test_the_winning_networks_have_the_published_number_of_weights():
     (1, {"attention.unit": 2, "feed_forward1.unit": 2, "convolution.unit": 1, "feed_forward2.unit": 2}),
     (2, {"feed_forward1.unit": 2, "convolution.unit": 1, "feed_forward2.unit": 2})])
 def test_dropout_acts_as_often_as_in_the_published_networks(round, expected):
-    network, (frames, lengths), calls = golden_toy.network(round).train(), recordings(), Counter()
+    network, (frames, lengths), calls = golden_toy.network(round).train(), sequences(), Counter()
     for name, module in network.named_modules():
-        if isinstance(module, Dropout):
+        if isinstance(module, torch.nn.Dropout):
             assert module.p == 0.1
             module.register_forward_hook(lambda *_, name=name: calls.update([name]))
     network(frames, lengths, torch.full((3, 4), text.SOS))
@@ -62,7 +61,7 @@ def test_the_decoders_attention_drops_weights_in_training_only(attention):
 
 
 def test_every_normalisation_has_the_published_momentum_and_epsilon():
-    for name, module in build(ModelConfig()).named_modules():
+    for name, module in build(model_config()).named_modules():
         if isinstance(module, MaskedBatchNorm):
             assert module.momentum == (0.95 if name.startswith("stem") and name.endswith(".norm") else 0.1), name
         if isinstance(module, MaskedBatchNorm | nn.LayerNorm):
@@ -71,7 +70,7 @@ def test_every_normalisation_has_the_published_momentum_and_epsilon():
 
 def test_encoder_and_heads_start_as_torchs_linear_and_scales_at_one():
     torch.manual_seed(1)
-    network = Network(ModelConfig(blocks=1))
+    network = Network(model_config(blocks=1))
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear) and "decoder." not in name:
             bound = module.in_features ** -0.5
@@ -89,30 +88,30 @@ def test_relative_attentions_biases_start_xavier_uniform():
         assert value.abs().max().item() == pytest.approx((6 / (4 + 36)) ** 0.5, rel=0.05)
 
 
-def recordings():
+def sequences():
     frames = torch.randn(3, 20, 130, 3, generator=torch.Generator().manual_seed(3))
     return frames, torch.tensor([20, 1, 13])
 
 
 def test_only_a_network_with_that_head_tells_a_confidence():
-    assert golden_toy.network(1).greedy(*recordings())[1] is None
-    assert golden_toy.network(2).greedy(*recordings())[1].shape == (3,)
+    assert golden_toy.network(1).greedy(*sequences())[1] is None
+    assert golden_toy.network(2).greedy(*sequences())[1].shape == (3,)
 
 
 def test_the_backward_decoder_is_asked_only_with_its_tokens():
-    network, (frames, lengths) = golden_toy.network(2), recordings()
+    network, (frames, lengths) = golden_toy.network(2), sequences()
     assert set(network(frames, lengths, torch.full((3, 4), text.SOS))) == {"forward", "confidence"}
 
 
 def test_the_ctc_head_answers_each_frame():
-    network = Network(ModelConfig(**golden_toy.TOY, ctc=True))
-    frames, lengths = recordings()
+    network = Network(model_config(**golden_toy.TOY, ctc=True))
+    frames, lengths = sequences()
     assert network(frames, lengths, torch.full((3, 4), text.SOS))["ctc"].shape == (3, 20, 60)
 
 
 @pytest.mark.parametrize("round", [1, 2])
 def test_training_reaches_every_weight(round):
-    network, (frames, lengths) = golden_toy.network(round).train(), recordings()
+    network, (frames, lengths) = golden_toy.network(round).train(), sequences()
     tokens = torch.randint(0, 59, (3, 33))
     outputs = network(frames, lengths, tokens, tokens)
     sum(value.square().sum() for value in outputs.values()).backward()
@@ -122,7 +121,7 @@ def test_training_reaches_every_weight(round):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("round", [1, 2])
 def test_mixed_precision_stays_near_single_precision(round, dtype):
-    network, (frames, lengths) = golden_toy.network(round, dropout=0.0, decoder_attention_dropout=0.0).train(), recordings()
+    network, (frames, lengths) = golden_toy.network(round, dropout=0.0, decoder_attention_dropout=0.0).train(), sequences()
     tokens = torch.full((3, 33), text.SOS)
     single = network(frames, lengths, tokens)["forward"]
     with torch.autocast("cpu", dtype):
@@ -134,11 +133,11 @@ def test_mixed_precision_stays_near_single_precision(round, dtype):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("lengths, message", [
-    ([20, 0, 13], "must lie in 1..20; a recording without frames"), ([20, 21, 13], "must lie in 1..20"),
+    ([20, 0, 13], "must be in 1..20; a sequence without frames"), ([20, 21, 13], "must be in 1..20"),
     ([5, 5], "expected \\(3,\\)")])
 def test_impossible_lengths_are_an_error(lengths, message, training):
     with pytest.raises(ValueError, match=message):
-        golden_toy.network(2).train(training).encode(recordings()[0], torch.tensor(lengths))
+        golden_toy.network(2).train(training).encode(sequences()[0], torch.tensor(lengths))
 
 
 @pytest.mark.parametrize("shape, message", [
@@ -155,10 +154,10 @@ def test_frames_of_another_shape_are_an_error_that_says_what_was_expected(shape,
     (dict(dropout=1.5), "dropout is 1.5"), (dict(stem_momentum=-1), "stem_momentum is -1")])
 def test_impossible_configurations_are_errors_that_name_the_value(fields, message):
     with pytest.raises(ValueError, match=message):
-        ModelConfig(**fields)
+        model_config(**fields)
 
 
 def test_a_decoder_of_any_size_keeps_its_shapes():
-    decoder = Decoder(ModelConfig(dim=48, decoder_heads=6, decoder_layers=3, decoder_ffn=20))
+    decoder = Decoder(model_config(dim=48, decoder_heads=6, decoder_layers=3, decoder_ffn=20))
     assert decoder(torch.zeros(2, 5, dtype=torch.long), decoder.start(torch.randn(2, 7, 48), torch.ones(2, 7, dtype=torch.bool))
                    ).shape == (2, 5, 63)

@@ -3,14 +3,17 @@
 import golden_toy
 import pytest
 import torch
+from configs import loss_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aslutils.model.loss import LossConfig, compute_loss, decoder_inputs, reverse
+from aslutils.model.loss import compute_loss, decoder_inputs, reverse
 from aslutils.task import text
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=5)
-PLAIN = LossConfig(mask_probability=0)
+PLAIN = loss_config(mask_probability=0)
 NETWORK = {round: golden_toy.network(round, dropout=0.0, decoder_attention_dropout=0.0) for round in (1, 2)}
 
 

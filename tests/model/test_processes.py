@@ -7,15 +7,18 @@ import pytest
 import torch
 import torch.distributed as distributed
 import torch.multiprocessing as multiprocessing
+from configs import loss_config
 
-from aslutils.model.loss import LossConfig, compute_loss
+from aslutils.model.loss import compute_loss
 from aslutils.task import text
 
-CONFIGS = {"published": LossConfig(mask_probability=0), "ignore_pad": LossConfig(mask_probability=0, ignore_pad=True)}
+pytestmark = pytest.mark.slow
+
+CONFIGS = {"published": loss_config(mask_probability=0), "ignore_pad": loss_config(mask_probability=0, ignore_pad=True)}
 
 
 def whole_batch():
-    """Four recordings; the first process's half is shorter in frames and phrases than the second's."""
+    """Four sequences; the first process's half is shorter in frames and phrases than the second's."""
     frames = torch.randn(4, 21, 130, 3, generator=torch.Generator().manual_seed(1))
     tokens = torch.stack([torch.from_numpy(text.encode(phrase)) for phrase in ("a", "longer than it", "bcd", "12 e")])
     return {"frames": frames, "lengths": torch.tensor([5, 21, 8, 13]), "tokens": tokens, "score": torch.linspace(0, 1, 4)}

@@ -3,8 +3,8 @@
 import golden_toy
 import pytest
 import torch
+from configs import model_config
 
-from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.model.published import from_published, infer_config, published_names, to_published
 
@@ -22,12 +22,13 @@ def test_our_weights_return_from_the_published_form(round):
         assert torch.equal(value, other), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [
     {}, dict(dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False, confidence=False),
     dict(dim=48, blocks=3, heads=6, kernel=15, decoder_layers=3, decoder_ffn=40, stem_channels=8), dict(backward_decoder=False),
     dict(attention="relative", dim=32, blocks=1, heads=8), dict(part_stems=False, dim=32, blocks=1)])
 def test_any_size_is_inferred_from_the_shapes(fields):
-    config = ModelConfig(**fields)
+    config = model_config(**fields)
     with torch.device("meta"):
         network = Network(config)
         shapes = {theirs: network.state_dict()[ours] for ours, theirs in published_names(config).items()}
@@ -72,7 +73,7 @@ def test_many_missing_weights_are_counted():
 def test_a_weight_that_tells_a_size_is_missed_by_name(name):
     made = weights(2)
     del made[name]
-    with pytest.raises(ValueError, match=f"a.pth is no published checkpoint: it lacks the weight '{name}'"):
+    with pytest.raises(ValueError, match=f"a.pth is not a published checkpoint: it lacks the weight '{name}'"):
         from_published(made, "a.pth")
 
 
@@ -88,7 +89,7 @@ def test_a_wrong_vocabulary_is_said():
     ("encoder.blocks.0.ff_conv.ffn1.weight", torch.zeros(8, 32), "ffn1.weight has the shape"),
     ("decoder.decoder.embed_tokens.weight", torch.zeros(16, 63), "embed_tokens.weight has the shape"),
     ("cos", torch.zeros(()), "impossible shapes"), ("cos", torch.zeros(1, 1, 384, 0), "impossible shapes"),
-    ("cos", torch.zeros(1, 1, 384, 3), "cannot build"), ("epoch", 7, "no weights: epoch")])
+    ("cos", torch.zeros(1, 1, 384, 3), "cannot build"), ("epoch", 7, "not weights: epoch")])
 def test_impossible_values_are_errors_that_name_file_and_reason(name, value, message):
     with pytest.raises(ValueError, match=rf"a\.pth.*{message}"):
         from_published({**weights(2), name: value}, "a.pth")
@@ -96,4 +97,4 @@ def test_impossible_values_are_errors_that_name_file_and_reason(name, value, mes
 
 def test_a_network_that_the_published_form_cannot_say_is_refused():
     with pytest.raises(ValueError, match="decoders of 4 heads, this network's have 2"):
-        to_published(Network(ModelConfig(**golden_toy.TOY, decoder_heads=2)))
+        to_published(Network(model_config(**golden_toy.TOY, decoder_heads=2)))

@@ -11,8 +11,8 @@ from aslutils.plots.decoding import attention_weights
 
 def test_attention_is_a_distribution_over_frames_for_each_token_and_leaves_the_network_alone(network, store):
     network.train()
-    tokens, weights = attention_weights(network, store.standardised(1))
-    assert network.training and weights.shape == (len(tokens), len(store.raw(1)))
+    tokens, weights = attention_weights(network, store.frames(1))
+    assert network.training and weights.shape == (len(tokens), len(store.landmarks(1)))
     assert weights.min() >= 0 and np.allclose(weights.sum(1), 1, atol=1e-5)
     assert not any(layer.cross_attention._forward_pre_hooks for layer in network.decoder.layers)
     lower = plots.attention(network, store, 1).axes[1]
@@ -26,7 +26,7 @@ def test_attention_is_what_the_decoder_really_uses(network, store):
     given = []
     hooks = [layer.cross_attention.register_forward_pre_hook(lambda module, inputs, named: given.append((module, inputs, named)),
                                                              with_kwargs=True) for layer in network.decoder.layers]
-    _, weights = attention_weights(network, store.standardised(1))
+    _, weights = attention_weights(network, store.frames(1))
     for hook in hooks:
         hook.remove()
     value, mixed = torch.randn(weights.shape[1], 8), []

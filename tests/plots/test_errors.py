@@ -22,7 +22,7 @@ def test_scores_by_group_lie_within_their_intervals(predictions):
 
 
 def test_scores_below_nothing_are_in_sight():
-    table = pd.DataFrame({"participant_id": [1, 2], "phrase": "oak", "prediction": ["oakoakoak", "oak"], "frames": 9,
+    table = pd.DataFrame({"participant_id": [1, 2], "phrase": "oak", "prediction": ["oakoakoak", "oak"], "length": 9,
                           "hand_frames": 9})
     assert all(axes.get_ylim()[0] <= -1 for axes in plots.scores_by(table).axes)
     score = plots.learning_curves({"seed 1": history(4).assign(score=[-0.4, 0.1, 0.2, 0.3])}).axes[-1]
@@ -34,7 +34,7 @@ def test_scores_below_nothing_are_in_sight():
     ([*range(1, 9)], {"1-3", "4", "5-6", "7-8"}),
 ])
 def test_quarters_are_few_and_in_the_order_of_their_numbers(values, groups):
-    table = pd.DataFrame({"phrase": "oak", "prediction": "oak", "participant_id": 1, "frames": 100, "hand_frames": values})
+    table = pd.DataFrame({"phrase": "oak", "prediction": "oak", "participant_id": 1, "length": 100, "hand_frames": values})
     shown = [label.get_text() for label in plots.scores_by(table).axes[3].get_xticklabels()]
     assert set(shown) == groups and shown == sorted(shown, key=lambda label: int(label.split("-")[0]))
 

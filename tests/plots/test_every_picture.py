@@ -10,28 +10,30 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from pictures import AUGMENTATIONS, history, titles, words
 from PIL import Image, ImageColor
 
 from aslutils import plots
 from aslutils.data import augment
 from aslutils.plots import style
+from aslutils.run.place import KIT as ROOT
+
+pytestmark = pytest.mark.slow
 
 VARIANTS = pd.DataFrame({"variant": ["float32", "int8"], "seeds": [2, 2], "megabytes": [29.0, 8.2], "milliseconds": [69.0, 41.0],
                          "agreement": [1.0, 0.98], "score": [0.81, None]})
 LAYERS = pd.DataFrame({"layer": ["stem", "block 0", "logits"], "tensorflow": [0, 3e-7, 2e-6], "tflite": [1e-6, np.nan, 3e-6]})
-TIMES = pd.DataFrame({"frames": [3, 50, 300], "milliseconds": [10.0, 20.0, 60.0]})
+TIMES = pd.DataFrame({"length": [3, 50, 300], "milliseconds": [10.0, 20.0, 60.0]})
 OUT_OF_FOLD = pd.DataFrame({"score": [1.0, 0.5, np.nan, 0.5], "is_sup": [False, False, False, True]})
 DRAWN = {
-    "strip": lambda s, p, n: plots.strip(s.raw(1), "oak st 12"),
-    "strip, no hand": lambda s, p, n: plots.strip(s.raw(5)),
+    "strip": lambda s, p, n: plots.strip(s.landmarks(1), "oak st 12"),
+    "strip, no hand": lambda s, p, n: plots.strip(s.landmarks(5)),
     "strip, no frames": lambda s, p, n: plots.strip(np.empty((0, 130, 3), np.float32)),
     "handshapes": lambda s, p, n: plots.handshapes(),
-    "augmentations": lambda s, p, n: plots.augmentations(s.standardised(1), s.standardised(4), augment.build(AUGMENTATIONS)),
-    "augmentations, one frame": lambda s, p, n: plots.augmentations(s.standardised(1)[:1], s.standardised(4)[:1],
+    "augmentations": lambda s, p, n: plots.augmentations(s.frames(1), s.frames(4), augment.build(AUGMENTATIONS)),
+    "augmentations, one frame": lambda s, p, n: plots.augmentations(s.frames(1)[:1], s.frames(4)[:1],
                                                                     augment.build(AUGMENTATIONS)),
-    "augmentations, nothing seen": lambda s, p, n: plots.augmentations(s.standardised(5), s.standardised(4), augment.build([])),
+    "augmentations, nothing seen": lambda s, p, n: plots.augmentations(s.frames(5), s.frames(4), augment.build([])),
     "corpus": lambda s, p, n: plots.corpus(s.table),
     "corpus, one sequence": lambda s, p, n: plots.corpus(s.table[:1]),
     "corpus, empty": lambda s, p, n: plots.corpus(s.table[:0]),
@@ -102,7 +104,7 @@ def test_limits_and_measurements_of_the_export_are_named():
 
 
 def test_a_notebook_shows_each_picture_once():
-    cells = ["from aslutils import plots\nimport pandas as pd\ntimes = pd.DataFrame({'frames': [3, 4], 'milliseconds': [1, 2]})",
+    cells = ["from aslutils import plots\nimport pandas as pd\ntimes = pd.DataFrame({'length': [3, 4], 'milliseconds': [1, 2]})",
              "plots.latency(times)", "plots.latency(times);", "if True:\n    plots.latency(times)\n    plots.latency(times)",
              "from IPython.display import display\ndisplay(plots.latency(times))"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
@@ -119,7 +121,7 @@ def test_importing_the_pictures_needs_neither_torch_nor_tensorflow():
 def test_characters_that_matplotlib_takes_for_formulas_are_drawn_as_they_are(network, store, predictions):
     table = predictions.assign(phrase="a$b_c^d$", prediction="$a\\b{$$")
     for figure in (plots.predictions(table, store), plots.worst(table, store), plots.confusions(table), plots.scores_by(table),
-                   plots.strip(store.raw(0), "$x_$")):
+                   plots.strip(store.landmarks(0), "$x_$")):
         assert figure.png()
     figure = plots.attention(network, store, 0)
     figure.suptitle("signed “$a”, read “$$_”")

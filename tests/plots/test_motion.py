@@ -11,12 +11,12 @@ from PIL import Image
 from tiny_tflite import constant_model
 
 from aslutils import plots
+from aslutils.__main__ import main
 from aslutils.plots import reading
 from aslutils.plots.motion import BODY, MOST_PICTURES
-from aslutils.reading.recognizer import Reading
-from aslutils.run.release import columns
+from aslutils.reading.recognizer import Recognizer
 from aslutils.task.landmarks import COLUMNS
-from aslutils.task.text import MIN_FRAMES
+from aslutils.task.rejection import MIN_FRAMES
 
 
 def animation(page):
@@ -26,7 +26,7 @@ def animation(page):
 
 @pytest.mark.parametrize("frames", [0, 1, 40, 800])
 def test_a_skeleton_moves_and_stays_small(store, frames):
-    recording = np.resize(store.raw(1), (frames, 130, 3))
+    recording = np.resize(store.landmarks(1), (frames, 130, 3))
     page = plots.skeleton(recording, "<b> & co").data
     shown = Image.open(io.BytesIO(animation(page)))
     assert len(page) < 400_000 and "&lt;b&gt; &amp; co" in page and "<script" not in page
@@ -42,16 +42,17 @@ def ink(picture):
 
 
 def test_a_skeleton_without_hands_says_so(store):
-    unseen, seen = (Image.open(io.BytesIO(animation(plots.skeleton(store.raw(row)).data))).convert("RGB") for row in (5, 1))
+    unseen, seen = (Image.open(io.BytesIO(animation(plots.skeleton(store.landmarks(row)).data))).convert("RGB") for row in (5, 1))
     assert ink(unseen)[:, :BODY].sum() < 20 < ink(unseen)[:, BODY:].sum()         # a word, where the hand would be
     assert ink(seen)[:, :BODY].sum() > 400
 
 
 def test_a_hand_is_shown_being_read_with_the_models_own_words(store, tmp_path):
     (tmp_path / "model.tflite").write_bytes(constant_model("asl"))
-    recording = pd.DataFrame(columns(store, 1), columns=COLUMNS).assign(sequence_id=7)
+    recording = pd.DataFrame(store.columns(1), columns=COLUMNS).assign(sequence_id=7)
     recording.to_parquet(tmp_path / "one.parquet")
-    reading.main([str(tmp_path), str(tmp_path / "one.parquet"), "7", str(tmp_path / "shown" / "reading.png")])
+    options = ["--sequence", "7", "--picture", str(tmp_path / "shown" / "reading.png")]
+    assert main(["read", str(tmp_path), str(tmp_path / "one.parquet"), *options]) == 0
     shown = Image.open(tmp_path / "shown" / "reading.png")
     assert shown.n_frames == len(recording) > MIN_FRAMES
     feet = []
@@ -64,6 +65,8 @@ def test_a_hand_is_shown_being_read_with_the_models_own_words(store, tmp_path):
     assert (feet[0] == feet[-1]).all()
 
 
-def test_a_text_of_33_characters_is_not_clipped():
-    sheet = reading._with_text(Image.new("RGB", (1040, 580)), Reading("m" * 33, None, 0.9, np.ones(33, np.float32), 99, 1.0))
+def test_a_text_of_33_characters_is_not_clipped(store, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(constant_model("m" * 33))
+    content = reading.reading(Recognizer(tmp_path), store.columns(1))
+    sheet = Image.open(io.BytesIO(content))
     assert not (np.asarray(sheet.convert("L"))[-reading.FOOT:, -reading.MARGIN:] < 200).any()

@@ -5,15 +5,17 @@ import functools
 import numpy as np
 import pytest
 import torch
+from configs import beam_search, model_config
 from toys import ROUND1, TOY, lively, recording
 
 from aslutils.model.beam import BeamSearch
-from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port.compare import network_frames, read_pytorch, read_tflite
 from aslutils.port.export import convert
 from aslutils.reading.tflite import Model
 from aslutils.task.text import DUMMY_PHRASE, SOS, STEPS, decode
+
+pytestmark = pytest.mark.slow
 
 NARROW, NORMALISED, RERANKED = BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)
 RECORDINGS = [recording(frames, frames) for frames in (16, 23, 31, 40, 52, 64, 77, 90, 120, 150, 200, 384)]
@@ -22,7 +24,7 @@ RECORDINGS = [recording(frames, frames) for frames in (16, 23, 31, 40, 52, 64, 7
 @pytest.fixture(scope="module")
 def sure():
     """Two toy networks that reject nothing."""
-    networks = [lively(Network(ModelConfig(**TOY | dict(blocks=1))), seed) for seed in (2, 5)]
+    networks = [lively(Network(model_config(**TOY | dict(blocks=1))), seed) for seed in (2, 5)]
     for network in networks:
         torch.nn.init.constant_(network.confidence.bias, 100.0)
     return networks
@@ -85,6 +87,6 @@ def test_a_search_rejects_and_answers_as_greedy_decoding_does(exported):
 
 
 def test_a_network_without_a_backward_decoder_is_named(round2):
-    without = lively(Network(ModelConfig(**TOY, **ROUND1)), 1)
+    without = lively(Network(model_config(**TOY, **ROUND1)), 1)
     with pytest.raises(ValueError, match="network 2 of 2 has no backward decoder"):
-        convert([round2, without], BeamSearch())
+        convert([round2, without], beam_search())

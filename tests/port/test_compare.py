@@ -1,8 +1,11 @@
 """The table that compares layers."""
 
+import pytest
 from toys import recording
 
 from aslutils.port.compare import compare_layers
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_layer_of_both_rounds_agrees_in_tensorflow_and_tflite(round1, round2):

@@ -3,12 +3,13 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import golden_toy
 import numpy as np
 import pytest
 import torch
+from configs import model_config
 from toys import TOY, lively, recording
 
-from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.model.published import from_published
 from aslutils.port import export
@@ -16,13 +17,16 @@ from aslutils.port.compare import compare, read_pytorch, read_tflite
 from aslutils.port.precision import schema, unpack
 from aslutils.reading.tflite import Model
 from aslutils.task.landmarks import COLUMNS
+from aslutils.task.rejection import Verdict
 from aslutils.task.text import DUMMY_PHRASE, EOS, decode, encode
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def table(ensemble, exported, recordings):
-    """PyTorch and TFLite side by side on all recordings."""
-    return compare(Model(exported), recordings, [read_pytorch(ensemble, inputs) for inputs in recordings])
+def table(ensemble, exported, sequences):
+    """PyTorch and TFLite side by side on all sequences."""
+    return compare(Model(exported), sequences, [read_pytorch(ensemble, inputs) for inputs in sequences])
 
 
 def test_pytorch_and_tflite_read_the_same_texts(table):
@@ -33,22 +37,22 @@ def test_pytorch_and_tflite_read_the_same_texts(table):
     np.testing.assert_allclose(table["tflite_confidence"][seen], table["pytorch_confidence"][seen], atol=1e-5)
 
 
-def test_the_recordings_meet_every_rule(table):
+def test_the_sequences_meet_every_rule(table):
     rejected = table["tflite"] == DUMMY_PHRASE
-    assert rejected[table["frames"] < 15].all() and rejected.iloc[-1]              # the last is all NaN
+    assert rejected[table["length"] < 15].all() and rejected.iloc[-1]              # the last is all NaN
     unsure = table["pytorch_confidence"] < 0.15
     assert rejected[unsure].all() and unsure.any() and not rejected.all()
     assert (table["tflite"] == "").any() and (table["tflite"].str.len() == 33).any()
 
 
-def test_a_rejected_recording_answers_the_dummy_phrases_one_hot_rows(exported):
+def test_a_rejected_sequence_answers_the_dummy_phrases_one_hot_rows(exported):
     answer = Model(exported)(recording(14, seed=0))
     np.testing.assert_array_equal(answer["outputs"], np.eye(63)[encode(DUMMY_PHRASE)[:11]])
     np.testing.assert_array_equal(answer["probabilities"], np.zeros(11))
 
 
-def test_an_empty_phrase_is_one_row_without_a_character(table, exported, recordings):
-    inputs = recordings[np.flatnonzero(table["pytorch"] == "")[0]]
+def test_an_empty_phrase_is_one_row_without_a_character(table, exported, sequences):
+    inputs = sequences[np.flatnonzero(table["pytorch"] == "")[0]]
     assert Model(exported)(inputs)["outputs"].argmax(axis=1).tolist() == [EOS]
 
 
@@ -56,7 +60,7 @@ def test_an_empty_phrase_is_one_row_without_a_character(table, exported, recordi
     np.zeros((0, len(COLUMNS))), np.zeros((1, len(COLUMNS))), np.zeros((60, len(COLUMNS))), np.full((60, len(COLUMNS)), np.nan),
     np.full((60, len(COLUMNS)), np.inf), np.full((60, len(COLUMNS)), 1e30), recording(900, 1)],
     ids=["no frames", "one frame", "zeros", "nan", "infinite", "huge", "900 frames"])
-def test_every_recording_gets_an_answer(exported, inputs):
+def test_every_sequence_gets_an_answer(exported, inputs):
     answer = Model(exported)(inputs)
     assert 1 <= len(answer["outputs"]) <= 33 and answer["outputs"].shape[1] == 63
     assert np.isfinite(answer["outputs"]).all() and 0 <= answer["confidence"] <= 1
@@ -72,10 +76,10 @@ def test_one_interpreter_answers_alike_through_300_lengths(exported):
     np.testing.assert_array_equal(model(inputs)["outputs"], before)
 
 
-def test_threads_with_an_interpreter_each_agree(exported, recordings):
+def test_threads_with_an_interpreter_each_agree(exported, sequences):
     def read(_):
         model = Model(exported)
-        return [read_tflite(model, inputs).text for inputs in recordings[8:40]]
+        return [read_tflite(model, inputs).text for inputs in sequences[8:40]]
 
     with ThreadPoolExecutor(4) as threads:
         texts = list(threads.map(read, range(4)))
@@ -105,7 +109,7 @@ def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble):
 
 
 def test_four_networks_fit_one_file(round2):
-    networks = [lively(Network(ModelConfig(**TOY | dict(blocks=1))), seed) for seed in range(4)]
+    networks = [lively(Network(model_config(**TOY | dict(blocks=1))), seed) for seed in range(4)]
     model = Model(export.with_precision(export.convert(networks), "mixed"))
     texts = [read_tflite(model, recording(frames, frames)).text for frames in (30, 150, 384)]
     assert len(set(texts)) == 3
@@ -130,3 +134,12 @@ def test_golden_greedy_texts(shared, round):
     for sequence in range(3):
         expected = DUMMY_PHRASE if (round, sequence) == (2, 0) else decode(golden[f"{sequence}/greedy"][1:])
         assert read_tflite(model, golden[f"{sequence}/raw"]).text == expected
+
+
+@pytest.mark.parametrize("round", [1, 2])
+def test_our_own_golden_greedy_text(round):
+    with np.load(golden_toy.FILE) as file:
+        tokens = file[f"{round}/1/greedy"]
+    network, sequence = golden_toy.network(round), golden_toy.sequences()[1]
+    answer = read_tflite(Model(export.convert([network])), sequence["raw"])
+    assert answer.text == (DUMMY_PHRASE if answer.verdict is Verdict.UNSURE else decode(tokens[1:]))

@@ -8,6 +8,8 @@ from aslutils.port import export, precision
 from aslutils.port.layers import Linear
 from aslutils.reading.tflite import Model
 
+pytestmark = pytest.mark.slow
+
 
 def weights(content: bytes) -> dict[str, int]:
     """Name -> type of the constants."""

@@ -6,8 +6,8 @@ import tensorflow as tf
 from toys import recording
 
 from aslutils.port.preprocess import fit_length, standardise
-from aslutils.task.landmarks import COLUMNS
-from aslutils.task.preprocess import MAX_FRAMES, as_frames, nearest_indices
+from aslutils.task.landmarks import COLUMNS, count_hand_frames
+from aslutils.task.preprocess import MAX_FRAMES, as_landmarks, nearest_indices
 from aslutils.task.preprocess import fit_length as fit_length_numpy
 from aslutils.task.preprocess import standardise as standardise_numpy
 
@@ -15,9 +15,9 @@ from aslutils.task.preprocess import standardise as standardise_numpy
 @pytest.mark.parametrize("frames", [1, 2, 16, 384, 385, 600, 900])
 def test_standardised_frames_are_those_of_the_training_data(frames):
     inputs = recording(frames, seed=frames)
-    found, seen = standardise(tf.constant(inputs))
-    assert bool(seen)
-    np.testing.assert_allclose(found, fit_length_numpy(standardise_numpy(as_frames(inputs))), atol=1e-5)
+    found, hand_frames = standardise(tf.constant(inputs))
+    assert int(hand_frames) == count_hand_frames(inputs)
+    np.testing.assert_allclose(found, fit_length_numpy(standardise_numpy(as_landmarks(inputs))), atol=1e-5)
 
 
 def test_every_length_takes_the_same_frames_as_numpy():
@@ -26,7 +26,7 @@ def test_every_length_takes_the_same_frames_as_numpy():
         np.testing.assert_array_equal(fit_length(numbers, frames), nearest_indices(frames, MAX_FRAMES))
 
 
-def test_an_empty_recording_is_one_frame_of_zeros_in_which_nothing_was_seen():
+def test_an_empty_sequence_is_one_frame_of_zeros_in_which_nothing_was_seen():
     frames, seen = standardise(tf.zeros((0, len(COLUMNS))))
     assert frames.shape == (1, 130, 3) and not np.any(frames) and not bool(seen)
 
@@ -47,7 +47,7 @@ def test_infinities_count_as_not_seen():
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 1234.5])
-def test_a_constant_recording_becomes_zeros(value):
+def test_a_constant_sequence_becomes_zeros(value):
     frames, seen = standardise(tf.fill((37, len(COLUMNS)), value))
     assert not np.any(frames) and bool(seen)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import torch
+from configs import model_config
 
-from aslutils.model.config import ModelConfig
 from aslutils.model.squeezeformer import Residual, RotaryAttention, depthwise
 from aslutils.port import squeezeformer as port
 
@@ -48,5 +48,5 @@ def test_a_kernel_of_any_length_is_the_sum_of_short_ones(taps):
 
 def test_three_heads_rotate_as_in_pytorch():
     torch.manual_seed(0)
-    layer, x = Residual(RotaryAttention(ModelConfig(dim=24, heads=3, decoder_heads=3)), 24), features(20, 24)
+    layer, x = Residual(RotaryAttention(model_config(dim=24, heads=3, decoder_heads=3)), 24), features(20, 24)
     np.testing.assert_allclose(port.Residual(layer, "attention")(tf.constant(x), tf.constant(20)), pytorch(layer, x), atol=1e-5)

@@ -5,31 +5,33 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from configs import beam_search, model_config
+from sensitivity import GROUPS, sensitivity
 from toys import TOY, lively, recording
 
-from aslutils.model.beam import BeamSearch
-from aslutils.model.config import ModelConfig
 from aslutils.model.network import Network
 from aslutils.port.compare import read_pytorch, read_tflite
 from aslutils.port.export import PRECISIONS, convert, write_export
 from aslutils.port.precision import set_precisions, unpack
-from aslutils.port.variants import GROUPS, build_variants, choose, measure_variants, sensitivity
+from aslutils.port.variants import build_variants, choose, measure_variants
 from aslutils.reading.tflite import Model
 from aslutils.task.metric import MAX_HOURS, MAX_MILLISECONDS, score
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def read(ensemble):
     """Recordings, what PyTorch reads in them, and phrases of which the first half is what it reads."""
-    recordings = [recording(frames, frames) for frames in (20, 40, 60, 80, 100, 120)]
-    reference = [read_pytorch(ensemble, inputs) for inputs in recordings]
-    return recordings, reference, [reading.text if place < 3 else "wrong" for place, reading in enumerate(reference)]
+    sequences = [recording(frames, frames) for frames in (20, 40, 60, 80, 100, 120)]
+    reference = [read_pytorch(ensemble, inputs) for inputs in sequences]
+    return sequences, reference, [reading.text if place < 3 else "wrong" for place, reading in enumerate(reference)]
 
 
 @pytest.fixture(scope="module")
 def table(ensemble, read):
-    recordings, reference, phrases = read
-    return measure_variants(build_variants(ensemble), len(ensemble), recordings, phrases, reference)
+    sequences, reference, phrases = read
+    return measure_variants(build_variants(ensemble), len(ensemble), sequences, phrases, reference)
 
 
 def test_each_precision_is_measured(table, read):
@@ -40,7 +42,7 @@ def test_each_precision_is_measured(table, read):
     np.testing.assert_allclose(table["hours"], table["milliseconds"] * 68 / 3600)
 
 
-def test_without_recordings_the_variants_still_have_size_and_time(ensemble):
+def test_without_sequences_the_variants_still_have_size_and_time(ensemble):
     table = measure_variants({"float32": build_variants(ensemble[1:2])["float32"]}, 1)
     assert table["milliseconds"][0] > 0 and np.isnan(table["agreement"][0]) and np.isnan(table["score"][0])
 
@@ -55,7 +57,7 @@ def test_every_part_is_tried_in_int8_alone(round2, read):
 
 
 def test_every_product_belongs_to_one_part(ensemble):
-    content = convert(ensemble[:2], BeamSearch(2, rerank_weight=0.0))
+    content = convert(ensemble[:2], beam_search(2, rerank_weight=0.0))
     names = [name for name, kind in set_precisions(unpack(content), lambda name: "int8").items() if kind == "int8"]
     parts = [[part for part, pattern in GROUPS.items() if re.search(pattern, name)] for name in names]
     assert all(len(found) == 1 for found in parts), dict(zip(names, parts))
@@ -63,18 +65,18 @@ def test_every_product_belongs_to_one_part(ensemble):
 
 
 def test_four_networks_become_one_submission_within_the_limits(tmp_path):
-    networks = [lively(Network(ModelConfig(**TOY)), seed) for seed in range(4)]
-    recordings = [recording(frames, frames) for frames in (20, 60, 100, 140)]
-    reference = [read_pytorch(networks, inputs) for inputs in recordings]
+    networks = [lively(Network(model_config(**TOY)), seed) for seed in range(4)]
+    sequences = [recording(frames, frames) for frames in (20, 60, 100, 140)]
+    reference = [read_pytorch(networks, inputs) for inputs in sequences]
     variants = build_variants(networks)
-    table = measure_variants(variants, 4, recordings, [reading.text for reading in reference], reference)
+    table = measure_variants(variants, 4, sequences, [reading.text for reading in reference], reference)
     sizes = dict(zip(table["variant"], table["megabytes"]))
     between = (sizes["float16"] + sizes["mixed"]) / 2                       # as 40 MB lie between those of the winning size
     assert choose(table, "auto", max_mb=between, max_ms=MAX_MILLISECONDS) == "mixed"
     assert table["agreement"][0] == 1.0 and (table["hours"] < MAX_HOURS).all()
     path = write_export(variants["mixed"], tmp_path)
     assert path.stat().st_size == round(1e6 * sizes["mixed"])
-    texts = [read_tflite(Model(path), inputs).text for inputs in recordings]
+    texts = [read_tflite(Model(path), inputs).text for inputs in sequences]
     assert score([reading.text for reading in reference], texts) == table["score"][2]
 
 

@@ -14,14 +14,15 @@ from rapidfuzz.distance import Levenshtein
 from small_corpus import corpus_rows, write_competition
 from tiny_tflite import constant_model, frame_count_model
 
-from aslutils.reading.scorer import main, open_submission, pack, score_submission, summary
+from aslutils.__main__ import main
+from aslutils.reading.scorer import open_submission, pack, score_submission, summary
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.text import EOS
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """A competition folder of 18 recordings."""
+    """A competition folder of 18 sequences."""
     folder = tmp_path_factory.mktemp("competition")
     write_competition(folder)
     return folder
@@ -51,13 +52,13 @@ def test_the_score_is_characters_less_distance_over_characters(submission, data)
     assert result["score"] == pytest.approx((phrases.str.len().sum() - distance) / phrases.str.len().sum())
 
 
-def test_each_recording_is_read_with_all_its_frames_and_only_the_selected_columns(data, tmp_path):
+def test_each_sequence_is_read_with_all_its_frames_and_only_the_selected_columns(data, tmp_path):
     columns = ["x_face_0", "z_right_hand_20", "y_pose_3"]
     result = score_submission(write_submission(tmp_path, frame_count_model(3), columns), data)
     table = result["predictions"]
-    expected = corpus_rows().set_index("sequence_id")["frames"]
-    assert table["frames"].tolist() == [expected[sequence] for sequence in table["sequence_id"]]
-    assert (table["prediction"].str.len() == table["frames"]).all()
+    expected = corpus_rows().set_index("sequence_id")["length"]
+    assert table["length"].tolist() == [expected[sequence] for sequence in table["sequence_id"]]
+    assert (table["prediction"].str.len() == table["length"]).all()
 
 
 def test_the_figures_follow_from_the_times(submission, data):
@@ -80,14 +81,20 @@ def test_a_packed_export_scores_as_its_folder_does(submission, data, tmp_path):
     assert score_submission(tmp_path / "submission.zip", data)["score"] == score_submission(submission, data)["score"]
 
 
+def named(*ids):
+    """The file and id of sequences, files in which the small corpus has them."""
+    files = corpus_rows().set_index("sequence_id")["file_id"]
+    return pd.DataFrame({"file_id": [files.get(sequence, 100) for sequence in ids], "sequence_id": ids})
+
+
 def test_a_selection_and_a_limit_are_kept(submission, data):
-    result = score_submission(submission, data, sequences=[1003, 1001, 1010])
+    result = score_submission(submission, data, sequences=named(1003, 1001, 1010))
     assert sorted(result["predictions"]["sequence_id"]) == [1001, 1003, 1010]
     every = score_submission(submission, data)["predictions"]["sequence_id"].tolist()
     limited = score_submission(submission, data, limit=4)["predictions"]["sequence_id"]
     assert limited.tolist() == [every[0], every[5], every[11], every[17]]                 # spread evenly
-    with pytest.raises(ValueError, match="no sequence 77"):
-        score_submission(submission, data, sequences=[77])
+    with pytest.raises(ValueError, match="no sequence 100/77"):
+        score_submission(submission, data, sequences=named(77))
 
 
 def test_a_sequence_that_its_file_lacks_is_listed(submission, data, tmp_path):
@@ -97,11 +104,12 @@ def test_a_sequence_that_its_file_lacks_is_listed(submission, data, tmp_path):
     (tmp_path / "train.csv").unlink()
     pd.concat([table, table.iloc[:1].assign(sequence_id=99)]).to_csv(tmp_path / "train.csv", index=False)
     result = score_submission(submission, tmp_path)
-    assert result["absent"] == [99] and result["sequences"] == len(table)
+    assert result["absent"] == [(100, 99)] and result["sequences"] == len(table)
 
 
+@pytest.mark.slow
 def test_the_command_prints_figures_or_one_json_object(submission, data):
-    command = [sys.executable, "-m", "aslutils.reading.scorer", str(submission), str(data)]
+    command = [sys.executable, "-m", "aslutils", "score", str(submission), str(data)]
     root = Path(__file__).resolve().parents[2]
     spoken = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True).stdout
     assert "MB of 40" in spoken and "h of 5 for 68,000" in spoken and "18 sequences" in spoken
@@ -110,7 +118,7 @@ def test_the_command_prints_figures_or_one_json_object(submission, data):
 
 
 def test_a_wrong_submission_is_one_line_and_a_failure(data, tmp_path, capsys):
-    assert main([str(tmp_path / "none.zip"), str(data)]) == 1
+    assert main(["score", str(tmp_path / "none.zip"), str(data)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -125,7 +133,7 @@ def replaced(submission, tmp_path, name, content: bytes | None):
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("inference_args.json", None, "lacks inference_args.json at its top level; it holds model.tflite"),
     ("model.tflite", None, "lacks model.tflite"),
-    ("model.tflite", b"no model", "no TFLite model"),
+    ("model.tflite", b"no model", "not a TFLite model"),
     ("inference_args.json", b"{}", "selected_columns"),
     ("inference_args.json", b'{"selected_columns": ["x_face_0"]}', "reads 390 columns, but its inference_args.json selects 1"),
 ])
@@ -140,7 +148,7 @@ def test_a_zip_file_without_the_model_or_cut_short_is_named(tmp_path):
     with pytest.raises(ValueError, match="lacks model.tflite at its top level; it holds export/model.tflite"):
         open_submission(tmp_path / "submission.zip")
     (tmp_path / "half.zip").write_bytes((tmp_path / "submission.zip").read_bytes()[:40])
-    with pytest.raises(ValueError, match="half.zip is no zip file"):
+    with pytest.raises(ValueError, match="half.zip is not a zip file"):
         open_submission(tmp_path / "half.zip")
 
 
@@ -175,6 +183,6 @@ def test_a_folder_without_train_csv_is_named(submission, tmp_path):
         score_submission(submission, tmp_path)
 
 
-def test_real_recordings_are_read(submission, shared):
+def test_real_sequences_are_read(submission, shared):
     result = score_submission(submission, shared / "realdata" / "competition")
-    assert result["sequences"] > 20 and result["predictions"]["frames"].min() > 0
+    assert result["sequences"] > 20 and result["predictions"]["length"].min() > 0

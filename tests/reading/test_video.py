@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 from tiny_tflite import constant_model
 
-from aslutils.reading.recognizer import main
+from aslutils.__main__ import main
 from aslutils.reading.video import COLOURS, GAP, HEIGHT, KEPT, SHOWN, Clip, draw_strip, keep, sampling
 from aslutils.task.landmarks import HOLISTIC
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-video" / "bin" / "python"
@@ -40,7 +42,7 @@ def clips(tmp_path_factory) -> Path:
 
 
 def test_a_signing_person_is_read_and_leaves_a_strip(model, clips):
-    run = in_video_environment("-m", "aslutils.reading.recognizer", model, clips / "signer.mp4")
+    run = in_video_environment("-m", "aslutils", "read", model, clips / "signer.mp4")
     assert run.returncode == 0, run.stderr
     frames = len(np.load(clips / "drawn.npy"))
     assert run.stdout.splitlines()[1].split() == ["signer.mp4", str(frames), run.stdout.split()[-3], "0.90", "ab"]
@@ -61,32 +63,30 @@ def test_hands_are_found_in_a_phones_video_where_they_are_and_on_the_side_of_the
 
 
 def test_bad_videos_end_in_one_line_each_and_no_file(model, clips):
-    run = in_video_environment("-m", "aslutils.reading.recognizer", model, *(clips / name for name in BAD), "99")
+    run = in_video_environment("-m", "aslutils", "read", model, *(clips / name for name in BAD), "99")
     assert run.returncode == 1 and len(run.stdout.splitlines()) == 1 and "ab" not in run.stdout
     said = [line for line in run.stderr.splitlines() if line and "frames/s" not in line and "XNNPACK" not in line]
-    expected = ("no hands seen", "no hands seen, only a face or body", "is damaged or cut short: ", "is no video, or is damaged")
+    expected = ("no hands seen", "no hands seen, only a face or body", "is damaged or cut short: ", "is not a video")
     assert len(said) == 5
     for line, name, reason in zip(said, BAD, expected):
         assert str(clips / name) in line and reason in line
-    assert said[4] == "there is no camera 99 that can be opened"
+    assert said[4] == "camera 99 cannot be opened"
     assert not list(clips.glob("[!s]*.png")) and not list(clips.glob(".*"))
 
 
 def test_without_mediapipe_one_line_says_how_to_install_it(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     (tmp_path / "clip.mp4").write_bytes(b"?")
-    assert main([str(model), str(tmp_path / "clip.mp4")]) == 1
+    assert main(["read", str(model), str(tmp_path / "clip.mp4")]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and "pip install -r requirements-video.txt" in said[0]
-    assert main([str(model), str(tmp_path / "none.mp4")]) == 1
+    assert main(["read", str(model), str(tmp_path / "none.mp4")]) == 1
     assert capsys.readouterr().err == f"there is no file {tmp_path / 'none.mp4'}\n"
 
 
-def test_a_strip_is_for_one_video(model, capsys):
-    for files in (["a.mp4", "b.mp4"], ["a.npy"]):
-        with pytest.raises(SystemExit):
-            main([str(model), *files, "--strip", "strip.png"])
-        assert "exactly one video" in capsys.readouterr().err
+def test_a_picture_is_of_one_file(model, capsys):
+    assert main(["read", str(model), "a.mp4", "b.npy", "--picture", "picture.png"]) == 2
+    assert "exactly one file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("rate", "count", "expected"), [

@@ -5,38 +5,40 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from configs import data_config
 from small_corpus import write_npy
 
-from aslutils.run.corpus import DataConfig, open_corpus, store_rows
+from aslutils.run.corpus import open_corpus
 
 
 def test_the_published_arrays_are_read_like_the_competitions_files(corpus, tmp_path):
     write_npy(tmp_path / "npy")
-    other = open_corpus(DataConfig(run="npy", data=str(tmp_path / "npy"), fold_count=2))
+    other = open_corpus(data_config(run="npy", data=str(tmp_path / "npy"), fold_count=2))
     assert other.kind == "npy" and len(other.store) == len(corpus.store)
-    np.testing.assert_array_equal(other.store.raw(3), corpus.store.raw(3))
+    np.testing.assert_array_equal(other.store.landmarks(3), corpus.store.landmarks(3))
 
 
 def test_published_folds_are_taken_as_they_are(corpus, tmp_path):
     published = corpus.folds.drop(columns="holdout").assign(fold=lambda table: table["participant_id"] % 2, extra=1)
     published.to_csv(tmp_path / "train_folded.csv", index=False)
-    config = DataConfig(run="toy2", data=str(corpus.data), folds_file=str(tmp_path / "train_folded.csv"))
+    config = data_config(run="toy2", data=str(corpus.data), folds_file=str(tmp_path / "train_folded.csv"))
     assert open_corpus(config).folds["fold"].tolist() == (corpus.folds["participant_id"] % 2).tolist()
 
 
-def test_a_recording_that_the_store_lacks_is_named(corpus):
-    with pytest.raises(ValueError, match="does not hold the recording 100/999999"):
-        store_rows(corpus.store, pd.DataFrame({"file_id": [100], "sequence_id": [999999]}))
+def test_a_sequence_that_the_store_lacks_is_named(corpus):
+    with pytest.raises(ValueError, match="does not hold the sequence 100/999999"):
+        corpus.store.rows(pd.DataFrame({"file_id": [100], "sequence_id": [999999]}))
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_share_of_held_out_people_lies_in_0_to_1(share):
     with pytest.raises(ValueError, match="holdout is"):
-        DataConfig(holdout=share)
+        data_config(holdout=share)
 
 
+@pytest.mark.slow
 def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked_for(place):
-    config = DataConfig(run="demo", demo_sequences=30, demo_supplemental=4, demo_participants=8)
+    config = data_config(run="demo", demo_sequences=30, demo_supplemental=4, demo_participants=8)
     assert len(open_corpus(config).store) == 34
     other = replace(config, demo_sequences=24)
     with pytest.raises(FileExistsError, match="another demo data set"):
@@ -46,7 +48,7 @@ def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked
 
 
 def test_another_division_of_the_same_run_is_refused_unless_a_fresh_start_is_asked_for(corpus):
-    config = DataConfig(run="toy", data=str(corpus.data), fold_count=2, holdout=0.3)
+    config = data_config(run="toy", data=str(corpus.data), fold_count=2, holdout=0.3)
     other = replace(config, fold_count=3, holdout=0.0)
     with pytest.raises(ValueError, match="folds.csv was divided with another fold_count"):
         open_corpus(other)
@@ -56,6 +58,6 @@ def test_another_division_of_the_same_run_is_refused_unless_a_fresh_start_is_ask
 
 
 def test_a_run_goes_on_with_the_data_that_it_was_made_from(corpus, capsys):
-    again = open_corpus(DataConfig(run="toy", fold_count=2, holdout=0.3))
+    again = open_corpus(data_config(run="toy", fold_count=2, holdout=0.3))
     assert again.data == corpus.data and again.kind == "competition"
     assert not (corpus.folder / "data").exists()

@@ -15,10 +15,13 @@ import pytest
 import yaml
 from toy import write_profile
 
-from aslutils.run import pipeline
-from aslutils.run.pipeline import KIT, NOTEBOOKS, Stage
-from aslutils.system.parameters import read_params
-from aslutils.training.trainer import FREE
+from aslutils.__main__ import main
+from aslutils.run.fingerprint import difference, made_from, modules
+from aslutils.run.place import KIT
+from aslutils.run.stages import STAGES
+from aslutils.system.parameters import CHANGE_NO_RESULT, read_params
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first_run(place):
-    assert pipeline.main(["--profile", str(place / "toy"), "--jobs", "2"]) == 0
+    assert main(["run", "--profile", str(place / "toy"), "--processes", "2"]) == 0
     return place / "working" / "toy"
 
 
@@ -47,7 +50,7 @@ def test_five_notebooks_leave_a_scored_submission(first_run):
     assert json.loads((first_run / "export" / "report.json").read_text())["seeds"] == 2
     assert (first_run / "export" / "dataset-metadata.json").is_file()
     executed = sorted(path.stem for path in (first_run / "notebooks").glob("*.ipynb"))
-    assert executed == list(NOTEBOOKS)
+    assert executed == list(STAGES)
     for path in (first_run / "notebooks").glob("*.ipynb"):
         outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
         assert any("image/png" in output.get("data", {}) for output in outputs), f"{path.name} shows no picture"
@@ -56,7 +59,7 @@ def test_five_notebooks_leave_a_scored_submission(first_run):
 
 def test_a_second_call_keeps_every_stage_and_ends_with_the_table(first_run, place, capsys):
     before = {path: path.stat().st_mtime_ns for path in first_run.rglob("*.pt")}
-    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    assert main(["run", "--profile", str(place / "toy")]) == 0
     told = capsys.readouterr().out
     assert told.count("nothing has changed") == 5 and "started" not in told
     assert "score by the competition's scorer" in told and str(first_run / "submission" / "submission.zip") in told
@@ -66,7 +69,7 @@ def test_a_second_call_keeps_every_stage_and_ends_with_the_table(first_run, plac
 def test_a_changed_parameter_redoes_its_stage_and_what_follows_from_it(first_run, place, capsys):
     path = place / "toy" / "04_convert_tflite.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "precision": "float16"}))
-    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    assert main(["run", "--profile", str(place / "toy")]) == 0
     told = capsys.readouterr().out
     assert told.count("nothing has changed") == 3
     assert "04_convert_tflite: started" in told and "05_submission_kernel: started" in told
@@ -75,7 +78,7 @@ def test_a_changed_parameter_redoes_its_stage_and_what_follows_from_it(first_run
 def test_parameters_that_change_no_result_and_a_missing_data_option_redo_nothing(first_run, place, capsys):
     path = place / "toy" / "01_round1_folds.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "checkpoint_minutes": 3.0, "evaluate_every": 5}))
-    assert pipeline.main(["--profile", str(place / "toy")]) == 0
+    assert main(["run", "--profile", str(place / "toy")]) == 0
     assert "started" not in capsys.readouterr().out
 
 
@@ -85,7 +88,7 @@ def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys
     weights = {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
     path.write_text(yaml.safe_dump({**yaml.safe_load(before), "learning_rate": 0.001}))
     executed = (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes()
-    assert pipeline.main(["--profile", str(place / "toy")]) == 1
+    assert main(["run", "--profile", str(place / "toy")]) == 1
     assert "learning_rate (0.002, now 0.001)" in capsys.readouterr().err
     assert weights == {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
     assert (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes() == executed
@@ -95,11 +98,11 @@ def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys
 def test_a_failing_notebook_is_told_by_name_error_and_place(first_run, place, capsys):
     profile = place / "broken"
     profile.mkdir()
-    for notebook in NOTEBOOKS:
+    for notebook in STAGES:
         values = read_params(place / "toy" / f"{notebook}.yaml")
         changed = {"fold_count": 50} if "fold_count" in values else {}
         profile.joinpath(f"{notebook}.yaml").write_text(yaml.safe_dump({**values, **changed}))
-    assert pipeline.main(["--profile", str(profile)]) == 1
+    assert main(["run", "--profile", str(profile)]) == 1
     told = capsys.readouterr().err
     assert "01_round1_folds failed" in told and "cannot make 50 folds" in told
     assert str(place / "working" / "broken" / "notebooks" / "unfinished" / "01_round1_folds.ipynb") in told
@@ -108,13 +111,13 @@ def test_a_failing_notebook_is_told_by_name_error_and_place(first_run, place, ca
 def test_a_stage_that_stopped_at_its_time_limit_is_told_and_goes_on(place, capsys):
     profile = place / "limited"
     profile.mkdir()
-    for notebook in NOTEBOOKS:
+    for notebook in STAGES:
         values = read_params(place / "toy" / f"{notebook}.yaml")
         profile.joinpath(f"{notebook}.yaml").write_text(yaml.safe_dump(
             {**values, "max_minutes": 1e-6, "processes": 1} if notebook.startswith("01") else values))
-    assert pipeline.main(["--profile", str(profile)]) == 3
+    assert main(["run", "--profile", str(profile)]) == 3
     told = capsys.readouterr().err
-    assert "01_round1_folds stopped before its end" in told and "Run again to go on" in told
+    assert "01_round1_folds stopped early" in told and "Run again to continue" in told
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -128,7 +131,7 @@ def test_ended_from_outside_it_leaves_no_notebook_running(place, end):
             time.sleep(0.1)
 
     options = ["--profile", str(place / "toy"), "--run", "ended"]
-    process = subprocess.Popen([sys.executable, "-m", "aslutils.run.pipeline", *options], cwd=KIT)
+    process = subprocess.Popen([sys.executable, "-m", "aslutils", "run", *options], cwd=KIT)
     wait(running)
     assert running()
     process.send_signal(end)
@@ -142,35 +145,44 @@ def test_ended_from_outside_it_leaves_no_notebook_running(place, end):
     (["--from", "06"], "there is no stage '06'"),
     (["--data", "/no/such/folder"], "there is no folder /no/such/folder"),
     (["--sedes", "1"], "unrecognized arguments"),
-    (["--seeds", "1", "1"], "every seed once"),
-    (["--jobs", "-1"], "at least 0"),
+        (["--processes", "-1"], "not a whole number of at least 0"), (["--seeds", "1", "x"], "not a whole number of at least"),
 ])
 def test_a_wrong_option_says_what_there_is(arguments, words, capsys):
     with pytest.raises(SystemExit) as stop:
-        pipeline.main(arguments)
+        main(["run", *arguments])
     assert stop.value.code == 2 and words in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_data_at_all_is_refused_by_name(place, tmp_path, capsys):
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    assert pipeline.main(["--profile", str(place / "toy"), "--run", "none", "--data", str(tmp_path)]) == 1
+    assert main(["run", "--profile", str(place / "toy"), "--run", "none", "--data", str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
 
 
-def stage(tmp_path, **parameters):
-    return Stage("03_fullfit", {"seed": 1, **parameters}, [tmp_path / "table.csv"], [])
-
-
 def test_a_stage_is_known_by_its_inputs_and_by_the_parameters_that_change_results(tmp_path):
+    def made(**parameters):
+        return made_from("03_fullfit", {"seed": 1, **parameters}, [tmp_path / "table.csv"], tmp_path)
+
     (tmp_path / "table.csv").write_text("a")
-    known = stage(tmp_path).fingerprint()
-    for name in {"run", "processes", *FREE}:
-        assert stage(tmp_path, **{name: "other"}).fingerprint() == known, name
-    assert stage(tmp_path, epochs=2).fingerprint() != known
+    known = made()
+    for name in CHANGE_NO_RESULT:
+        assert made(**{name: "other"}) == known, name
+    assert difference(known, made(epochs=2)) == "epochs is 2, was None"
     os.utime(tmp_path / "table.csv", (1, 1))
-    assert stage(tmp_path).fingerprint() == known
+    assert made() == known and difference(known, made()) == ""
     (tmp_path / "table.csv").write_text("b")
-    assert stage(tmp_path).fingerprint() != known
+    assert difference(known, made()) == "table.csv has changed"
+
+
+def test_a_stage_is_made_by_the_code_that_its_notebook_imports_and_a_training_by_a_version():
+    found = {stage: {str(path.relative_to(KIT)) for path in modules(stage)} for stage in STAGES}
+    assert {"aslutils/port/squeezeformer.py", "aslutils/port/__init__.py"} <= found["04_convert_tflite"]
+    assert {"aslutils/kaggle/card.py", "aslutils/kaggle/card.md"} <= found["05_submission_kernel"]
+    assert "aslutils/port/squeezeformer.py" not in found["02_build_oof"]
+    assert "aslutils/reading/scorer.py" in found["05_submission_kernel"]
+    assert not [path for paths in found.values() for path in paths if path.startswith("aslutils/plots/")]
+    assert set(made_from("03_fullfit", {}, [], KIT)["code"]) == {"training", "store", "demo"}
+    assert "notebooks/04_convert_tflite.ipynb" in made_from("04_convert_tflite", {}, [], KIT)["code"]
 
 
 def test_the_shell_commands_help_needs_nothing_installed(tmp_path):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aslutils.data.sources import DataError
-from aslutils.kaggle import check_gpu, find_data, minutes_left, where
-from aslutils.run.place import COMPETITION, KIT, PREPROCESSED
+from aslutils.run.place import COMPETITION, KIT, PREPROCESSED, check_gpu, find_data, minutes_left, where
+from aslutils.system.errors import UserError
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ def competition(folder):
 
 def test_at_home_artefacts_go_into_datamount(at_home):
     place = where()
-    assert (place.name, place.inputs, place.outputs) == ("local", None, KIT / "datamount")
+    assert (place.on_kaggle, place.inputs, place.outputs) == (False, None, KIT / "datamount")
 
 
 def test_kaggle_is_known_by_its_folders(root):
     place = where()
-    assert (place.name, place.inputs, place.outputs) == ("kaggle", root / "input", root / "working")
+    assert (place.on_kaggle, place.inputs, place.outputs) == (True, root / "input", root / "working")
 
 
 def test_kaggle_is_known_by_its_variable_even_with_nothing_attached(at_home, monkeypatch, tmp_path):
@@ -84,7 +84,7 @@ def test_at_home_without_a_folder_means_the_demo(at_home):
 def test_a_folder_asked_for_is_taken_and_said(at_home, tmp_path):
     folder = competition(tmp_path / "mine")
     assert find_data(folder) == find_data(str(folder))
-    assert find_data(folder).folder == folder and "as asked" in find_data(folder).how
+    assert find_data(folder).folder == folder and "as given" in find_data(folder).how
 
 
 def test_a_folder_that_is_not_there_is_an_error_with_its_name(at_home, tmp_path):
@@ -103,13 +103,13 @@ def cards(monkeypatch, name, capability, built):
 
 def test_a_p100_with_a_torch_that_cannot_use_it_says_to_pick_t4(monkeypatch):
     cards(monkeypatch, "Tesla P100-PCIE-16GB", (6, 0), ["sm_70", "sm_75", "sm_80", "sm_86", "sm_90", "sm_120", "compute_120"])
-    with pytest.raises(RuntimeError, match=r"P100.*6\.0.*pick GPU T4"):
+    with pytest.raises(UserError, match=r"P100.*6\.0.*pick GPU T4"):
         check_gpu()
 
 
 def test_code_for_a_later_gpu_of_the_same_generation_will_not_do(monkeypatch):
     cards(monkeypatch, "Tesla V100", (7, 0), ["sm_75", "sm_80"])
-    with pytest.raises(RuntimeError, match=r"V100.*7\.0.*sm_75 sm_80"):
+    with pytest.raises(UserError, match=r"V100.*7\.0.*sm_75 sm_80"):
         check_gpu()
 
 
@@ -127,8 +127,9 @@ def test_without_a_gpu_it_says_cpu(monkeypatch):
 
 
 def test_on_kaggle_a_training_ends_in_time_and_at_home_never(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASLUTILS_KAGGLE_ROOT", str(tmp_path))
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
-    assert minutes_left(0.0, root=tmp_path) == 0.0 and minutes_left(30.0, root=tmp_path) == 30.0
+    assert minutes_left(0.0) == 0.0 and minutes_left(30.0) == 30.0
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
-    assert 400 < minutes_left(0.0, root=tmp_path) <= 9 * 60 - 20
-    assert minutes_left(30.0, root=tmp_path) == 30.0
+    assert 400 < minutes_left(0.0) <= 9 * 60 - 20
+    assert minutes_left(30.0) == 30.0

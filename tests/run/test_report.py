@@ -11,7 +11,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from aslutils.run.report import main, write_report
+from aslutils.__main__ import main
+from aslutils.run.report import write_report
 from aslutils.system.files import write_json
 
 PARAMETERS = 'run: str = "demo"  # the run\'s folder\nseed: int = 1  # decides <weights>\nsizes: list = [  # in order\n    1,\n]'
@@ -60,11 +61,13 @@ def run(tmp_path):
                         "## Scores", [table(), picture("<Figure size 1x1>", "#D55E00"), skeleton()])
         nbformat.write(made, folder / "notebooks" / f"{stage}.ipynb")
         write_json(folder / "stages" / f"{stage}.json", {
-            "fingerprint": "ab" * 32, "seconds": 133.4, "ended": "2026-11-22 20:00:00",
+            "made_from": {}, "seconds": 133.4, "ended": "2026-11-22 20:00:00",
             "parameters": {"run": "my run", "seed": 1, "augmentations": [{"name": "Mirror", "p": 0.5}, {"name": "CutMix"}]}})
-    write_json(folder / "export" / "report.json", {"score": 0.8123})
+    write_json(folder / "export" / "report.json", {
+        "score": 0.8123, "score_exported": 0.8123, "compared": 12, "scored_on": "HELD_OUT", "confidence_auc": None})
     write_json(folder / "submission" / "report.json", {"score": 0.8119, "megabytes": 7.31, "mean_ms": 41.2, "p95_ms": 60.3,
-                                                       "projected_hours": 0.78, "scored_on": "12 held-out participants"})
+                                                       "projected_hours": 0.78, "scored_on": "HELD_OUT", "sequences": 1200,
+                                                       "precision": "float32", "seeds": 2})
     (folder / "export" / "model.tflite").touch()
     return folder
 
@@ -75,7 +78,8 @@ def test_the_report_holds_pictures_tables_scores_and_parameters(run):
     assert path == run / "report.html"
     assert page.count("<img ") == 6 and 'alt="Learning curves 03_fullfit"' in page and 'alt="Scores"' in page
     assert page.count("<table border") == 2 and "<style scoped>" not in page
-    for words in ("0.812", "7.3 MB", "41.2 ms", "0.78 h", "12 held-out participants", "took 2 min 13 s",
+    for words in ("0.812", "7.3 MB", "41.2 / 60.3 ms", "0.78 h", "1,200 sequences of held-out participants", "not measured",
+                  "took 2 min 13 s",
                   "decides &lt;weights&gt;", "Mirror", "ready\n100 %",
                   "Trains on &lt;everything&gt; and <code>more</code>", "<li>a</li>"):
         assert words in page, words
@@ -118,7 +122,7 @@ def test_a_damaged_notebook_is_named(run):
 
 
 def test_the_command_line_says_where_the_report_is(run, capsys):
-    main([str(run)])
+    main(["report", str(run)])
     assert capsys.readouterr().out.strip() == str(run / "report.html")
 
 

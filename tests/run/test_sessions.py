@@ -8,18 +8,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from configs import data_config, loss_config
 from small_corpus import write_competition
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
 from aslutils.data.store import HEADER
-from aslutils.kaggle import adopt, earlier_outputs, end_session, run_folder
 from aslutils.model.checkpoint import load_network
-from aslutils.model.loss import LossConfig
-from aslutils.run.corpus import DataConfig, open_corpus
+from aslutils.run.corpus import open_corpus
 from aslutils.run.place import KIT
+from aslutils.run.sessions import adopt, earlier_outputs, end_session, run_folder
 from aslutils.training import rounds
 from aslutils.training.folder import CHECKPOINT
 from aslutils.training.jobs import train_all
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_a_run_lives_in_working_on_kaggle_and_in_datamount_at_home(root, monkeyp
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "/tmp", None])
 def test_a_run_name_that_is_no_folder_name_is_refused(name):
-    with pytest.raises(ValueError, match="no name for a folder"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         run_folder(name)
 
 
@@ -104,7 +106,7 @@ def test_a_complete_store_is_read_in_place_and_its_link_ends_with_the_process(ro
     store = output(root, "prepare", store={HEADER: "{}", "frames": "15 GB"}) / "store"
     program = """
 import os, sys
-from aslutils.kaggle import adopt, run_folder
+from aslutils.run.sessions import adopt, run_folder
 print(adopt("winning"), flush=True)
 worker = os.fork()
 if not worker:
@@ -182,8 +184,8 @@ def test_sessions_that_each_read_the_outputs_before_end_with_the_weights_of_one_
     write_competition(root / "input/competitions/asl-fingerspelling")
 
     def session(run, max_minutes=0.0):
-        corpus = open_corpus(DataConfig(run=run, fold_count=2))
-        jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), [1, 2], MODEL, LossConfig(), TRAIN, AUGMENTATIONS)
+        corpus = open_corpus(data_config(run=run, fold_count=2))
+        jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), [1, 2], MODEL, loss_config(), TRAIN, AUGMENTATIONS)
         finished = train_all(jobs, max_minutes=max_minutes)
         end_session(run, "03_fullfit", finished=finished)
         return finished, [job.folder for job in jobs]

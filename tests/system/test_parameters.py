@@ -1,44 +1,49 @@
 """A notebook's parameters become dataclasses, and a wrong one says so."""
 
+import re
 from dataclasses import dataclass
 
 import pytest
 
-from aslutils.system.parameters import from_values, read_params, settings
+from aslutils.system.errors import UserError
+from aslutils.system.parameters import assigned, from_values, read_params
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class First:
-    run: str = "demo"
-    seed: int = 1
-    rate: float = 0.5
-    folds: list = ()
-    limit: int | None = None
+    run: str
+    seed: int
+    rate: float
+    folds: list
+    limit: int | None
+    follows: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Second:
-    seed: int = 1
-    epochs: int = 3
+    seed: int
+    epochs: int
 
 
-def test_fills_each_dataclass_from_the_namespace_and_shares_common_names():
-    first, second = settings({"run": "mine", "seed": 7, "rate": 2, "folds": [1], "unrelated": object()}, First, Second)
-    assert first == First(run="mine", seed=7, rate=2.0, folds=[1])
-    assert second == Second(seed=7)
-    assert isinstance(first.rate, float)
+GIVEN = {"run": "demo", "seed": 1, "rate": 0.5, "folds": [], "limit": None, "epochs": 3}
 
 
-def test_names_the_nearest_parameter_for_a_misspelt_one_that_papermill_injected():
-    cells = ["", 'run: str = "demo"  # the run\nseed: int = 1', "# Parameters\nsede = 2\n"]
-    with pytest.raises(ValueError, match="'sede'.*did you mean 'seed'"):
-        settings({"run": "demo", "seed": 1, "sede": 2, "In": cells}, First, Second)
+def test_fills_each_dataclass_and_shares_common_names():
+    first, second = from_values({**GIVEN, "run": "mine", "seed": 7, "rate": 2, "folds": [1]}, First, Second)
+    assert first == First(run="mine", seed=7, rate=2.0, folds=[1], limit=None)
+    assert second == Second(seed=7, epochs=3) and isinstance(first.rate, float)
 
 
-def test_takes_no_offence_at_other_variables_of_a_notebook():
-    cells = ["", 'run: str = "demo"', "%matplotlib inline", "threshold = 3", "import os", "table = read()"]
-    (first,) = settings({"run": "demo", "threshold": 3, "table": 1, "In": cells}, First)
-    assert first.run == "demo"
+def test_the_parameters_of_a_notebook_are_the_plain_values_from_run_to_the_first_import():
+    namespace = {"In": [""], "exit": object(), "_i1": "", "run": "mine", "seed": 1, "_i2": "", "sede": 2, "os": re, "row": 3}
+    assert assigned(namespace) == {"run": "mine", "seed": 1, "sede": 2}
+
+
+def test_a_misspelt_parameter_and_a_missing_one_are_named():
+    with pytest.raises(UserError, match="'sede'.*did you mean 'seed'"):
+        from_values({**GIVEN, "sede": 2}, First, Second)
+    with pytest.raises(UserError, match="the parameter epochs is missing"):
+        from_values({name: value for name, value in GIVEN.items() if name != "epochs"}, First, Second)
 
 
 @pytest.mark.parametrize("values, words", [
@@ -47,22 +52,16 @@ def test_takes_no_offence_at_other_variables_of_a_notebook():
     ({"seed": 1.5}, "expected int"),
     ({"folds": 3}, "expected list"),
     ({"limit": "x"}, "expected int or NoneType"),
-    ({"run": 2024}, "run is 2024 .int.; expected str; .* took a text for it, give that with -r instead of -p: -r run TEXT$"),
+    ({"run": 2024}, "run is 2024 .int.; expected str; .* converted a text to it, give that with -r instead of -p: -r run TEXT$"),
     ({"epoch": 4}, "did you mean 'epochs'"),
-    ({"zzz": 4}, "known are"),
+    ({"zzz": 4}, "no parameter 'zzz'; there are"),
 ])
 def test_says_what_is_wrong_with_a_value(values, words):
     with pytest.raises(ValueError, match=words):
-        from_values(values, First, Second)
+        from_values({**GIVEN, **values}, First, Second)
 
 
-def test_reads_a_yaml_file_with_overrides_on_top(tmp_path):
-    path = tmp_path / "stage.yaml"
-    path.write_text("seed: 1  # a comment\nepochs: 2\n")
-    assert read_params(path, {"seed": 5}) == {"seed": 5, "epochs": 2}
-
-
-@pytest.mark.parametrize("content, words", [("- 1\n- 2\n", "one 'name: value' a line"), ("a: [1\n", "is not YAML")])
+@pytest.mark.parametrize("content, words", [("- 1\n- 2\n", "one 'name: value' per line"), ("a: [1\n", "is not YAML")])
 def test_a_broken_yaml_file_is_named(tmp_path, content, words):
     path = tmp_path / "stage.yaml"
     path.write_text(content)
@@ -75,6 +74,6 @@ def test_a_broken_yaml_file_is_named(tmp_path, content, words):
 def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path):
     path = tmp_path / "stage.yaml"
     path.write_text("rate: 2e-3\n")
-    assert from_values(read_params(path), First)[0].rate == 0.002
+    assert from_values({**GIVEN, **read_params(path)}, First, Second)[0].rate == 0.002
     with pytest.raises(ValueError, match="rate is 'fast'"):
-        from_values({"rate": "fast"}, First)
+        from_values({**GIVEN, "rate": "fast"}, First, Second)

@@ -4,21 +4,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aslutils.task.landmarks import COLUMNS
-from aslutils.task.preprocess import CONSTANT, MAX_FRAMES, as_frames, fit_length, nearest_indices, standardise, statistics
+from aslutils.task.preprocess import CONSTANT, MAX_FRAMES, as_landmarks, fit_length, nearest_indices, standardise, statistics
 
 
 def test_as_frames_puts_every_column_where_its_name_says():
     columns = np.arange(2 * 390, dtype=np.float32).reshape(2, 390)
-    frames = as_frames(columns)
+    frames = as_landmarks(columns)
     assert frames.shape == (2, 130, 3)
     assert frames[1, 0, 2] == columns[1, COLUMNS.index("z_face_0")]
     assert frames[0, 40, 1] == columns[0, COLUMNS.index("y_left_hand_0")]
 
 
 def test_as_frames_takes_no_frames_and_refuses_other_columns():
-    assert as_frames(np.zeros((0, 390), np.float32)).shape == (0, 130, 3)
+    assert as_landmarks(np.zeros((0, 390), np.float32)).shape == (0, 130, 3)
     with pytest.raises(ValueError, match=r"\(frames, 390\).*\(5, 1629\)"):
-        as_frames(np.zeros((5, 1629), np.float32))
+        as_landmarks(np.zeros((5, 1629), np.float32))
 
 
 def test_standardising_matches_arithmetic_done_by_hand():
@@ -90,7 +90,7 @@ def golden(shared):
 
 @pytest.mark.parametrize("case", ["0", "1", "2", "3", "all_nan", "one_frame", "constant"])
 def test_golden_standardisation(golden, case):
-    np.testing.assert_allclose(standardise(as_frames(golden[f"prep/{case}/in"])), golden[f"prep/{case}/out"], atol=1e-5)
+    np.testing.assert_allclose(standardise(as_landmarks(golden[f"prep/{case}/in"])), golden[f"prep/{case}/out"], atol=1e-5)
 
 
 @pytest.mark.parametrize("case", range(4))
@@ -104,7 +104,7 @@ def test_golden_resample_or_pad(golden, case, length):
 
 
 def test_a_nan_in_x_only_and_no_frames_are_answered_where_the_published_code_fails(golden):
-    frames = as_frames(golden["prep/1/in"].copy())
+    frames = as_landmarks(golden["prep/1/in"].copy())
     frames[3, 5, 0] = np.nan
     standardised = standardise(frames)
     assert standardised[3, 5, 0] == 0 and np.isfinite(standardised).all()

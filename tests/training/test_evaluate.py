@@ -1,4 +1,4 @@
-"""Decoding a part of the store, and the rules that reject a recording."""
+"""Decoding a part of the store, and what is handed in of it."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from toy import MODEL, toy_store
 
 from aslutils.model.network import Network
 from aslutils.task.text import DUMMY_PHRASE, decode
-from aslutils.training.evaluate import postprocess, predict, rejected
+from aslutils.training.evaluate import postprocess, predict
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_decodes_the_rows_asked_for_in_their_order_whatever_the_batches(store, n
     assert table["phrase"].tolist() == store.table["phrase"].iloc[rows].tolist()
     network.eval()
     for row, prediction, confidence in zip(rows, table["prediction"], table["confidence"]):
-        frames = torch.from_numpy(store.standardised(row))[None]
+        frames = torch.from_numpy(store.frames(row))[None]
         tokens, logit = network.greedy(frames, torch.tensor([frames.shape[1]]))
         assert prediction == decode(tokens[0].numpy())
         assert confidence == pytest.approx(float(logit.sigmoid()), abs=1e-5)
@@ -45,15 +45,13 @@ def test_leaves_the_network_in_the_mode_it_was_in(store, network):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_a_network_without_confidence_is_sure_of_everything(store):
+def test_a_network_without_confidence_says_none_and_nothing_is_rejected_for_it(store):
+    table = predict(Network(replace(MODEL, confidence=False)), store, [0, 1]).assign(length=30, hand_frames=9)
+    assert table["confidence"].isna().all() and postprocess(table)["prediction"].equals(table["prediction"])
 
-    table = predict(Network(replace(MODEL, confidence=False)), store, [0, 1])
-    assert (table["confidence"] == 1).all()
 
-
-def test_short_unseen_and_doubtful_recordings_get_the_dummy_phrase():
-    table = pd.DataFrame({"frames": [14, 15, 15, 15], "seen": [True, False, True, True], "confidence": [1.0, 1.0, 0.149, 0.15],
+def test_short_handless_and_doubtful_sequences_get_the_dummy_phrase():
+    table = pd.DataFrame({"length": [14, 15, 15, 15], "hand_frames": [9, 0, 1, 1], "confidence": [1.0, 1.0, 0.149, 0.15],
                           "prediction": list("abcd")})
-    assert rejected(table).tolist() == [True, True, True, False]
     assert postprocess(table)["prediction"].tolist() == [DUMMY_PHRASE] * 3 + ["d"]
     assert table["prediction"].tolist() == list("abcd")

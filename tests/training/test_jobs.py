@@ -12,10 +12,13 @@ import torch
 from toy import toy_job, toy_store
 
 from aslutils.model.checkpoint import load_network
-from aslutils.training import jobs as jobs_room
+from aslutils.system.errors import UserError
+from aslutils.training import jobs as training_jobs
 from aslutils.training.folder import CHECKPOINT, hold
 from aslutils.training.jobs import histories, train_all, train_together
 from aslutils.training.trainer import is_finished
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,7 @@ def test_a_time_limit_stops_all_and_a_second_call_goes_on(store, tmp_path):
 def test_a_failing_training_is_told_with_its_own_words(store, tmp_path, processes):
     jobs = [toy_job(store, tmp_path / "bad", name="bad", learning_rate=1e30, clip=1e30, warmup_epochs=0.0),
             toy_job(store, tmp_path / "good", name="good")]
-    with pytest.raises(FloatingPointError, match="bad: the loss is"):
+    with pytest.raises(UserError, match="bad: the loss is"):
         train_all(jobs, processes=processes)
 
 
@@ -75,7 +78,7 @@ def test_after_a_failure_what_runs_comes_to_its_end_and_nothing_new_begins(store
     jobs = [toy_job(store, tmp_path / "bad", name="bad", learning_rate=1e30, clip=1e30, warmup_epochs=0.0),
             toy_job(store, tmp_path / "good", name="good", epochs=40),
             *(toy_job(store, tmp_path / f"later{seed}", seed=seed) for seed in (1, 2, 3))]
-    with pytest.raises(FloatingPointError, match="bad: the loss is"):
+    with pytest.raises(UserError, match="bad: the loss is"):
         train_all(jobs, processes=2)
     assert is_finished(jobs[1])
     assert not [job.folder for job in jobs[2:] if job.folder.exists()]
@@ -89,15 +92,22 @@ def test_no_process_at_all_is_an_error(store, tmp_path):
 def test_a_job_keeps_its_share_of_the_cores_however_many_are_left(store, tmp_path, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     seen = []
-    for way in ("_train_here", "_train_apart"):
-        monkeypatch.setattr(jobs_room, way, lambda jobs, *_: seen.append([job.train.threads for job in jobs]) or True)
+
+    class Watched:
+        def __init__(self, job):
+            seen.append(job.train.threads)
+
+        def fit(self, deadline, tell):
+            return True
+
+    monkeypatch.setattr(training_jobs, "Trainer", Watched)
     jobs = [toy_job(store, tmp_path / f"seed{seed}", seed=seed, threads=0) for seed in (1, 2, 3)]
-    train_all(jobs, processes=2)
-    monkeypatch.setattr(jobs_room, "is_finished", lambda job: job.train.seed < 3)
-    train_all(jobs, processes=2)
+    assert [job.train.threads for job in training_jobs.with_threads(jobs, 2)] == [4, 4, 4]
+    monkeypatch.setattr(training_jobs, "is_finished", lambda job: job.train.seed < 3)
+    train_all(jobs, processes=2)                  # one is left, and trained in this process
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")   # torchrun's, of a training in four processes
     train_together(jobs)
-    assert seen == [[4, 4, 4], [4], [2]]
+    assert seen == [4, 2]
 
 
 @pytest.mark.parametrize("allowed, count, places", [("", 2, ["0", "1", "0"]), ("3,5", 2, ["3", "5", "3"]), ("", 1, ["", "", ""]),
@@ -105,7 +115,7 @@ def test_a_job_keeps_its_share_of_the_cores_however_many_are_left(store, tmp_pat
 def test_each_of_several_trainings_has_a_gpu_of_its_own_as_far_as_there_are(allowed, count, places, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-    assert [jobs_room._gpu(place) for place in range(3)] == places
+    assert [training_jobs.gpu_of(place) for place in range(3)] == places
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

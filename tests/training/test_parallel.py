@@ -14,6 +14,8 @@ from toy import MODEL
 from aslutils.model.checkpoint import load_network
 from aslutils.run.pipeline import KIT
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {"fold_count": 2, "seed": 1, "epochs": 4, "batch_size": 6, "accumulate": 2, "learning_rate": 0.01, "warmup_epochs": 0.5,
           "precision": "no", "threads": 1, "tracker": "", "mask_probability": 0.0, "checkpoint_minutes": 0.0,
           "augmentations": [{"name": "Mirror", "p": 0.5}, {"name": "CutMix", "p": 0.5}],
@@ -30,12 +32,12 @@ def place(tmp_path_factory):
     return root
 
 
-def train(place, run, together, **changed):
+def train(place, run, together, round="round2", **changed):
     """Run the training command, in one process or by torchrun in several; the run's seed folder and the exit code."""
     path = place / f"{run}.yaml"
     path.write_text(yaml.safe_dump({**PARAMS, "run": run, "data": str(place / "data"), **changed}))
     start = [] if together == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(together)]
-    done = subprocess.run([sys.executable, *start, "-m", "aslutils.training.trainer", "--params", str(path)],
+    done = subprocess.run([sys.executable, *start, "-m", "aslutils", "train", round, "--params", str(path)],
                           capture_output=True, text=True,
                           cwd=KIT, env={**os.environ, "ASLUTILS_KAGGLE_ROOT": str(place), "OMP_NUM_THREADS": "1"})
     return place / "working" / run / "round2" / "seed1", done
@@ -73,7 +75,7 @@ def test_a_resume_may_change_the_number_of_processes(place, alone):
 
 
 def test_two_folds_follow_each_other_in_the_same_processes_with_a_tracker(place):
-    folder, done = train(place, "folds", 2, folds=[0, 1], processes=1, epochs=1, tracker="tensorboard")
+    folder, done = train(place, "folds", 2, "round1", folds=[0, 1], processes=1, epochs=1, tracker="tensorboard")
     assert done.returncode == 0, done.stderr
     assert all((place / "working/folds/round1" / f"fold{fold}" / "checkpoint.pt").is_file() for fold in (0, 1))
     assert len(list((place / "working/folds/round1").rglob("events.out*"))) >= 2

@@ -1,20 +1,22 @@
-"""Which recordings each round trains on and reads, from a run's folder to its table."""
+"""Which sequences each round trains on and reads, from a run's folder to its table."""
 
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from configs import loss_config
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
-from aslutils.model.loss import LossConfig
-from aslutils.run import release
-from aslutils.run.corpus import held_out, store_rows
+from aslutils.data.folds import held_out
+from aslutils.run.export import find_checkpoints
+from aslutils.run.scoring import ScoredOn, scored_rows, scored_sequences
 from aslutils.system.files import write_json, write_table
 from aslutils.training import rounds
+from aslutils.training.config import FoldsConfig, SeedsConfig
 from aslutils.training.jobs import train_all
 
-LOSS = LossConfig()
+LOSS = loss_config()
 
 
 def participants(corpus, rows):
@@ -31,7 +33,7 @@ def test_a_fold_trains_on_other_people_than_it_reads_and_never_on_held_out_ones(
         assert not held & (participants(corpus, job.rows) | participants(corpus, job.validation))
         assert not corpus.store.table["is_sup"].to_numpy()[job.rows].any()
         read += job.validation.tolist()
-    assert sorted(read) == sorted(store_rows(corpus.store, corpus.folds[~corpus.folds["holdout"]]).tolist())
+    assert sorted(read) == sorted(corpus.store.rows(corpus.folds[~corpus.folds["holdout"]]).tolist())
 
 
 def test_a_fold_that_does_not_exist_is_named(corpus):
@@ -41,7 +43,7 @@ def test_a_fold_that_does_not_exist_is_named(corpus):
 
 def test_the_auxiliary_head_is_there_when_its_loss_is(corpus):
     assert not rounds.fold_job(corpus, 0, MODEL, LOSS, TRAIN, AUGMENTATIONS).model.ctc
-    assert rounds.fold_job(corpus, 0, MODEL, LossConfig(ctc_weight=0.5), TRAIN, AUGMENTATIONS).model.ctc
+    assert rounds.fold_job(corpus, 0, MODEL, loss_config(ctc_weight=0.5), TRAIN, AUGMENTATIONS).model.ctc
 
 
 def test_without_the_out_of_fold_table_every_score_is_one_and_it_says_so(corpus, capsys):
@@ -56,7 +58,7 @@ def test_the_table_says_which_folds_are_still_to_be_trained(corpus):
     with pytest.raises(FileNotFoundError, match="folds.csv; run notebook 01_round1_folds first"):
         rounds.build_table(corpus.folder.parent / "nothing")
     with pytest.raises(FileNotFoundError, match="no finished seed; run notebook 03_fullfit first"):
-        release.find_checkpoints(corpus.folder, [])
+        find_checkpoints(corpus.folder, [])
 
 
 def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
@@ -77,20 +79,20 @@ def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
     assert train_all([job])
     assert rounds.final_predictions(job, corpus)["row"].tolist() == job.validation.tolist()
     assert "held-out" in rounds.validation_words(job)
-    assert release.find_checkpoints(corpus.folder, []) == [corpus.folder / "round2/seed1/checkpoint.pt"]
+    assert find_checkpoints(corpus.folder, []) == [corpus.folder / "round2/seed1/checkpoint.pt"]
 
 
-def test_round_two_learns_each_recordings_own_score(corpus):
+def test_round_two_learns_each_sequences_own_score(corpus):
     table = rounds.training_table(corpus)
     table["score"] = np.linspace(0, 1, len(table))
     job = rounds.seed_job(corpus, table, MODEL, LOSS, TRAIN, AUGMENTATIONS)
-    own = dict(zip(store_rows(corpus.store, table), table["score"]))
+    own = dict(zip(corpus.store.rows(table), table["score"]))
     assert job.scores.tolist() == [own[row] for row in job.rows]
 
 
 def test_a_table_that_holds_other_people_out_is_refused(corpus, tmp_path):
     write_table(tmp_path / rounds.TABLE, rounds.training_table(corpus).assign(holdout=False))
-    with pytest.raises(ValueError, match="holds other participants out than .*run notebook 02_build_oof again"):
+    with pytest.raises(ValueError, match="holds out other participants than .*run notebook 02_build_oof again"):
         rounds.training_table(replace(corpus, folder=tmp_path))
 
 
@@ -111,31 +113,31 @@ def test_round_two_is_a_training_for_each_of_the_seeds_or_for_the_one_seed(corpu
 
 @pytest.mark.parametrize("numbers", [[1, 2, 1], ["1"], [True], [[1]]])
 def test_seeds_and_folds_that_are_not_whole_numbers_each_once_are_refused(numbers):
-    for kind, name in ((rounds.SeedsConfig, "seeds"), (rounds.FoldsConfig, "folds")):
-        with pytest.raises(ValueError, match=f"{name} is .*must hold whole numbers, each once"):
+    for kind, name in ((SeedsConfig, "seeds"), (FoldsConfig, "folds")):
+        with pytest.raises(ValueError, match=f"{name} is .*must hold distinct whole numbers"):
             kind(**{name: numbers})
 
 
 def test_to_train_no_fold_at_all_is_refused():
-    with pytest.raises(ValueError, match=r"folds is \[\]; it must name a fold"):
-        rounds.FoldsConfig(folds=[])
+    with pytest.raises(ValueError, match=r"folds is \[\]; it must name at least one fold"):
+        FoldsConfig(folds=[])
 
 
 def test_scores_are_told_a_row_a_network_of_what_would_be_handed_in():
-    read = pd.DataFrame({"phrase": ["abcd", "2 a-e -aroe"], "prediction": ["abcx", "noise"], "frames": [30, 3], "seen": True,
+    read = pd.DataFrame({"phrase": ["abcd", "2 a-e -aroe"], "prediction": ["abcx", "noise"], "length": [30, 3], "hand_frames": 3,
                          "confidence": 0.9})
     told = rounds.score_table({"seed 1": read, "seed 2": read.assign(prediction=read["phrase"])})
-    assert told.loc["seed 1", "score"] == pytest.approx(14 / 15)     # the short recording is answered with the dummy phrase
-    assert told.loc["seed 2", ["score", "95 % from", "95 % to", "recordings"]].tolist() == [1, 1, 1, 2]
+    assert told.loc["seed 1", "score"] == pytest.approx(14 / 15)     # the short sequence is answered with the dummy phrase
+    assert told.loc["seed 2", ["score", "95 % from", "95 % to", "sequences"]].tolist() == [1, 1, 1, 2]
 
 
-def test_recordings_count_as_held_out_only_for_networks_of_the_same_division(corpus):
+def test_sequences_count_as_held_out_only_for_networks_of_the_same_division(corpus):
     ours = {"held_out": held_out(corpus.folds)}
-    held = corpus.folds.loc[corpus.folds["holdout"], "sequence_id"]
+    held = corpus.folds[corpus.folds["holdout"]]
     fullfit, published = {"held_out": ""}, {"checkpoint": "a.pth"}
-    for facts, words in (([ours], "recordings of held-out participants"), ([ours, fullfit], "may have been trained on"),
-                         ([ours, published], "may have been trained on")):
-        assert words in release.scored_rows(corpus.folder, 10, facts)[2]
-        write_json(corpus.folder / "export" / "report.json", {"facts": facts, "scored_on": "no recordings: there were none yet"})
-        sequences, said = release.scored_sequences(corpus.folder, 10, "")
-        assert words in said and sequences and set(sequences) <= set(held)
+    for facts, kind in (([ours], ScoredOn.HELD_OUT), ([ours, fullfit], ScoredOn.ELSEWHERE),
+                        ([ours, published], ScoredOn.ELSEWHERE)):
+        assert scored_rows(corpus.folder, 10, facts)[2] is kind
+        write_json(corpus.folder / "export" / "report.json", {"facts": facts})
+        sequences, told = scored_sequences(corpus.folder, 10, "")
+        assert told is kind and len(sequences) and set(sequences["sequence_id"]) <= set(held["sequence_id"])

@@ -13,11 +13,15 @@ import pandas as pd
 import pytest
 import torch
 from accelerate import Accelerator
+from configs import train_config
 from toy import toy_job, toy_store
 
 from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint
+from aslutils.system.errors import UserError
 from aslutils.training.folder import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME
-from aslutils.training.trainer import TrainConfig, Trainer, is_finished, learning_rate
+from aslutils.training.trainer import Trainer, is_finished, learning_rate
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,7 @@ def assert_same_weights(job, other):
 
 
 def test_learning_rate_rises_then_falls_to_zero_by_the_cosine():
-    config = TrainConfig(epochs=4, warmup_epochs=1, learning_rate=0.1)
+    config = train_config(epochs=4, warmup_epochs=1, learning_rate=0.1)
     rates = [learning_rate(config, 10, step) for step in range(40)]
     assert rates[:10] == pytest.approx([0.01 * step for step in range(1, 11)])
     assert rates[25] == pytest.approx(0.05) and rates[-1] < 3e-4
@@ -198,7 +202,7 @@ def test_an_unreadable_checkpoint_falls_back_to_the_one_before_with_a_warning(st
         assert not Trainer(job).fit(deadline=0.0)
     path = job.folder / RESUME
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.warns(UserWarning, match="resume.pt is cut short.*going on from the checkpoint before"):
+    with pytest.warns(UserWarning, match="resume.pt is cut short.*resuming from the previous checkpoint"):
         assert Trainer(job).fit()
     assert_same_weights(job, uninterrupted)
 
@@ -207,7 +211,7 @@ def test_without_a_readable_checkpoint_it_stops_rather_than_start_over(store, tm
     job = toy_job(store, tmp_path)
     assert not Trainer(job).fit(deadline=0.0)
     (job.folder / RESUME).write_bytes(b"nonsense")
-    with pytest.raises(DamagedCheckpoint, match="No earlier checkpoint is there to go on from; train anew with fresh=True"):
+    with pytest.raises(DamagedCheckpoint, match="no earlier checkpoint to resume from; train from scratch with fresh=True"):
         Trainer(job).fit()
     assert (job.folder / RESUME).is_file()
 
@@ -311,7 +315,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_with_room_again_it_ends_with_
 
 
 def test_a_loss_that_is_no_number_stops_the_training(store, tmp_path):
-    with pytest.raises(FloatingPointError, match="toy: the loss is nan in epoch .*lower learning_rate"):
+    with pytest.raises(UserError, match="toy: the loss is nan in epoch .*lower learning_rate"):
         Trainer(toy_job(store, tmp_path, learning_rate=1e30, clip=1e30, warmup_epochs=0.0)).fit()
 
 
@@ -331,6 +335,16 @@ def test_writes_tensorboard_events(store, tmp_path):
     (events,) = tmp_path.rglob("events.out*.0")
     accumulator = EventAccumulator(str(events)).Reload()
     assert [event.step for event in accumulator.Scalars("loss")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("tracker", ["wandb", "trackio"])
+def test_other_trackers_keep_their_curves_here_without_a_network(store, tmp_path, monkeypatch, tracker):
+    pytest.importorskip(tracker, reason=f"{tracker} is not installed (an optional tracker: pip install {tracker})")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    process = start(TRAIN, toy_job(store, tmp_path / "job", tracker=tracker), tmp_path)
+    errors = process.communicate()[1]
+    assert process.returncode == 0, errors
+    assert list(tmp_path.rglob("job/wandb/*/*.wandb" if tracker == "wandb" else "events.db"))
 
 
 def test_training_never_imports_tensorflow(store, tmp_path):

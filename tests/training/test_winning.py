@@ -23,6 +23,7 @@ def store(tmp_path_factory):
     return toy_store(tmp_path_factory.mktemp("corpus"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook, learnt", [("01_round1_folds", 2_515_040), ("03_fullfit", 9_736_305)])
 def test_a_full_size_network_takes_a_training_step_and_decodes(notebook, learnt, store):
     values = read_params(KIT / "params" / "winning" / f"{notebook}.yaml")

@@ -1,8 +1,9 @@
-"""Pictures of recordings: film strips, a corpus at a glance."""
+"""Pictures of sequences: film strips, an overview of a corpus."""
 
 import numpy as np
 import pandas as pd
 
+from aslutils.data.store import Store
 from aslutils.plots.hands import draw_cells, finger_legend, strip_cells
 from aslutils.plots.style import BLUE, ORANGE, bare, mark, panels, picture, say_empty, styled
 from aslutils.task.preprocess import MAX_FRAMES
@@ -11,7 +12,7 @@ from aslutils.task.text import phrase_kind
 
 @styled
 def strip(frames: np.ndarray, phrase: str = "", pictures: int = 8):
-    """A recording as a film strip: the signing hand close up, at up to `pictures` frames in which it is seen.
+    """A sequence as a film strip: close-ups of the signing hand in up to `pictures` frames in which it is seen.
 
     frames: (T, 130, 3) as recorded, NaN where not seen.
     """
@@ -28,9 +29,9 @@ def strip(frames: np.ndarray, phrase: str = "", pictures: int = 8):
 
 @styled
 def corpus(table: pd.DataFrame):
-    """A corpus at a glance: lengths, frames a character, how often a hand is seen, kinds of phrases.
+    """An overview of a corpus: lengths, frames per character, how often a hand is seen, kinds of phrases.
 
-    table: a store's, with the columns frames, phrase, hand_frames, is_sup; training and supplemental rows are shown apart.
+    table: a store's table with length, phrase, hand_frames, is_sup; training and supplemental rows are shown separately.
     """
     extra = table["is_sup"].astype(bool)
     groups = [("training", table[~extra], BLUE), ("supplemental", table[extra], ORANGE)]
@@ -41,10 +42,10 @@ def corpus(table: pd.DataFrame):
         for panel in axes:
             say_empty(panel, "no sequences")
         return figure
-    _histograms(axes[0], "Length", "frames", groups, lambda rows: rows["frames"])
-    _histograms(axes[1], "Pace", "frames a character", groups, lambda rows: rows["frames"] / rows["phrase"].str.len())
-    _histograms(axes[2], "Hand seen", "% of frames", groups, lambda rows: 100 * rows["hand_frames"] / rows["frames"])
-    if table["frames"].max() > MAX_FRAMES:
+    _histograms(axes[0], "Length", "frames", groups, lambda rows: rows["length"])
+    _histograms(axes[1], "Pace", "frames per character", groups, lambda rows: rows["length"] / rows["phrase"].str.len())
+    _histograms(axes[2], "Hand seen", "% of frames", groups, lambda rows: 100 * rows["hand_frames"] / rows["length"])
+    if table["length"].max() > MAX_FRAMES:
         mark(axes[0], MAX_FRAMES, f"{MAX_FRAMES}: resampled above")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     axes[0].set_ylabel("% of sequences")
@@ -53,7 +54,7 @@ def corpus(table: pd.DataFrame):
 
 
 def _histograms(axes, title, label, groups, measure):
-    """How a measure is distributed in each group; bins are whole numbers wide; the last holds what is larger, too."""
+    """The distribution of a measure in each group; bin widths are whole numbers; the last bin includes all larger values."""
     values = [measure(rows).replace([np.inf, -np.inf], np.nan).dropna().to_numpy(float) for _, rows, _ in groups]
     together = np.concatenate(values)
     top = max(np.quantile(together, 0.995), 1)
@@ -79,3 +80,11 @@ def _kinds(axes, groups):
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.15)
+
+
+def clear_sequence(store: Store, skip: int = 0) -> int:
+    """The store row of a clear example: long enough, a hand in most frames, not too short a phrase."""
+    table = store.table
+    good = np.minimum(table["phrase"].str.len() / 6, 1) + np.minimum(table["length"] / 40, 1)
+    good += table["hand_frames"] / table["length"]
+    return int(good.sort_values(ascending=False, kind="stable").index[min(skip, len(table) - 1)])

@@ -1,0 +1,371 @@
+"""The command line of the kit: `python -m aslutils COMMAND`, or `aslutils COMMAND` if the package is installed.
+
+Options are parsed here; the work is done in the modules. Exit codes: 0 done; 1 an error that the user can fix, in one line;
+2 wrong options; 3 stopped at a time limit; 130 interrupted; 141 the output was closed. A bug shows its traceback.
+"""
+
+import argparse
+import errno
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from aslutils.system.errors import MissingPackage, TimeLimit, UserError
+
+KIT = Path(__file__).resolve().parents[1]
+SEEDS = [1, 2]                     # default seeds of round 2
+AGAIN = "start the same command again to go on"
+
+
+def kit(module: str):
+    """Import a module of the kit, when a command needs it."""
+    try:
+        return importlib.import_module(f"aslutils.{module}")
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "aslutils":
+            raise
+        raise MissingPackage(f"this command needs {error.name}: python -m pip install -r requirements.txt") from error
+
+
+def _run_options(parser):
+    add = parser.add_argument
+    add("--profile", default="demo", type=_profile,
+        help="the parameters: demo (default), winning, or a folder with files like those in params/demo")
+    add("--data", default="", type=_folder, help="folder of competition files or of the published "
+        "preprocessed .npy files; without it a small demo data set is generated")
+    add("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's)")
+    add("--from", dest="start", type=_stage, metavar="STAGE",
+        help="redo this stage (01 .. 05) and what follows; keeps finished trainings unless --fresh")
+    add("--seeds", type=_whole(0), nargs="+", default=SEEDS, help="seeds of round 2 (default: 1 2)")
+    add("--processes", type=_whole(0), default=0, help="trainings at once (default: one per GPU, else as the parameters say)")
+    add("--fresh", action="store_true", help="redo every stage, and train from scratch")
+
+
+def _run(options):
+    kit("run.pipeline").run_stages(
+        options.profile, run=options.run or options.profile.name, data=options.data, start=options.start or "",
+        seeds=_distinct(options.seeds), processes=options.processes, fresh=options.fresh)
+
+
+def _prepare_options(parser):
+    add = parser.add_argument
+    add("data", help="folder of competition files or of the published preprocessed arrays")
+    add("store", help="folder to write the landmark store to")
+    add("--dtype", choices=["float16", "float32"], default="float16", help="type of the stored landmarks (default: float16)")
+    add("--workers", type=_whole(1), help="processes (default: one for each core, at most 4)")
+    add("--dask", metavar="tcp://HOST:PORT", help="run on this dask cluster; its workers need access to both folders")
+    add("--rebuild", action="store_true", help="prepare the store again, even if it is complete")
+
+
+def _prepare(options):
+    kit("data.prepare").prepare(options.data, options.store, dtype=options.dtype, workers=options.workers, dask=options.dask,
+                                rebuild=options.rebuild)
+
+
+def _demo_options(parser):
+    add = parser.add_argument
+    add("out", type=Path, help="the folder to write")
+    add("--phrases", type=Path, metavar="FILE", help="spell these phrases, one per line, instead of made-up ones")
+    add("--characters", type=int, nargs=2, metavar=("LOW", "HIGH"), help="lengths of made-up phrases")
+    for name, kind, meaning in (
+            ("sequences", int, "training sequences"), ("supplemental", int, "supplemental sequences"),
+            ("participants", int, "participants"), ("seed", int, "random seed"),
+            ("frames-per-character", float, "median pace; the corpus has 8.9"),
+            ("fastest", float, "fewest frames per character"), ("shortest", int, "fewest frames of a whole sequence"),
+            ("missing", float, "share of frames without a hand; the corpus has 0.44"),
+            ("corrupted", float, "share of corrupted sequences"), ("workers", int, "processes")):
+        add(f"--{name}", type=kind, help=meaning)
+
+
+def _demo(options):
+    writer = kit("demo.writer")
+    given = {name: value for name, value in vars(options).items() if value is not None and name != "out"}
+    if "phrases" in given:
+        given["phrases"] = writer.read_phrases(given["phrases"])
+    if "characters" in given:
+        given["characters"] = tuple(given["characters"])
+    workers = given.pop("workers", 1)
+    config = writer.DemoConfig(**given)
+    out = writer.write_demo(options.out, workers=workers, **given)
+    print(f"{config.sequences:,} training and {config.supplemental:,} supplemental sequences in {out}")
+
+
+def _folds_options(parser):
+    add = parser.add_argument
+    add("source", help="a landmark store, or a CSV file of folds (ours or a published train_folded.csv)")
+    add("--folds", type=_whole(2), help="number of folds (default: as notebook 01)")
+    add("--holdout", type=float, help="share of the participants kept out of both rounds (default: as notebook 01)")
+    add("--seed", type=_whole(0), help="seed of the division (default: as notebook 01)")
+    add("--out", help="write the folds to this CSV file")
+
+
+def _folds(options):
+    folds = kit("data.folds")
+    if Path(options.source).is_dir():
+        stages = kit("run.stages")
+        given = {"fold_count": options.folds, "holdout": options.holdout, "fold_seed": options.seed, "folds": [0]}
+        data, *_ = stages.configs(stages.FOLDS, stages.defaults(stages.FOLDS)
+                                  | {name: value for name, value in given.items() if value is not None})
+        table = folds.divide(kit("data.store").Store(options.source).table, data.fold_count, data.holdout, data.fold_seed)
+    else:
+        table = folds.read_folds(options.source)
+    balance = folds.balance(table)
+    print(f"{balance.to_string()}\n{folds.verdict(balance)}")
+    if options.out:
+        kit("system.files").write_table(options.out, table)
+
+
+def _train_options(parser):
+    add = parser.add_argument
+    add("round", choices=["round1", "round2"], help="round1: as notebook 01; round2: as notebook 03")
+    add("--params", metavar="FILE", help="such as params/winning/03_fullfit.yaml (default: the demo's)")
+    add("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="override a parameter; can be given several times")
+
+
+def _train(options):
+    stages = kit("run.stages")
+    given = {name: kit("system.parameters").from_text(value) for name, value in options.p}
+    parameters = stages.parameters(stages.ROUNDS[options.round], options.params, given)
+    kit("run.training").train_round(options.round, parameters)
+
+
+def _weights_options(parser):
+    parser.add_argument("checkpoint", help="a checkpoint, ours or published")
+    parser.add_argument("published", help="the file to write, such as checkpoint_last_seed1.pth")
+
+
+def _weights(options):
+    checkpoint = kit("model.checkpoint")
+    print(f"wrote {checkpoint.save_published(options.published, checkpoint.load_network(options.checkpoint))}")
+
+
+def _score_options(parser):
+    add = parser.add_argument
+    add("submission", help="zip file or folder with model.tflite and inference_args.json")
+    add("data", help="competition folder with train.csv and train_landmarks")
+    add("--limit", type=_whole(1), help="score at most this many sequences, spread evenly")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _score(options):
+    scorer = kit("reading.scorer")
+    result = scorer.score_submission(options.submission, options.data, limit=options.limit)
+    figures = {name: value for name, value in result.items() if name != "predictions"}
+    print(json.dumps(figures) if options.json else scorer.summary(result))
+
+
+def _read_options(parser):
+    add = parser.add_argument
+    add("model", help="folder of an export, or its .tflite file")
+    add("files", nargs="+", metavar="file",
+        help="landmarks, .parquet in competition columns or .npy; any other file is a video; `webcam` or a "
+        "camera's number is read until Ctrl-C")
+    add("--sequence", type=int, help="the sequence_id to read from a file that holds several (default: all)")
+    add("--picture", type=Path, metavar="FILE.png",
+        help="write a picture of one file: for a landmark file an animation of the hand as it is read; for a "
+        "video some frames with the skeleton (default: clip.strip.png beside clip.mp4)")
+
+
+def _read(options):
+    if options.picture and len(options.files) != 1:
+        raise argparse.ArgumentTypeError("--picture writes one picture: give exactly one file")
+    recognizer = kit("reading.recognizer").Recognizer(options.model)
+    print(f"{'file':<28} {'sequence':>12} {'frames':>6} {'ms':>6} {'sure':>5}  text")
+    failures = []
+    for file in options.files:
+        try:
+            for sequence_id, reading in _readings(recognizer, file, options):
+                sure = "" if reading.confidence != reading.confidence else f"{reading.confidence:.2f}"
+                print(f"{Path(file).name:<28} {'' if sequence_id is None else sequence_id:>12} {reading.length:>6} "
+                      f"{reading.milliseconds:>6.1f} {sure:>5}  {reading}", flush=True)
+        except (UserError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            failures.append(error)
+    if failures:
+        raise UserError("\n".join(map(str, failures)))
+
+
+def _readings(recognizer, file: str, options):
+    """(sequence_id, reading) of each sequence in a file; a video or a camera is one sequence, without an id."""
+    landmark_files = kit("reading.landmark_files")
+    if options.sequence is not None and not str(file).endswith(".parquet"):
+        raise UserError(f"{file} holds one sequence, without an id: leave --sequence out")
+    if not landmark_files.is_landmark_file(file):
+        yield None, kit("reading.video").read_video(recognizer, file, options.picture)
+        return
+    wanted = None if options.sequence is None else [options.sequence]
+    found = landmark_files.sequences_in(file, recognizer.columns, wanted)
+    if wanted and not found:
+        raise UserError(f"{file} holds no sequence {options.sequence}")
+    for sequence_id, columns in found.items():
+        yield sequence_id, recognizer.read(columns)
+    if options.picture:
+        content = kit("plots.reading").reading(recognizer, file, options.sequence)
+        with kit("system.files").atomic(options.picture) as temporary:
+            temporary.write_bytes(content)
+
+
+def _kaggle_options(parser):
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="kaggle_command")
+    kernels = commands.add_parser("kernels", help="write the stages as Kaggle kernels; with --push, run them on Kaggle")
+    kernels.add_argument("--profile", default="winning", type=_profile, help="parameters, as for run (default: winning)")
+    kernels.add_argument("--user", required=True, help="your Kaggle name, as in kaggle.com/NAME")
+    kernels.add_argument("--run", default="", help="the run's name (default: the profile's)")
+    kernels.add_argument("--out", type=Path, help="folder to write them to (default: datamount/kaggle/RUN)")
+    kernels.add_argument("--seeds", type=_whole(0), nargs="+", default=SEEDS, help="seeds of round 2 (default: 1 2)")
+    kernels.add_argument("--processes", type=int, default=1, choices=[1, 2],
+                         help="trainings at once in a session, one per GPU; 2 halves the GPU quota used (default: 1)")
+    kernels.add_argument("--minutes", type=float, default=510, help="a training stops with a checkpoint after this time, and a "
+                         "later session resumes it (default: 510, of Kaggle's 9 to 12 hours)")
+    kernels.add_argument("--data", choices=["competition", "demo"], help="what they read (default: demo for the profile demo)")
+    kernels.add_argument("--no-packages", dest="packages", action="store_false",
+                         help="leave out packages that Kaggle's image may lack (fetched with pip, which needs internet)")
+    kernels.add_argument("--push", action="store_true", help="push the kernels, wait, continue; can be stopped and started again")
+    kernels.add_argument("--poll", type=float, default=60, help="seconds between polls (default: 60)")
+    kernels.set_defaults(do=_kernels)
+    download = commands.add_parser("download", help="download the data; resumes when started again")
+    download.add_argument("out", type=Path, metavar="OUT", help="folder to put it in")
+    download.add_argument("--what", default="competition", choices=["competition", "preprocessed"],
+                          help="the competition's files (190 GB, default), or the published preprocessed .npy files")
+    download.set_defaults(do=lambda given: kit("kaggle.download").download(given.what, given.out))
+    publish = commands.add_parser("publish", help="publish a folder as a Kaggle data set, or as a new version of it")
+    publish.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with dataset-metadata.json")
+    publish.add_argument("--message", default="New version", help="what changed")
+    publish.add_argument("--public", action="store_true", help="make a newly created data set public (default: private)")
+    publish.set_defaults(do=lambda given: print(kit("kaggle.publish").publish(given.folder, message=given.message,
+                                                                             public=given.public)))
+
+
+def _kernels(options) -> None:
+    profile, run = options.profile, options.run or options.profile.name
+    out = options.out or KIT / "datamount" / "kaggle" / run
+    data = options.data or ("demo" if profile.name == "demo" else "competition")
+    kernels = kit("kaggle.kernels").plan(profile, run=run, seeds=_distinct(options.seeds), processes=options.processes,
+                                         minutes=options.minutes, competition=data == "competition")
+    kit("kaggle.kernels").write_kernels(kernels, out, options.user, packages=options.packages)
+    print(f"{len(kernels)} kernels and the data set that they import are in {out}")
+    if options.push:
+        kit("kaggle.cluster").Cluster(kernels, out, options.user, poll=options.poll).run()
+        print(f"All done: https://www.kaggle.com/code/{options.user}/{kernels[-1].slug} holds the submission.")
+    else:
+        print("Add --push to run them on Kaggle.")
+
+
+def _profile(text: str) -> Path:
+    profiles = sorted(path.name for path in (KIT / "params").glob("*") if path.is_dir())
+    found = KIT / "params" / text if text in profiles else Path(text)
+    if not found.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no profile {text!r}; there are {', '.join(profiles)}")
+    return found
+
+
+def _folder(text: str) -> str:
+    if text and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return text
+
+
+def _stage(text: str) -> str:
+    names = sorted(path.stem for path in (KIT / "notebooks").glob("*.ipynb"))
+    found = [name for name in names if text and name.startswith(text)]
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f"there is no stage {text!r}; give one of {', '.join(names)}, or its number")
+    return found[0]
+
+
+def _whole(least: int):
+    def whole(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+    return whole
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"--seeds {' '.join(map(str, seeds))}: give every seed only once")
+    return seeds
+
+
+COMMANDS = {                       # name -> description, adds its options, runs it, message after Ctrl-C
+    "run": ("run the five notebooks, from landmark files to a scored TFLite model, as run_all.sh does", _run_options, _run,
+            "run again to resume from the last checkpoint"),
+    "prepare": ("turn landmark files into a landmark store", _prepare_options, _prepare, AGAIN),
+    "demo": ("write a data set spelled by kinematic hands", _demo_options, _demo, AGAIN),
+    "folds": ("show how well participants are divided into folds, and write the folds", _folds_options, _folds, ""),
+    "train": ("train a round without its notebook, on several GPUs with accelerate launch -m", _train_options, _train, AGAIN),
+    "weights": ("rewrite a checkpoint in the form of the published winning weights", _weights_options, _weights, ""),
+    "score": ("score a submission as the competition did", _score_options, _score, ""),
+    "read": ("read landmark files, videos or a camera with an exported model", _read_options, _read, ""),
+    "report": ("write a run's report.html again",
+               lambda parser: parser.add_argument("run", help="the run's folder, such as datamount/demo"),
+               lambda given: print(kit("run.report").write_report(given.run)), ""),
+    "kaggle": ("get the data, train on Kaggle, publish a folder", _kaggle_options, lambda given: given.do(given),
+               f"kernels on Kaggle keep running; {AGAIN}"),
+}
+
+
+def _parse(arguments):
+    """Parse the options of the chosen command; only its parser is built."""
+    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {words}" for name, (words, *_) in COMMANDS.items())
+    if chosen not in COMMANDS or arguments[0] != chosen:
+        parser = argparse.ArgumentParser(
+            prog="aslutils", description="American Sign Language fingerspelling from landmarks: train, export, publish, read.",
+            epilog=f"commands:\n{listing}\n\n`aslutils COMMAND --help` lists a command's options.",
+            formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+        parser.parse_args(arguments)
+        parser.error("the command comes first, then its options")
+    words, options, do, _ = COMMANDS[chosen]
+    parser = argparse.ArgumentParser(prog=os.environ.get("ASLUTILS_PROGRAM") or f"aslutils {chosen}",
+                                     description=f"{words[0].upper()}{words[1:]}.")
+    options(parser)
+    return chosen, do, parser.parse_args(arguments[1:])
+
+
+def main(arguments=None) -> int:
+    """Run one command and return how it ended."""
+    chosen = ""
+    try:
+        chosen, do, options = _parse(sys.argv[1:] if arguments is None else arguments)
+        do(options)
+        print(end="", flush=True)                 # raises here if the output was closed
+        return 0
+    except (UserError, OSError) as error:
+        if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.EPIPE:
+            return _nobody_reads()
+        return _say(1, f"{error}" if isinstance(error, UserError) else _system_words(error))
+    except argparse.ArgumentTypeError as error:   # options that exclude each other
+        return _say(2, str(error))
+    except TimeLimit as error:
+        return _say(3, str(error))
+    except KeyboardInterrupt:
+        more = COMMANDS[chosen][3] if chosen else ""
+        return _say(130, f"Interrupted{'; ' + more if more else ''}.")
+
+
+def _system_words(error: OSError) -> str:
+    """The message of a system error: its own if it was raised with one, else the file and what failed."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error.strerror or error)
+
+
+def _say(code: int, words: str) -> int:
+    if sys.stderr is not None:
+        print(words, file=sys.stderr)
+    return code
+
+
+def _nobody_reads() -> int:
+    """End quietly: discard what is still to be written at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""What notebook 04 exports: which checkpoints, how their ensemble decodes, and where the export is."""
+
+from pathlib import Path
+
+from aslutils.model.beam import BeamSearch
+from aslutils.model.checkpoint import Checkpoint
+from aslutils.run.config import ExportConfig
+from aslutils.training.folder import CHECKPOINT
+
+BEAMS = 8                          # default number of beams for our networks
+
+
+def find_checkpoints(folder: Path, asked: list) -> list[Path]:
+    """The checkpoints to export: those in `asked`, else every finished seed of the run.
+
+    Raises FileNotFoundError naming what is missing.
+    """
+    paths = [Path(path).expanduser() for path in asked] or sorted(folder.glob(f"round2/seed*/{CHECKPOINT}"))
+    if not paths:
+        raise FileNotFoundError(f"{folder / 'round2'} holds no finished seed; run notebook 03_fullfit first, or set checkpoints")
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no checkpoint {path}")
+    return paths
+
+
+def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | None:
+    """How the ensemble of the loaded checkpoints decodes: by beam search, or greedily (None).
+
+    By default it uses beam search only where the gain was measured: for our networks with a trained backward decoder.
+    """
+    ours = all(not checkpoint.published and checkpoint.network.backward_decoder is not None
+               and checkpoint.facts.get("backward_weight", 0) > 0 for checkpoint in loaded)
+    beams = config.beams if config.beams >= 0 else BEAMS if ours else 0
+    return BeamSearch(beams, config.length_penalty, config.rerank_weight) if beams else None
+
+
+def find_export(folder: Path) -> Path:
+    """The folder of the run's export. Raises FileNotFoundError if notebook 04 has not written it."""
+    for name in ("model.tflite", "inference_args.json", "report.json"):
+        if not (folder / "export" / name).is_file():
+            raise FileNotFoundError(f"{folder / 'export'} lacks {name}; run notebook 04_convert_tflite first")
+    return folder / "export"

@@ -1,0 +1,78 @@
+"""Training parameters of notebooks 01 and 03 and of the training command; does not import torch.
+
+No field has a default: defaults are only in the notebooks' `parameters` cells (`aslutils.run.stages`).
+"""
+
+from dataclasses import dataclass
+
+from aslutils.system.errors import UserError, at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a network is trained."""
+
+    seed: int                       # decides weights, data order, augmentation, dropout
+    epochs: int                     # passes over the data
+    batch_size: int                 # sequences per step, over all processes
+    accumulate: int                 # steps whose gradients are summed before the optimiser steps
+    learning_rate: float            # peak learning rate
+    warmup_epochs: float            # epochs of linear warm-up from 0, then cosine decay to 0
+    weight_decay: float             # AdamW's weight decay
+    beta2: float                    # AdamW's second beta
+    clip: float                     # maximum gradient norm
+    precision: str                  # "auto", "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
+    min_frames: int                 # shorter sequences are left out of training
+    workers: int                    # data loading processes; 0: load in the training process
+    threads: int                    # CPU threads per training; 0: all cores, shared by the concurrent trainings
+    max_minutes: float              # stop with a checkpoint after this time; 0: no limit
+    checkpoint_minutes: float       # time between checkpoints
+    evaluate_every: int             # epochs between evaluations on up to 512 validation sequences; 0: only at the end
+    tracker: str                    # logs curves besides history.csv: tensorboard, wandb (offline), trackio; "": none
+
+    def __post_init__(self):
+        at_least(self, seed=0, epochs=1, batch_size=1, accumulate=1, warmup_epochs=0, min_frames=1)
+        if self.clip <= 0:
+            raise UserError(f"clip is {self.clip}; it must be above 0")
+        if self.precision not in ("auto", "fp16", "bf16", "no"):
+            raise UserError(f"precision is {self.precision!r}; it must be auto, fp16, bf16 or no")
+        if self.tracker not in ("", "tensorboard", "wandb", "trackio"):
+            raise UserError(f"tracker is {self.tracker!r}; it must be tensorboard, wandb, trackio or empty")
+        if not self.warmup_epochs < self.epochs:
+            raise UserError(f"warmup_epochs ({self.warmup_epochs}) must be fewer than epochs ({self.epochs})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsConfig:
+    """The folds that notebook 01 trains."""
+
+    folds: list                     # the folds to train
+
+    def __post_init__(self):
+        if not self.folds:
+            raise UserError(f"folds is {self.folds}; it must name at least one fold")
+        _check_distinct("folds", self.folds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedsConfig:
+    """The seeds that notebook 03 trains."""
+
+    seeds: list                     # several seeds at once; empty: the parameter `seed` alone
+
+    def __post_init__(self):
+        _check_distinct("seeds", self.seeds)
+
+
+def _check_distinct(name: str, values: list) -> None:
+    if not all(type(value) is int for value in values) or len(set(values)) < len(values):
+        raise UserError(f"{name} is {values}; it must hold distinct whole numbers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """How a notebook runs its trainings."""
+
+    processes: int                  # trainings at once: one per GPU, or a share of the cores each
+    fresh: bool                     # train from scratch and discard checkpoints
+    augmentations: list             # applied in order; each with its ranges and its probability p

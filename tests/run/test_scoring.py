@@ -1,0 +1,65 @@
+"""What notebooks 04 and 05 decide: how the model decodes, how the confidence is rated, what the report says."""
+
+import pandas as pd
+import pytest
+from configs import export_config, model_config, submission_config
+from toys import ROUND1, TOY
+
+from aslutils.kaggle.card import write_model_card
+from aslutils.model.beam import BeamSearch
+from aslutils.model.checkpoint import Checkpoint
+from aslutils.model.network import Network
+from aslutils.run import scoring
+from aslutils.run.export import decoding
+from aslutils.run.scoring import ScoredOn, confidence_auc
+from aslutils.system.files import write_json
+
+OURS = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.4})
+UNTRAINED = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.0})
+PUBLISHED = Checkpoint(Network(model_config(**TOY)), published=True)
+FIRST_ROUND = Checkpoint(Network(model_config(**TOY, **ROUND1)))
+
+
+@pytest.mark.parametrize("loaded, beams, expected", [
+    ([OURS, OURS], -1, BeamSearch(8, 0.3, 0.2)),
+    ([OURS, PUBLISHED], -1, None),
+    ([OURS, FIRST_ROUND], -1, None),
+    ([OURS, UNTRAINED], -1, None),
+    ([OURS], 0, None),
+    ([PUBLISHED], 4, BeamSearch(4, 0.3, 0.2)),
+])
+def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, beams, expected):
+    assert decoding(export_config(beams=beams, length_penalty=0.3, rerank_weight=0.2), loaded) == expected
+
+
+@pytest.mark.parametrize("config, name, value", [(export_config, "beams", -5), (export_config, "compared", 0),
+                                                 (submission_config, "scored", -1)])
+def test_a_number_that_means_nothing_is_refused(config, name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        config(**{name: value})
+
+
+def named(*ids):
+    return pd.DataFrame({"file_id": 7, "sequence_id": ids})
+
+
+def test_the_confidence_is_rated_by_how_it_ranks_corrupted_sequences(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "corrupted.csv").write_text("file_id,sequence_id,corruption\n7,3,late\n7,4,early\n")
+    assert confidence_auc(tmp_path, named(1, 2, 3, 4), [0.9, 0.8, 0.1, 0.2]) == 1.0
+    assert confidence_auc(tmp_path, named(1, 2, 3, 4), [0.9, 0.15, 0.1, 0.2]) == 0.75
+    assert confidence_auc(tmp_path, named(1, 2), [0.9, 0.8]) is None
+    assert confidence_auc(tmp_path, named(1, 3), [float("nan")] * 2) is None
+    assert confidence_auc(tmp_path / "other", named(1, 3), [0.9, 0.8]) is None
+
+
+@pytest.mark.parametrize("kind, sequences", [("demo", "| made from | made up"), ("competition", "the competition's layout")])
+def test_report_and_model_card_say_whether_the_sequences_were_made_up(tmp_path, kind, sequences):
+    export = {"facts": [{"dim": 96, "augmentations": [{}]}], "megabytes": 7.3, "variant": "float32", "seeds": 1, "beams": 8}
+    write_json(tmp_path / "export" / "report.json", export)
+    report = scoring.submission_report(tmp_path, None, ScoredOn.GIVEN)
+    assert "| made from |" not in write_model_card(tmp_path, report).read_text()
+    write_json(tmp_path / "corpus.json", {"kind": kind})
+    report = scoring.submission_report(tmp_path, None, ScoredOn.GIVEN)
+    assert report["parameters"] == {"dim": 96} and report["score"] is None and report["megabytes"] == 7.3
+    assert sequences in write_model_card(tmp_path, report).read_text()
