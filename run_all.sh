@@ -24,7 +24,7 @@ set_up() {
   python=$(find_python)
   echo "Setting up .venv with $("$python" --version) (once; about 3 GB and some minutes) ..."
   rm -f "$done_mark"
-  "$python" -m venv "$venv"                       # mends one that was cut off, leaves a whole one as it is
+  "$python" -m venv "$venv"                       # repairs an interrupted one, leaves a complete one as it is
   "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
   "$venv/bin/python" -m ipykernel install --prefix "$venv" --name python3 --display-name "Python 3 (aslutils)" >/dev/null
   cp "$here/requirements.txt" "$done_mark"
