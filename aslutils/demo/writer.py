@@ -37,11 +37,11 @@ class DemoConfig:
     participants: int = 60
     seed: int = 1
     characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase; the corpus has 1..31
-    frames_per_character: float = Recording.frames_per_character# at the median; the corpus has 8.9
-    fastest: float = Recording.fastest              # fewest frames a character in a whole sequence
-    shortest: int = Recording.shortest              # fewest frames of a whole sequence; the model rejects shorter ones
-    missing: float = Recording.missing              # mean share of frames without a hand; the corpus has 0.44
-    corrupted: float = 0.06                      # share of the training sequences that are corrupted (signer.CORRUPTIONS)
+    frames_per_character: float = Recording.frames_per_character  # at the median; the corpus has 8.9
+    fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
+    shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
+    missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
+    corrupted: float = 0.06                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
     phrases: tuple[str, ...] = ()             # spell these, equally often, instead of made-up ones
     file_sequences: int = 500                 # sequences a parquet file
     supplemental_repeats: int = 10            # sequences of each supplemental phrase
@@ -53,7 +53,7 @@ class DemoConfig:
             raise UserError(f"characters is {low}, {high}; expected 1 <= fewest <= most")
         if not 0 < self.frames_per_character or not 0 < self.fastest:
             raise UserError("frames_per_character and fastest must be above 0; got "
-                             f"{self.frames_per_character} and {self.fastest}")
+                            f"{self.frames_per_character} and {self.fastest}")
         for name in ("missing", "corrupted"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
@@ -108,7 +108,7 @@ def participant(seed: int, number: int) -> Participant:
     return Participant.random(np.random.default_rng([seed, 2, number]))
 
 
-def recording(config: DemoConfig, row) -> np.ndarray:
+def landmarks_of(config: DemoConfig, row) -> np.ndarray:
     """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
     return record(participant(config.seed, int(row.participant)), row.phrase, config.recording(), rng, row.corruption)
@@ -121,9 +121,9 @@ def _schema() -> pa.Schema:
     return pa.Schema.from_pandas(pd.DataFrame(columns, index=pd.Index(np.empty(0, np.int64), name="sequence_id")))
 
 
-def _row_group(sequence_ids: list[int], recordings: list[np.ndarray]) -> pa.Table:
-    lengths = [len(frames) for frames in recordings]
-    rows = np.concatenate([frames.swapaxes(1, 2).reshape(len(frames), -1) for frames in recordings])   # (T, 3 x 543)
+def _row_group(sequence_ids: list[int], sequences: list[np.ndarray]) -> pa.Table:
+    lengths = [len(frames) for frames in sequences]
+    rows = np.concatenate([frames.swapaxes(1, 2).reshape(len(frames), -1) for frames in sequences])   # (T, 3 x 543)
     columns = np.ascontiguousarray(rows.T)
     frame = np.concatenate([np.arange(length, dtype=np.int16) for length in lengths])
     ids = np.repeat(np.array(sequence_ids, np.int64), lengths)
@@ -139,15 +139,15 @@ def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> int:
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=1,
                                                      use_dictionary=False, use_byte_stream_split=ALL_COLUMNS,
                                                      write_statistics=["sequence_id"]) as writer:
-        ids, recordings = [], []
+        ids, sequences = [], []
         for row in rows.itertuples():
             ids.append(row.sequence_id)
-            recordings.append(recording(config, row))
-            if sum(map(len, recordings)) >= ROW_GROUP_FRAMES:
-                writer.write_table(_row_group(ids, recordings))
-                ids, recordings = [], []
+            sequences.append(landmarks_of(config, row))
+            if sum(map(len, sequences)) >= ROW_GROUP_FRAMES:
+                writer.write_table(_row_group(ids, sequences))
+                ids, sequences = [], []
         if ids:
-            writer.write_table(_row_group(ids, recordings))
+            writer.write_table(_row_group(ids, sequences))
     return len(rows)
 
 

@@ -117,14 +117,14 @@ def verify(out) -> None:
 
     Raises sources.DataError naming each file that cannot be read.
     """
-    broken = []
+    damaged = []
     for path in progress(sorted(Path(out).glob("*_landmarks/*.parquet")), what="check", unit="files"):
         try:
             pyarrow.parquet.read_metadata(path)
         except (OSError, ValueError) as error:
-            broken.append(f"{path}: {error}")
-    if broken:
-        raise DataError("\n".join(["these files are damaged; remove them and start the download again:", *broken]))
+            damaged.append(f"{path}: {error}")
+    if damaged:
+        raise DataError("\n".join(["these files are damaged; remove them and start the download again:", *damaged]))
     table, sources, _ = read_corpus(out)
     unusable = table["reason"].ne("").sum()
     print(f"{out}: {len(table):,} sequences in {len(sources):,} files, all files readable"

@@ -1,7 +1,7 @@
 """The report of a run: one offline HTML page with the pictures, tables, scores and parameters of all its stages.
 
-`write_report("datamount/demo")` writes `datamount/demo/report.html` from the executed notebooks and the stages' records;
-`python -m aslutils report datamount/demo` does the same.
+`write_report("datamount/demo")` and `python -m aslutils report datamount/demo` write `datamount/demo/report.html`. (nbconvert
+would give a page for each notebook, with its progress bars and without the scores of the run and the pictures' texts.)
 """
 
 import re

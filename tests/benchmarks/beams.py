@@ -2,8 +2,8 @@
 
     python tests/benchmarks/beams.py [datamount/demo] [--sequences 1000] [--seed 77]
 
-Makes demo sequences of 20 new participants, reads them with the run's round-2 networks in PyTorch, and prints a row a way of decoding:
-its score, what it gains over greedy decoding with a 95 % bootstrap interval, and CPU time a recording, one thread.
+Makes demo sequences of 20 new participants, reads them with the run's round-2 networks in PyTorch, and prints a row for each way
+of decoding: its score, what it gains over greedy decoding with a 95 % bootstrap interval, and CPU time a sequence, one thread.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main():
     print(f"{'':34}  score   gain (95 % interval)      CPU ms")
     for name, beam in WAYS.items():
         began = time.process_time()
-        texts = [read_pytorch(networks, recording, beam).text for recording in sequences]
+        texts = [read_pytorch(networks, sequence, beam).text for sequence in sequences]
         spent = 1000 * (time.process_time() - began) / len(texts)
         greedy = greedy or texts
         low, high = gain_interval(phrases, texts, greedy)

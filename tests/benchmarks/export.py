@@ -46,10 +46,10 @@ def network(seed: int) -> Network:
     return made
 
 
-def recording(frames: int, seed: int) -> np.ndarray:
-    """A made-up recording (frames, 390) with a hand missing half of the time."""
+def made_columns(length: int, seed: int) -> np.ndarray:
+    """A made-up sequence (length, 390) with a hand missing half of the time."""
     rng = np.random.default_rng(seed)
-    values = rng.uniform(0.2, 0.8, len(COLUMNS)) + 0.02 * rng.standard_normal((frames, len(COLUMNS))).cumsum(axis=0)
+    values = rng.uniform(0.2, 0.8, len(COLUMNS)) + 0.02 * rng.standard_normal((length, len(COLUMNS))).cumsum(axis=0)
     values[::2, ["left_hand" in column for column in COLUMNS]] = np.nan
     return values.astype(np.float32)
 
@@ -58,7 +58,7 @@ def milliseconds(model: Model, frames: int, calls: int) -> float:
     """The median CPU time of sequences of about so many frames, each of another length than the one before."""
     times = []
     for call in range(calls + 1):
-        inputs = recording(frames - call % 3, seed=call)
+        inputs = made_columns(frames - call % 3, seed=call)
         began = time.thread_time()
         outputs = model(inputs)["outputs"]
         times.append(1000 * (time.thread_time() - began))
@@ -76,7 +76,7 @@ def main():
 
     beam = BeamSearch(options.beams, 0.5, 0.4) if options.beams else None
     torch.set_num_threads(1)
-    sequences = [recording(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
+    sequences = [made_columns(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
     headline = None
     times = "".join(f"{f'ms at {frames}':>11}" for frames in FRAMES)
     print(f"variant   networks     MB {times}   texts as PyTorch's")

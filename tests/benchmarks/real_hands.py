@@ -3,7 +3,7 @@
     python tests/benchmarks/real_hands.py [EXPORT] [--hands FOLDER] [--each N]
 
 Real hand landmarks (../shared/realdata/hands) are placed before a demo participant's body and held still with MediaPipe's jitter,
-the moving clips as they are; the model in EXPORT (default datamount/demo/export) reads each recording.
+the moving clips as they are; the model in EXPORT (default datamount/demo/export) reads each sequence.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def placed(hands: np.ndarray, person: Participant, rng: np.random.Generator) -> 
 
 
 def held(images: np.ndarray, labels: np.ndarray, left_handed: bool, each: int) -> list[tuple[str, np.ndarray]]:
-    """`each` hands of every label, spread over the file, each held for 15 to 30 frames: (label, recording) pairs."""
+    """`each` hands of every label, spread over the file, each held for 15 to 30 frames: (label, sequence) pairs."""
     rng, people, sequences = np.random.default_rng(SEED), bodies(left_handed), []
     for label in np.unique(labels):
         which = np.flatnonzero(labels == label)
@@ -60,7 +60,7 @@ def held(images: np.ndarray, labels: np.ndarray, left_handed: bool, each: int) -
 
 
 def moving(clips, each: int) -> list[tuple[str, np.ndarray]]:
-    """Every clip before `each` bodies: (label, recording) pairs."""
+    """Every clip before `each` bodies: (label, sequence) pairs."""
     rng, people = np.random.default_rng(SEED), bodies(left_handed=False)
     return [(letter, placed((clips[letter] - (0, 0, 250.5)) * (1, 1, 500), people[rng.integers(len(people))], rng))
             for letter in clips for _ in range(each)]

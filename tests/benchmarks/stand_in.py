@@ -31,13 +31,13 @@ def phrases(count: int, rng: np.random.Generator) -> list[str]:
     return ["".join(rng.choice(letters, length)) for length in rng.permutation(draws(CHARACTERS, count))]
 
 
-def recording(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of plausible size, float32 (frames, 390): no left hand, a right hand in about half of the frames."""
-    values = 0.5 + 0.1 * rng.standard_normal((frames, 3, 130), dtype=np.float32)
+def made_columns(length: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of plausible size, float32 (length, 390): no left hand, a right hand in about half of the frames."""
+    values = 0.5 + 0.1 * rng.standard_normal((length, 3, 130), dtype=np.float32)
     values[:, :, LEFT_HAND] = np.nan
-    seen = np.repeat(rng.random(frames // 8 + 1) < 0.5, 8)[:frames]
+    seen = np.repeat(rng.random(length // 8 + 1) < 0.5, 8)[:length]
     values[np.ix_(~seen, range(3), RIGHT_HAND)] = np.nan
-    return values.reshape(frames, 390)
+    return values.reshape(length, 390)
 
 
 def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", seed: int = 0) -> stores.Store:
@@ -47,8 +47,8 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
     folder.mkdir(parents=True)
     known = []
     with open(folder / stores.FRAMES, "wb") as file:
-        for frames in count:
-            values = recording(frames, rng)
+        for length in count:
+            values = made_columns(length, rng)
             known.append(statistics(as_landmarks(values)).ravel())
             file.write(values.astype(dtype))
     which = np.arange(rows) % distinct
@@ -63,7 +63,7 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
 def write_landmarks(path: Path, sequence_ids, seed: int, grain: int = 0, compression: str = COMPRESSIONS[0]) -> None:
     """A landmark file as the competition's: one row group, all 1,629 columns, nulls where a part is not seen, compressed.
 
-    The 1,239 columns that the kit does not read hold one value: they take no room, and are there to be passed over. grain: how
+    The 1,239 columns that the kit does not read hold one value: they take no space, and are there to be passed over. grain: how
     many values a coordinate may take, 0 for any. Few make a small file of realistic length ("sparse content").
     """
     rng = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from small_corpus import WHERE, corpus_rows, recording, write_competition, write_landmarks, write_npy, write_tables
+from small_corpus import WHERE, corpus_rows, made_values, write_competition, write_landmarks, write_npy, write_tables
 
 from aslutils.data import prepare as preparing
 from aslutils.data import readers
@@ -48,7 +48,7 @@ def test_both_layouts_give_the_same_store(data, tmp_path):
 def test_float16_rounds_as_numpy_does(data, tmp_path):
     rows, store = corpus_rows(), prepare(data, tmp_path / "store")
     for row in range(0, len(store), 5):
-        expected = recording(rows["length"][row], rows["sequence_id"][row])[:, WHERE].astype(np.float16)
+        expected = made_values(rows["length"][row], rows["sequence_id"][row])[:, WHERE].astype(np.float16)
         start = store.starts[row]
         np.testing.assert_array_equal(store.array[start:start + store.lengths[row]], expected)
 
@@ -63,7 +63,7 @@ def test_sequences_may_span_row_groups_windows_and_tiles(tmp_path, monkeypatch, 
     store = prepare(tmp_path / "data", tmp_path / "store", dtype="float32")
     assert store.lengths.tolist() == rows["length"].tolist()
     for row, expected in enumerate(rows.itertuples()):
-        values = recording(expected.length, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
+        values = made_values(expected.length, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
         np.testing.assert_array_equal(store.landmarks(row), values)
         np.testing.assert_allclose(store.statistics[row], statistics(values), rtol=2e-5)
 
@@ -180,15 +180,15 @@ def test_a_preparation_stopped_after_any_file_goes_on_and_ends_with_the_same_byt
     assert len(again) == 4 - stop and not set(again) & set(done)
 
 
-@pytest.mark.parametrize("step", ["_append", "write_table", "seal", "rmtree"])
+@pytest.mark.parametrize("step", ["copyfileobj", "write_table", "seal", "rmtree"])
 def test_a_preparation_stopped_while_joining_goes_on(data, tmp_path, monkeypatch, step):
     whole = contents(prepare(data, tmp_path / "whole").path)
-    owner = preparing.shutil if step == "rmtree" else preparing
+    owner = preparing.shutil if step in ("copyfileobj", "rmtree") else preparing
     original, calls = getattr(owner, step), []
 
     def interrupted(*arguments, **options):
         calls.append(step)
-        if len(calls) == (3 if step == "_append" else 1):
+        if len(calls) == (3 if step == "copyfileobj" else 1):
             raise KeyboardInterrupt
         return original(*arguments, **options)
 
@@ -251,7 +251,7 @@ def test_a_store_of_other_data_or_another_dtype_is_not_overwritten_unless_asked(
         prepare(data, tmp_path / "store", dtype="float64")
 
 
-def test_a_broken_store_is_rebuilt_on_request(data, tmp_path):
+def test_a_damaged_store_is_rebuilt_on_request(data, tmp_path):
     whole = contents(prepare(data, tmp_path / "store").path)
     (tmp_path / "store" / "columns.bin").write_bytes(b"")
     with pytest.raises(StoreError, match="columns.bin.*cut short.*--rebuild"):
@@ -260,19 +260,20 @@ def test_a_broken_store_is_rebuilt_on_request(data, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["landmarks", "rows"])
-@pytest.mark.parametrize("step, calls", [("_merge", 1), ("_append", 1), ("_append", 2)])
+@pytest.mark.parametrize("step, calls", [("space_for", 1), ("copyfileobj", 1), ("copyfileobj", 2)])
 def test_of_a_preparation_of_other_data_only_what_is_the_same_is_used(own, tmp_path, monkeypatch, step, calls, change):
     folder, rows = own
-    original, left = getattr(preparing, step), [None] * (calls - 1)
+    owner = preparing.shutil if step == "copyfileobj" else preparing
+    original, left = getattr(owner, step), [None] * (calls - 1)
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        return original(*arguments)
+        return original(*arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(preparing, step, interrupted)
+        patch.setattr(owner, step, interrupted)
         prepare(folder, tmp_path / "store")
     if change == "landmarks":
         write_landmarks(folder / rows["path"][3], rows.iloc[3:].assign(length=9))      # the second file's sequences, of 9 frames
@@ -281,16 +282,16 @@ def test_of_a_preparation_of_other_data_only_what_is_the_same_is_used(own, tmp_p
     assert contents(prepare(folder, tmp_path / "store").path) == contents(prepare(folder, tmp_path / "fresh").path)
 
 
-@pytest.mark.parametrize("step", ["_write_rows", "_append"])
+@pytest.mark.parametrize("step", ["decode", "copyfileobj"])
 def test_no_space_left_is_said_and_a_second_call_goes_on(own, tmp_path, monkeypatch, step):
-    owner = readers if step == "_write_rows" else preparing
+    owner = readers if step == "decode" else preparing.shutil
     original, calls = getattr(owner, step), []
 
-    def full(*arguments):
+    def full(*arguments, **options):
         calls.append(step)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return original(*arguments)
+        return original(*arguments, **options)
 
     said = "no space left while writing .*start again, nothing was lost"
     with monkeypatch.context() as patch, pytest.raises(OSError, match=said):

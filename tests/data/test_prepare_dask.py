@@ -18,10 +18,14 @@ pytest.importorskip("distributed", reason="dask.distributed is not installed (an
 
 SLOWLY = """
 import time
+from pathlib import Path
 from aslutils.data import readers
+calls = []
 
 def slowly(*arguments, decode=readers.decode):
-    time.sleep(0.3)
+    calls.append(1)
+    while len(calls) > 1 and not Path("go").exists():
+        time.sleep(0.02)
     return decode(*arguments)
 
 readers.decode = slowly
@@ -30,7 +34,7 @@ readers.decode = slowly
 
 @pytest.fixture
 def cluster(tmp_path):
-    """(address, worker processes) of a scheduler with three workers of one thread, which are slow."""
+    """(address, worker processes) of a scheduler with three one-thread workers, whose second decode waits for a file `go`."""
     (tmp_path / "slowly.py").write_text(SLOWLY)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -67,6 +71,7 @@ def test_a_cluster_that_loses_a_worker_half_way_writes_the_same_bytes_as_one_pro
         time.sleep(0.02)
     workers[0].kill()
     assert len(list((tmp_path / "store" / "parts").glob("*.parquet"))) < 9   # the work was not done yet
+    (tmp_path / "go").touch()
     assert "24 training and 3 supplemental sequences" in command.communicate(timeout=100)[0]
     for name in ("columns.bin", "table.parquet", "store.json", "skipped.csv"):
         assert (tmp_path / "store" / name).read_bytes() == (whole.path / name).read_bytes()

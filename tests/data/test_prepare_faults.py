@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from small_corpus import WHERE, corpus_rows, recording, write_competition, write_landmarks, write_npy, write_tables
+from small_corpus import WHERE, corpus_rows, made_values, write_competition, write_landmarks, write_npy, write_tables
 
 from aslutils.data import prepare as preparing
 from aslutils.data.prepare import prepare
@@ -65,7 +65,7 @@ def test_columns_of_another_type_are_taken_and_text_is_named(own, tmp_path):
         pa.float64() if name in COLUMNS else table[name].type) for name in table.column_names})
     parquet.write_table(wide, file)
     store = prepare(folder, tmp_path / "store", dtype="float32")
-    np.testing.assert_array_equal(store.array[:rows["length"][0]], recording(rows["length"][0], 1000)[:, WHERE])
+    np.testing.assert_array_equal(store.array[:rows["length"][0]], made_values(rows["length"][0], 1000)[:, WHERE])
     parquet.write_table(wide.set_column(wide.column_names.index("x_face_0"), "x_face_0", pa.array(["left"] * len(wide))), file)
     with pytest.raises(DataError, match="train_landmarks/100.parquet cannot be read.*left"):
         prepare(folder, tmp_path / "other")
@@ -144,7 +144,7 @@ def test_infinite_coordinates_count_as_not_seen(tmp_path, layout):
     wild = {COLUMNS[100]: np.inf, COLUMNS[101]: -np.inf, COLUMNS[230]: 1e30}
     if layout == "npy":
         write_npy(tmp_path / "data", rows)
-        values = recording(5, 1)[:, WHERE]
+        values = made_values(5, 1)[:, WHERE]
         values[2, [COLUMNS.index(name) for name in wild]] = list(wild.values())
         np.save(tmp_path / "data" / "100" / "1000.npy", values)
     else:

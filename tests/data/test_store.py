@@ -3,7 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
-from small_corpus import WHERE, recording, write_competition
+from small_corpus import WHERE, made_values, write_competition
 
 from aslutils.data.prepare import prepare
 from aslutils.data.store import Store, StoreError
@@ -29,7 +29,7 @@ def test_a_float32_store_gives_back_every_sequence_exactly(whole):
     store, rows = Store(whole[0]), whole[1]
     assert len(store) == len(rows)
     for row, expected in enumerate(rows.itertuples()):
-        raw = recording(expected.length, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
+        raw = made_values(expected.length, expected.sequence_id)[:, WHERE].reshape(-1, 3, 130).transpose(0, 2, 1)
         np.testing.assert_array_equal(store.landmarks(row), raw)
         np.testing.assert_allclose(store.frames(row), standardise(raw), atol=1e-5)
         np.testing.assert_allclose(store.statistics[row], statistics(raw), rtol=1e-5)
@@ -39,7 +39,7 @@ def test_the_table_is_in_corpus_order_and_says_what_the_csv_files_say(whole):
     table, rows = Store(whole[0]).table, whole[1]
     for column in ("file_id", "sequence_id", "participant_id", "phrase", "is_sup", "length"):
         assert table[column].tolist() == rows[column].tolist(), column
-    hands = [(~np.isnan(recording(row.length, row.sequence_id)[:, WHERE[61:82]])).any(1).sum() for row in rows.itertuples()]
+    hands = [(~np.isnan(made_values(row.length, row.sequence_id)[:, WHERE[61:82]])).any(1).sum() for row in rows.itertuples()]
     assert table["hand_frames"].tolist() == hands
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from aslutils.demo.signer import Recording, record
-from aslutils.demo.writer import DemoConfig, participant, plan, recording
+from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +39,10 @@ def hand_figures(hand: np.ndarray, aspect: float) -> tuple[float, float, float]:
 
 @pytest.fixture(scope="module")
 def generated():
-    """What the corpus-like mode gives: arrays of figures, one entry a recording (runs: one a run)."""
+    """What the corpus-like mode gives: arrays of figures, one entry a sequence (runs: one a run)."""
     frames, characters, seen, left, right, unseen, stretches, hands = [], [], [], [], [], [], [], []
     for row in plan(CORPUS).itertuples():
-        landmarks = recording(CORPUS, row)
+        landmarks = landmarks_of(CORPUS, row)
         sides = ~np.isnan(landmarks[:, [LEFT.start, RIGHT.start], 0])
         frames.append(len(landmarks))
         characters.append(len(row.phrase))

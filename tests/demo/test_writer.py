@@ -12,7 +12,8 @@ from aslutils.__main__ import main
 from aslutils.demo import writer as demo
 from aslutils.demo.signer import CORRUPTIONS, Recording, record
 from aslutils.demo.spelling import key_frames, spell
-from aslutils.demo.writer import DemoConfig, participant, plan, recording, write_demo
+from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan, write_demo
+from aslutils.run.stages import FOLDS, SEEDS, defaults
 from aslutils.task.landmarks import ALL_COLUMNS
 from aslutils.task.text import CHARACTERS, phrase_kind
 
@@ -31,6 +32,13 @@ def contents(folder):
 
 def signing(person, frames):
     return frames[:, LEFT if person.left_handed else RIGHT]
+
+
+def test_the_command_and_the_notebooks_write_the_same_data():
+    for stage in (FOLDS, SEEDS):
+        given = defaults(stage)
+        for name in ("sequences", "supplemental", "participants", "seed"):
+            assert given[f"demo_{name}"] == getattr(DemoConfig(), name)
 
 
 def test_the_layout_is_the_competitions(written, shared):
@@ -60,7 +68,7 @@ def test_rows_are_the_sequences(written):
     config = DemoConfig(**SMALL)
     row = next(plan(config).itertuples())
     frames = pd.read_parquet(written / row.path).loc[row.sequence_id, ALL_COLUMNS].to_numpy()
-    assert np.array_equal(frames.reshape(-1, 3, 543).transpose(0, 2, 1), recording(config, row), equal_nan=True)
+    assert np.array_equal(frames.reshape(-1, 3, 543).transpose(0, 2, 1), landmarks_of(config, row), equal_nan=True)
 
 
 def test_row_groups_hold_whole_sequences(tmp_path, monkeypatch):
@@ -85,13 +93,13 @@ def test_a_finished_folder_is_left_alone_and_an_interrupted_one_is_gone_on_with(
     out = tmp_path / "data"
     with monkeypatch.context() as patch:
         made = []
-        patch.setattr(demo, "recording", lambda *row: made.append(row) or recording(*row) if len(made) < 30 else cut())
+        patch.setattr(demo, "landmarks_of", lambda *row: made.append(row) or landmarks_of(*row) if len(made) < 30 else cut())
         with pytest.raises(KeyboardInterrupt):
             write_demo(out, **SMALL)
     names = [path.name for path in out.rglob("*") if path.is_file()]
     assert len(names) == 2 and not [name for name in names if name.startswith(".")]               # one whole file, demo.json
     assert contents(write_demo(out, **SMALL)) == contents(written)
-    monkeypatch.setattr(demo, "recording", cut)
+    monkeypatch.setattr(demo, "landmarks_of", cut)
     write_demo(out, **SMALL)
 
 

@@ -1,4 +1,4 @@
-"""Draws the clips that tests/test_video.py reads; runs in .venv-video, where OpenCV is: python tests/draw_clips.py FOLDER
+"""Draws the clips of tests/reading/test_video.py, in .venv-video (it has OpenCV): python tests/helpers/draw_clips.py FOLDER
 
 The person is matplotlib's sample photo; the hand before her is drawn where a made-up signer's landmarks are.
 """

@@ -14,12 +14,12 @@ WHERE = np.array([ALL_COLUMNS.index(column) for column in COLUMNS])
 PHRASES = ("3 creekhouse", "www.rhein-main.de", "+44-20-7946", "988 franklin lane", "a.com/b", "+1-555-0100")
 
 
-def recording(frames: int, seed: int) -> np.ndarray:
-    """A made-up recording, float32 (frames, 1629): a random walk, the left hand never seen, the right one on and off."""
+def made_values(length: int, seed: int) -> np.ndarray:
+    """A made-up sequence, float32 (length, 1629): a random walk, the left hand never seen, the right one on and off."""
     rng = np.random.default_rng(seed)
-    values = (0.5 + 0.02 * rng.standard_normal((frames, len(ALL_COLUMNS))).cumsum(0)).astype(np.float32)
+    values = (0.5 + 0.02 * rng.standard_normal((length, len(ALL_COLUMNS))).cumsum(0)).astype(np.float32)
     values[:, ["left_hand" in column for column in ALL_COLUMNS]] = np.nan
-    hidden = np.arange(frames) // 3 % 2 == seed % 2
+    hidden = np.arange(length) // 3 % 2 == seed % 2
     values[np.ix_(hidden, ["right_hand" in column for column in ALL_COLUMNS])] = np.nan
     return values
 
@@ -56,7 +56,7 @@ def write_competition(folder: Path, rows: pd.DataFrame | None = None, group: int
 def write_landmarks(path: Path, rows: pd.DataFrame, group: int = 50) -> None:
     """One landmark file of the competition's layout: nulls for NaN, sequence_id last, as pandas writes its index."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = np.concatenate([recording(row.length, row.sequence_id) for row in rows.itertuples()])
+    values = np.concatenate([made_values(row.length, row.sequence_id) for row in rows.itertuples()])
     ids = np.repeat(rows["sequence_id"].to_numpy(), rows["length"])
     frame = np.concatenate([np.arange(count) for count in rows["length"]]).astype(np.int16)
     table = pa.table({"frame": frame, **{name: pa.array(column, from_pandas=True) for name, column in zip(ALL_COLUMNS, values.T)},
@@ -72,7 +72,7 @@ def write_npy(folder: Path, rows: pd.DataFrame | None = None) -> pd.DataFrame:
     for row in rows.itertuples():
         place = (folder / "supplemental" if row.is_sup else folder) / str(row.file_id)
         place.mkdir(parents=True, exist_ok=True)
-        np.save(place / f"{row.sequence_id}.npy", recording(row.length, row.sequence_id)[:, WHERE])
+        np.save(place / f"{row.sequence_id}.npy", made_values(row.length, row.sequence_id)[:, WHERE])
     return rows
 
 

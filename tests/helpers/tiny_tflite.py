@@ -14,7 +14,7 @@ def tokens_of(*parts) -> list[int]:
 
 
 def constant_model(*parts, confidence: float = 0.9, argument="inputs", output="outputs", signature="serving_default") -> bytes:
-    """Answers the same tokens to every recording, with a confidence."""
+    """Answers the same tokens to every sequence, with a confidence."""
     rows = np.eye(VOCABULARY, dtype=np.float32)[tokens_of(*parts)] * 8
 
     def answer(inputs):
@@ -30,7 +30,7 @@ def frame_count_model(columns: int) -> bytes:
 
 
 def flat_model() -> bytes:
-    """Answers one number a recording, as a classifier of something else would."""
+    """Answers one number a sequence, as a classifier of something else would."""
     return _convert(lambda inputs: {"outputs": tf.reshape(tf.reduce_sum(inputs), [1])}, len(COLUMNS))
 
 

@@ -15,7 +15,7 @@ ROUND1 = dict(attention="relative", part_stems=False, backward_decoder=False, co
 def lively(network, seed: int):
     """The network in evaluation mode, every weight and running statistic drawn by its name and the seed.
 
-    Its texts differ from recording to recording, some end early, and some confidences are too low.
+    Its texts differ from sequence to sequence, some end early, and some confidences are too low.
     """
     with torch.no_grad():
         for name, values in [*network.named_parameters(), *network.named_buffers()]:
@@ -39,11 +39,11 @@ def _drawn(name: str, shape: tuple[int, ...], rng) -> np.ndarray:
     return (1.0 if name.endswith(("norm.weight", "scale")) else 0.0) + 0.15 * noise
 
 
-def recording(frames: int, seed: int) -> np.ndarray:
-    """A made-up recording (frames, 390): landmarks that wander about their places, hands and face missing in stretches."""
+def made_columns(length: int, seed: int) -> np.ndarray:
+    """A made-up sequence (length, 390): landmarks that wander about their places, hands and face missing in stretches."""
     rng = np.random.default_rng(seed)
-    values = rng.uniform(0.2, 0.8, len(COLUMNS)) + 0.02 * rng.standard_normal((frames, len(COLUMNS))).cumsum(axis=0)
+    values = rng.uniform(0.2, 0.8, len(COLUMNS)) + 0.02 * rng.standard_normal((length, len(COLUMNS))).cumsum(axis=0)
     for part in ("left_hand", "right_hand", "face"):
-        hidden = (np.arange(frames) // 7 + rng.integers(4)) % 4 < (1 if part == "face" else 2)
+        hidden = (np.arange(length) // 7 + rng.integers(4)) % 4 < (1 if part == "face" else 2)
         values[np.ix_(hidden, [part in column for column in COLUMNS])] = np.nan
     return values.astype(np.float32)

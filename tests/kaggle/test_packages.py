@@ -85,7 +85,7 @@ def test_without_internet_it_says_what_to_do_and_leaves_nothing(tmp_path, monkey
     assert main(["kaggle", "kernels", "--user", "signer", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert "pip cannot fetch rapidfuzz and ai-edge-litert" in said and "--no-packages" in said
-    assert "pip's output:\nERROR" in said.replace("\n\n", "\n") and not list(tmp_path.rglob("packages/3*"))
+    assert "pip's output:\nERROR" in said.replace("\n\n", "\n") and not list(tmp_path.rglob("packages/*"))
 
 
 def test_what_the_image_has_comes_first(tmp_path):

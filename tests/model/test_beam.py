@@ -20,7 +20,7 @@ def networks():
 
 @pytest.fixture(scope="module")
 def encoded(networks):
-    """What the networks make of a recording of each length."""
+    """What the networks make of a sequence of each length."""
     sequences = [torch.randn(1, length, 130, 3, generator=torch.Generator().manual_seed(length)) for length in FRAMES]
     with torch.no_grad():
         return [[network.encode(frames, torch.tensor([frames.shape[1]])) for network in networks] for frames in sequences]
@@ -63,15 +63,15 @@ def _with_backward(networks, encoded, total, tokens, settings) -> float:
 @pytest.mark.parametrize("settings", [BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)],
                          ids=["narrow", "normalised", "reranked"])
 def test_the_search_finds_what_a_plain_search_finds(networks, encoded, settings):
-    found = [search(networks, recording, settings).argmax(dim=1).tolist() for recording in encoded]
-    assert found == [plain_search(networks, recording, settings) for recording in encoded]
+    found = [search(networks, states, settings).argmax(dim=1).tolist() for states in encoded]
+    assert found == [plain_search(networks, states, settings) for states in encoded]
     assert len({tuple(tokens) for tokens in found}) > 3
 
 
 def test_a_beam_of_one_is_greedy(networks, encoded):
-    for recording in encoded:
-        spelled, _ = greedy([network.decoder for network in networks], recording)
-        found = search(networks, recording, BeamSearch(1, 0.0, 0.0)).argmax(dim=1)
+    for states in encoded:
+        spelled, _ = greedy([network.decoder for network in networks], states)
+        found = search(networks, states, BeamSearch(1, 0.0, 0.0)).argmax(dim=1)
         assert found.tolist() == spelled[spelled != EOS].tolist()
 
 

@@ -13,7 +13,7 @@ TOLERANCE = 1e-4                   # absolute, on features, logits and losses; t
 
 
 def published(shared, round):
-    """The published solution's weights, and its golden arrays of each recording."""
+    """The published solution's weights, and its golden arrays of each sequence."""
     with np.load(shared / "golden" / f"network_round{round}.npz") as file:
         arrays = dict(file)
     weights = {name[2:]: torch.from_numpy(value) for name, value in arrays.items() if name.startswith("w/")}

@@ -120,7 +120,7 @@ def test_ignored_pad_gives_no_gradient():
 
 
 def test_ctc_loss_is_torchs_a_character_and_impossible_alignments_count_nothing():
-    """The second phrase's 8 characters and 4 repeats have no room in 6 frames."""
+    """The second phrase's 8 characters and 4 repeats do not fit into 6 frames."""
     data, config = batch("ab", "aabbccdd"), loss_config(mask_probability=0, ctc_weight=0.5)
     logits = torch.randn(2, 6, 60, generator=torch.Generator().manual_seed(1))
     found = compute_loss(Answers(forward=torch.zeros(2, 33, 63), ctc=logits), data, config)

@@ -17,7 +17,7 @@ PLAIN = loss_config(mask_probability=0)
 NETWORK = {round: golden_toy.network(round, dropout=0.0, decoder_attention_dropout=0.0) for round in (1, 2)}
 
 
-def recording(frames, seed):
+def sequence(frames, seed):
     """Standardised frames (T, 130, 3) with hands that come and go, and a phrase's tokens."""
     generator = torch.Generator().manual_seed(seed)
     made = torch.randn(frames, 130, 3, generator=generator)
@@ -30,7 +30,7 @@ def batch(lengths, seed=0, padding=0, rubbish=0.0):
     frames = torch.full((len(lengths), max(lengths) + padding, 130, 3), rubbish)
     tokens = []
     for row, length in enumerate(lengths):
-        frames[row, :length], phrase = recording(length, seed + row)
+        frames[row, :length], phrase = sequence(length, seed + row)
         tokens.append(phrase)
     return {"frames": frames, "lengths": torch.tensor(lengths), "tokens": torch.stack(tokens),
             "score": torch.linspace(0, 1, len(lengths))}

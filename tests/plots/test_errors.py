@@ -15,10 +15,13 @@ from aslutils.task.metric import sequence_scores
 def test_scores_by_group_lie_within_their_intervals(predictions):
     figure = plots.scores_by(predictions)
     assert titles(figure) == ["Participant", "Kind of phrase", "Length of phrase", "Hand seen"]
-    for axes in figure.axes:
-        points, _, (bars,) = axes.containers[0]
-        spans = [segment[:, 1] for segment in bars.get_segments()]
-        assert all(low - 1e-9 <= score <= high + 1e-9 for score, (low, high) in zip(points.get_ydata(), spans)) and spans
+
+    table = pd.DataFrame({"participant_id": [1] * 4 + [2] * 4, "phrase": "abcd", "length": 9, "hand_frames": 9,
+                          "prediction": ["abcx"] * 4 + ["abcd", "abcd", "xxxx", "xxxx"]})
+    points, _, (bars,) = plots.scores_by(table).axes[0].containers[0]              # the hardest participant first
+    wide, narrow = [segment[:, 1] for segment in bars.get_segments()]
+    assert points.get_ydata().tolist() == pytest.approx([0.5, 0.75])
+    assert narrow == pytest.approx([0.75, 0.75]) and wide[0] < 0.2 and wide[1] > 0.8
 
 
 def test_scores_below_nothing_are_in_sight():

@@ -130,7 +130,7 @@ def test_characters_that_matplotlib_takes_for_formulas_are_drawn_as_they_are(net
 
 @style.styled
 def _crowded() -> style.Picture:
-    """Thin lines of the house's colours over a thousand other ones."""
+    """Thin lines of the kit's colours over a thousand other ones."""
     figure = style.picture(3.0, "Crowded")
     axes = figure.subplots()
     axes.imshow(np.random.default_rng(0).random((60, 200, 3)), aspect="auto")

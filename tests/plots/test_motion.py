@@ -26,8 +26,8 @@ def animation(page):
 
 @pytest.mark.parametrize("frames", [0, 1, 40, 800])
 def test_a_skeleton_moves_and_stays_small(store, frames):
-    recording = np.resize(store.landmarks(1), (frames, 130, 3))
-    page = plots.skeleton(recording, "<b> & co").data
+    sequence = np.resize(store.landmarks(1), (frames, 130, 3))
+    page = plots.skeleton(sequence, "<b> & co").data
     shown = Image.open(io.BytesIO(animation(page)))
     assert len(page) < 400_000 and "&lt;b&gt; &amp; co" in page and "<script" not in page
     pictures = getattr(shown, "n_frames", 1)
@@ -49,12 +49,12 @@ def test_a_skeleton_without_hands_says_so(store):
 
 def test_a_hand_is_shown_being_read_with_the_models_own_words(store, tmp_path):
     (tmp_path / "model.tflite").write_bytes(constant_model("asl"))
-    recording = pd.DataFrame(store.columns(1), columns=COLUMNS).assign(sequence_id=7)
-    recording.to_parquet(tmp_path / "one.parquet")
+    sequence = pd.DataFrame(store.columns(1), columns=COLUMNS).assign(sequence_id=7)
+    sequence.to_parquet(tmp_path / "one.parquet")
     options = ["--sequence", "7", "--picture", str(tmp_path / "shown" / "reading.png")]
     assert main(["read", str(tmp_path), str(tmp_path / "one.parquet"), *options]) == 0
     shown = Image.open(tmp_path / "shown" / "reading.png")
-    assert shown.n_frames == len(recording) > MIN_FRAMES
+    assert shown.n_frames == len(sequence) > MIN_FRAMES
     feet = []
     for frame in range(shown.n_frames):
         shown.seek(frame)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from configs import model_config
-from toys import ROUND1, TOY, lively, recording
+from toys import ROUND1, TOY, lively, made_columns
 
 from aslutils.model.network import Network
 from aslutils.port import export
@@ -41,4 +41,4 @@ def exported(ensemble) -> bytes:
 def sequences() -> list[np.ndarray]:
     """220 sequences of 0 to 260 frames, a few longer, one all NaN."""
     lengths = [0, 1, 14, 15, 384, 385, 500, 860] + np.random.default_rng(0).integers(10, 260, 211).tolist()
-    return [recording(length, seed) for seed, length in enumerate(lengths)] + [np.full((40, len(COLUMNS)), np.nan, np.float32)]
+    return [made_columns(length, seed) for seed, length in enumerate(lengths)] + [np.full((40, len(COLUMNS)), np.nan, np.float32)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from configs import beam_search, model_config
-from toys import ROUND1, TOY, lively, recording
+from toys import ROUND1, TOY, lively, made_columns
 
 from aslutils.model.beam import BeamSearch
 from aslutils.model.network import Network
@@ -18,7 +18,7 @@ from aslutils.task.text import DUMMY_PHRASE, SOS, STEPS, decode
 pytestmark = pytest.mark.slow
 
 NARROW, NORMALISED, RERANKED = BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)
-RECORDINGS = [recording(frames, frames) for frames in (16, 23, 31, 40, 52, 64, 77, 90, 120, 150, 200, 384)]
+SEQUENCES = [made_columns(frames, frames) for frames in (16, 23, 31, 40, 52, 64, 77, 90, 120, 150, 200, 384)]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def exported(sure):
 
 @pytest.mark.parametrize("beam", [NARROW, NORMALISED, RERANKED], ids=["narrow", "normalised", "reranked"])
 def test_the_graph_finds_what_pytorch_finds(sure, exported, beam):
-    for inputs in RECORDINGS:
+    for inputs in SEQUENCES:
         expected, found = read_pytorch(sure, inputs, beam), read_tflite(exported(beam), inputs)
         assert found.text == expected.text
         if expected.text:
@@ -49,7 +49,7 @@ def test_the_graph_finds_what_pytorch_finds(sure, exported, beam):
 @torch.no_grad()
 def test_the_probabilities_are_those_of_the_chosen_tokens(sure, exported, beam):
     unlikely = 0
-    for inputs in RECORDINGS:
+    for inputs in SEQUENCES:
         answer = exported(beam)(inputs)
         tokens = torch.from_numpy(answer["outputs"].argmax(axis=1))
         frames = torch.from_numpy(network_frames(inputs))[None]
@@ -64,7 +64,7 @@ def test_the_probabilities_are_those_of_the_chosen_tokens(sure, exported, beam):
 
 def test_a_beam_of_one_is_greedy(sure):
     model = Model(convert(sure, BeamSearch(1, 0.0, 0.0)))
-    for inputs in RECORDINGS:
+    for inputs in SEQUENCES:
         expected, found = read_pytorch(sure, inputs), read_tflite(model, inputs)
         assert found.text == expected.text
         if len(expected.logits):                          # the chosen logits are raised a little, the others are the same
@@ -72,17 +72,17 @@ def test_a_beam_of_one_is_greedy(sure):
 
 
 def test_a_wider_beam_and_the_backward_decoder_change_some_texts(sure, exported):
-    greedy = [read_pytorch(sure, inputs).text for inputs in RECORDINGS]
-    narrow, reranked = ([read_tflite(exported(beam), inputs).text for inputs in RECORDINGS] for beam in (NARROW, RERANKED))
+    greedy = [read_pytorch(sure, inputs).text for inputs in SEQUENCES]
+    narrow, reranked = ([read_tflite(exported(beam), inputs).text for inputs in SEQUENCES] for beam in (NARROW, RERANKED))
     assert greedy != narrow != reranked
 
 
 def test_a_search_rejects_and_answers_as_greedy_decoding_does(exported):
     model = exported(RERANKED)
-    for inputs in (RECORDINGS[0][:0], RECORDINGS[0][:14], np.full((40, 390), np.nan, np.float32)):
+    for inputs in (SEQUENCES[0][:0], SEQUENCES[0][:14], np.full((40, 390), np.nan, np.float32)):
         assert decode(model(inputs)["outputs"].argmax(axis=1)) == DUMMY_PHRASE
     for length in (900, 0, 1, 384, 15, 60):
-        outputs = model(recording(900, seed=3)[:length])["outputs"]
+        outputs = model(made_columns(900, seed=3)[:length])["outputs"]
         assert 1 <= len(outputs) <= STEPS and np.isfinite(outputs).all()
 
 

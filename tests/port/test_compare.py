@@ -1,7 +1,7 @@
 """The table that compares layers."""
 
 import pytest
-from toys import recording
+from toys import made_columns
 
 from aslutils.port.compare import compare_layers
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 def test_every_layer_of_both_rounds_agrees_in_tensorflow_and_tflite(round1, round2):
     for network in (round1, round2):
-        table = compare_layers(network, [recording(frames, frames) for frames in (20, 90, 400)])
+        table = compare_layers(network, [made_columns(frames, frames) for frames in (20, 90, 400)])
         assert table["layer"].tolist()[-1] == "decoder" and "encoder.blocks.1" in set(table["layer"])
         assert len(table) == (6 if network is round1 else 11)
         assert (table["largest"] > 0.1).all()
@@ -22,6 +22,6 @@ def test_a_wrong_weight_shows_in_its_layer_and_behind(round1, monkeypatch):
 
     original = squeezeformer.FeedForward.__call__
     monkeypatch.setattr(squeezeformer.FeedForward, "__call__", lambda layer, x, T: original(layer, x, T) * 1.01)
-    table = compare_layers(round1, [recording(40, 1)]).set_index("layer")
+    table = compare_layers(round1, [made_columns(40, 1)]).set_index("layer")
     assert table.loc["stem", "tflite"] < 1e-4 < table.loc["encoder.blocks.0", "tflite"]
     assert table.loc["encoder.blocks.0", "tensorflow"] > 1e-4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from configs import model_config
-from toys import TOY, lively, recording
+from toys import TOY, lively, made_columns
 
 from aslutils.model.network import Network
 from aslutils.model.published import from_published
@@ -46,7 +46,7 @@ def test_the_sequences_meet_every_rule(table):
 
 
 def test_a_rejected_sequence_answers_the_dummy_phrases_one_hot_rows(exported):
-    answer = Model(exported)(recording(14, seed=0))
+    answer = Model(exported)(made_columns(14, seed=0))
     np.testing.assert_array_equal(answer["outputs"], np.eye(63)[encode(DUMMY_PHRASE)[:11]])
     np.testing.assert_array_equal(answer["probabilities"], np.zeros(11))
 
@@ -58,7 +58,7 @@ def test_an_empty_phrase_is_one_row_without_a_character(table, exported, sequenc
 
 @pytest.mark.parametrize("inputs", [
     np.zeros((0, len(COLUMNS))), np.zeros((1, len(COLUMNS))), np.zeros((60, len(COLUMNS))), np.full((60, len(COLUMNS)), np.nan),
-    np.full((60, len(COLUMNS)), np.inf), np.full((60, len(COLUMNS)), 1e30), recording(900, 1)],
+    np.full((60, len(COLUMNS)), np.inf), np.full((60, len(COLUMNS)), 1e30), made_columns(900, 1)],
     ids=["no frames", "one frame", "zeros", "nan", "infinite", "huge", "900 frames"])
 def test_every_sequence_gets_an_answer(exported, inputs):
     answer = Model(exported)(inputs)
@@ -68,10 +68,10 @@ def test_every_sequence_gets_an_answer(exported, inputs):
 
 def test_one_interpreter_answers_alike_through_300_lengths(exported):
     model, rng = Model(exported), np.random.default_rng(3)
-    inputs = recording(40, seed=8)
+    inputs = made_columns(40, seed=8)
     before = model(inputs)["outputs"]
     for length in [*[0, 900] * 10, 1, 384, 385, 1, *rng.integers(0, 901, 296)]:
-        answer = model(recording(900, seed=9)[:length])
+        answer = model(made_columns(900, seed=9)[:length])
         assert np.isfinite(answer["outputs"]).all()
     np.testing.assert_array_equal(model(inputs)["outputs"], before)
 
@@ -89,7 +89,7 @@ def test_threads_with_an_interpreter_each_agree(exported, sequences):
 def test_round_1_networks_alone_export_without_a_confidence(round1):
     model = Model(export.convert([round1]))
     for frames in (15, 60, 400):
-        inputs = recording(frames, seed=frames)
+        inputs = made_columns(frames, seed=frames)
         expected, found = read_pytorch([round1], inputs), read_tflite(model, inputs)
         assert found.text == expected.text and np.isnan(found.confidence)
 
@@ -111,7 +111,7 @@ def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble):
 def test_four_networks_fit_one_file(round2):
     networks = [lively(Network(model_config(**TOY | dict(blocks=1))), seed) for seed in range(4)]
     model = Model(export.with_precision(export.convert(networks), "mixed"))
-    texts = [read_tflite(model, recording(frames, frames)).text for frames in (30, 150, 384)]
+    texts = [read_tflite(model, made_columns(frames, frames)).text for frames in (30, 150, 384)]
     assert len(set(texts)) == 3
 
 

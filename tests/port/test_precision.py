@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from toys import recording
+from toys import made_columns
 
 from aslutils.port import export, precision
 from aslutils.port.layers import Linear
@@ -20,7 +20,7 @@ def weights(content: bytes) -> dict[str, int]:
 
 def test_packing_what_was_unpacked_keeps_the_models_answers(exported):
     again = precision.pack(precision.unpack(exported))
-    inputs = recording(50, seed=5)
+    inputs = made_columns(50, seed=5)
     np.testing.assert_array_equal(Model(again)(inputs)["outputs"], Model(exported)(inputs)["outputs"])
 
 
@@ -28,7 +28,7 @@ def test_packing_what_was_unpacked_keeps_the_models_answers(exported):
 def test_a_lower_precision_is_a_smaller_file_with_nearly_the_same_logits(exported, name, smaller):
     content = export.with_precision(exported, name)
     assert len(content) < smaller * len(exported)
-    inputs = recording(50, seed=6)
+    inputs = made_columns(50, seed=6)
     expected, found = Model(exported)(inputs)["outputs"][0], Model(content)(inputs)["outputs"][0]
     np.testing.assert_allclose(found, expected, atol=0.01 if name == "float16" else 0.5)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from toys import recording
+from toys import made_columns
 
 from aslutils.port.preprocess import fit_length, standardise
 from aslutils.task.landmarks import COLUMNS, count_hand_frames
@@ -14,7 +14,7 @@ from aslutils.task.preprocess import standardise as standardise_numpy
 
 @pytest.mark.parametrize("frames", [1, 2, 16, 384, 385, 600, 900])
 def test_standardised_frames_are_those_of_the_training_data(frames):
-    inputs = recording(frames, seed=frames)
+    inputs = made_columns(frames, seed=frames)
     found, hand_frames = standardise(tf.constant(inputs))
     assert int(hand_frames) == count_hand_frames(inputs)
     np.testing.assert_allclose(found, fit_length_numpy(standardise_numpy(as_landmarks(inputs))), atol=1e-5)
@@ -39,7 +39,7 @@ def test_only_nan_and_infinities_is_nothing_seen():
 
 
 def test_infinities_count_as_not_seen():
-    inputs = recording(30, seed=1)
+    inputs = made_columns(30, seed=1)
     inputs[4, 7] = np.inf
     without = inputs.copy()
     without[4, 7] = np.nan

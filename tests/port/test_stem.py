@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from toys import recording
+from toys import made_columns
 
 from aslutils.model.stem import standardise_part as standardise_part_pytorch
 from aslutils.port.compare import network_frames
@@ -21,7 +21,7 @@ def test_one_stem_gives_pytorchs_features(round2):
 
 
 def test_the_landmark_stem_adds_the_part_stems(round1, round2):
-    frames = network_frames(recording(40, seed=1))
+    frames = network_frames(made_columns(40, seed=1))
     for network in (round1, round2):
         found = LandmarkStem(network.stem)(frames)
         assert found.shape == (40, network.config.dim)

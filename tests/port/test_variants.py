@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from configs import beam_search, model_config
 from sensitivity import GROUPS, sensitivity
-from toys import TOY, lively, recording
+from toys import TOY, lively, made_columns
 
 from aslutils.model.network import Network
 from aslutils.port.compare import read_pytorch, read_tflite
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def read(ensemble):
     """Recordings, what PyTorch reads in them, and phrases of which the first half is what it reads."""
-    sequences = [recording(frames, frames) for frames in (20, 40, 60, 80, 100, 120)]
+    sequences = [made_columns(frames, frames) for frames in (20, 40, 60, 80, 100, 120)]
     reference = [read_pytorch(ensemble, inputs) for inputs in sequences]
     return sequences, reference, [reading.text if place < 3 else "wrong" for place, reading in enumerate(reference)]
 
@@ -66,7 +66,7 @@ def test_every_product_belongs_to_one_part(ensemble):
 
 def test_four_networks_become_one_submission_within_the_limits(tmp_path):
     networks = [lively(Network(model_config(**TOY)), seed) for seed in range(4)]
-    sequences = [recording(frames, frames) for frames in (20, 60, 100, 140)]
+    sequences = [made_columns(frames, frames) for frames in (20, 60, 100, 140)]
     reference = [read_pytorch(networks, inputs) for inputs in sequences]
     variants = build_variants(networks)
     table = measure_variants(variants, 4, sequences, [reading.text for reading in reference], reference)

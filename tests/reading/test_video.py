@@ -16,6 +16,7 @@ from aslutils.task.landmarks import HOLISTIC
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
+DRAW = "tests/helpers/draw_clips.py"
 PYTHON = ROOT / ".venv-video" / "bin" / "python"
 BAD = ("blank.mp4", "person.avi", "cut.avi", "garbage.mp4")
 
@@ -34,10 +35,11 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory) -> Path:
+    assert (ROOT / DRAW).is_file()
     if not (ROOT / ".venv-video" / "requirements.installed").exists():
         pytest.skip("no .venv-video: tests/run.sh sets it up, for reading videos with MediaPipe")
     folder = tmp_path_factory.mktemp("clips")
-    in_video_environment("tests/draw_clips.py", folder).check_returncode()
+    in_video_environment(DRAW, folder).check_returncode()
     return folder
 
 

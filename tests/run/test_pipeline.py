@@ -58,12 +58,13 @@ def test_five_notebooks_leave_a_scored_submission(first_run):
 
 
 def test_a_second_call_keeps_every_stage_and_ends_with_the_table(first_run, place, capsys):
-    before = {path: path.stat().st_mtime_ns for path in first_run.rglob("*.pt")}
+    before = {path: path.stat().st_mtime_ns for path in first_run.rglob("checkpoint.pt")}
+    assert len(before) == 2 + len(list(first_run.glob("round1/*")))                 # seeds and folds
     assert main(["run", "--profile", str(place / "toy")]) == 0
     told = capsys.readouterr().out
     assert told.count("nothing has changed") == 5 and "started" not in told
     assert "score by the competition's scorer" in told and str(first_run / "submission" / "submission.zip") in told
-    assert before == {path: path.stat().st_mtime_ns for path in first_run.rglob("*.pt")}
+    assert before == {path: path.stat().st_mtime_ns for path in first_run.rglob("checkpoint.pt")}
 
 
 def test_a_changed_parameter_redoes_its_stage_and_what_follows_from_it(first_run, place, capsys):
@@ -86,6 +87,7 @@ def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys
     path = place / "toy" / "03_fullfit.yaml"
     before = path.read_text()
     weights = {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
+    assert len(weights) == 2
     path.write_text(yaml.safe_dump({**yaml.safe_load(before), "learning_rate": 0.001}))
     executed = (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes()
     assert main(["run", "--profile", str(place / "toy")]) == 1
@@ -180,6 +182,7 @@ def test_a_stage_is_made_by_the_code_that_its_notebook_imports_and_a_training_by
     assert {"aslutils/kaggle/card.py", "aslutils/kaggle/card.md"} <= found["05_submission_kernel"]
     assert "aslutils/port/squeezeformer.py" not in found["02_build_oof"]
     assert "aslutils/reading/scorer.py" in found["05_submission_kernel"]
+    assert (KIT / "aslutils/plots/__init__.py").is_file()
     assert not [path for paths in found.values() for path in paths if path.startswith("aslutils/plots/")]
     assert set(made_from("03_fullfit", {}, [], KIT)["code"]) == {"training", "store", "demo"}
     assert "notebooks/04_convert_tflite.ipynb" in made_from("04_convert_tflite", {}, [], KIT)["code"]

@@ -14,7 +14,7 @@ from aslutils.model.loss import LossConfig, compute_loss
 from aslutils.model.network import Network
 from aslutils.run.pipeline import KIT
 from aslutils.system.parameters import from_values, read_params
-from aslutils.task.text import EOS, STEPS
+from aslutils.task.text import EOS
 from aslutils.training.trainer import TrainConfig
 
 
@@ -47,5 +47,7 @@ def test_a_full_size_network_takes_a_training_step_and_decodes(notebook, learnt,
     moved = [not torch.equal(weight, old) for weight, old in zip(network.parameters(), before)]
     assert all(moved), "a weight that no gradient reaches"
     tokens, confidence = network.eval().greedy(batch["frames"], batch["lengths"])
-    assert tokens.shape[0] == len(batch["row"]) and 1 <= tokens.shape[1] <= STEPS and tokens.max() <= EOS + 1
-    assert (confidence is not None) == model.confidence
+    again, _ = network.greedy(batch["frames"][:1], batch["lengths"][:1])
+    end = (again[0] == EOS).nonzero()[0, 0] if EOS in again[0] else len(again[0])
+    assert len(tokens) == len(batch["row"]) and torch.equal(tokens[0, :end], again[0, :end])     # padded or alone
+    assert (confidence is not None) == model.confidence and (confidence is None or torch.isfinite(confidence).all())
