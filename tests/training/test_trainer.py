@@ -127,7 +127,7 @@ def saved(path) -> int | None:
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_weights(store, tmp_path):
-    job = toy_job(store, tmp_path / "killed", epochs=60, checkpoint_minutes=0.0)
+    job = toy_job(store, tmp_path / "killed", epochs=30, checkpoint_minutes=0.0)
     straight = replace(job, folder=tmp_path / "straight")
     assert Trainer(straight).fit()
     rng, kills, ended = np.random.default_rng(0), 0, False
