@@ -24,7 +24,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """With --quick, leave out what is marked slow: whatever trains, converts, or starts notebooks, servers or browsers."""
+    """With --quick, leave out what is marked slow: whatever trains, prepares, converts, draws, or starts notebooks or servers."""
     slow = [item for item in items if config.option.quick and item.get_closest_marker("slow")]
     config.stash[LEFT_OUT] = Counter(item.path.relative_to(ROOT).as_posix() for item in slow)
     config.hook.pytest_deselected(items=slow)

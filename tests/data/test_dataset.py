@@ -178,6 +178,7 @@ def test_cutmix_joins_only_the_given_rows_of_the_same_participant(store, scores)
     assert [plan.partner for plans in lonely.plans(0) for plan in plans] == [-1]
 
 
+@pytest.mark.slow
 def test_mirror_and_cutmix_act_on_half_of_the_samples_each_independently(store, scores):
     rows = np.delete(np.arange(len(store)), 3)                               # row 3 has no partner
     source = loader(store, scores, rows=rows)
@@ -194,6 +195,7 @@ def test_a_planned_length_is_the_length_that_comes_out(store, scores):
         assert [plan.length for plan in plans] == batch["lengths"].tolist()
 
 
+@pytest.mark.slow
 def test_padding_stays_under_ten_percent_of_the_augmented_frames_at_the_lengths_of_the_corpus():
     shares, lengths = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100), (1, 6, 35, 66, 104, 148, 207, 270, 312, 408, 807)
     rng, count = np.random.default_rng(0), 6000

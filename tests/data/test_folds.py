@@ -36,6 +36,7 @@ def deviations(folds: pd.DataFrame) -> pd.DataFrame:
     return (counts / counts.mean() - 1).abs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("participants, sequences, holdout", [(94, 67208, 0), (94, 20000, 10), (48, 6000, 0)])
 def test_folds_are_participant_disjoint_and_balanced_within_five_percent(participants, sequences, holdout):
     folds = divided(corpus(participants, sequences), folds=4, holdout=holdout, seed=1)
@@ -55,6 +56,7 @@ def test_folds_of_a_corpus_like_the_real_one_are_balanced_for_every_seed(holdout
         assert (deviations(folds) < 0.05).all(axis=None), seed
 
 
+@pytest.mark.slow
 def test_few_participants_are_dealt_in_the_best_way_there_is():
     for seed in range(5):
         table = corpus(8, 400, seed=seed)

@@ -22,6 +22,8 @@ from aslutils.data.store import Store, StoreError
 from aslutils.system.files import locked
 from aslutils.task.preprocess import statistics
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
@@ -132,7 +134,6 @@ def test_a_sequence_with_a_constant_coordinate_has_no_deviation_there_whatever_l
     assert found[1, 1] == 0
 
 
-@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(values=arrays(np.float32, st.integers(1, 40), elements=st.floats(-65504, 65504, width=32)),
        scale=st.sampled_from([1, 1e-4, 1e-8]))
@@ -152,7 +153,6 @@ def test_a_finished_store_is_just_opened(data, tmp_path, monkeypatch):
     assert contents(prepare(data, tmp_path / "store").path) == before
 
 
-@pytest.mark.slow
 def test_processes_write_the_same_bytes(data, tmp_path):
     alone, together = prepare(data, tmp_path / "a", workers=1), prepare(data, tmp_path / "b", workers=2)
     assert contents(alone.path) == contents(together.path)
@@ -199,7 +199,6 @@ def test_a_preparation_stopped_while_joining_goes_on(data, tmp_path, monkeypatch
     assert {name: (tmp_path / "store" / name).read_bytes() for name in whole} == whole
 
 
-@pytest.mark.slow
 def test_a_killed_preparation_goes_on_with_the_same_bytes_and_leaves_no_process_behind(data, tmp_path):
     whole = contents(prepare(data, tmp_path / "whole").path)
     script = tmp_path / "slow.py"
@@ -306,7 +305,6 @@ def command(*arguments):
     return subprocess.run([sys.executable, "-m", "aslutils", "prepare", *map(str, arguments)], capture_output=True, text=True)
 
 
-@pytest.mark.slow
 def test_the_command_prepares_shows_progress_and_ends_with_a_summary(data, tmp_path):
     done = command(data, tmp_path / "store")
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,8 @@ from aslutils.run.stages import FOLDS, SEEDS, defaults
 from aslutils.task.landmarks import ALL_COLUMNS
 from aslutils.task.text import CHARACTERS, phrase_kind
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "corrupted": 0.2}
 LEFT, RIGHT, FACE = slice(468, 489), slice(522, 543), slice(0, 468)
 
@@ -79,7 +81,6 @@ def test_row_groups_hold_whole_sequences(tmp_path, monkeypatch):
     assert len(groups) > 2 and sum(map(len, groups)) == len(set.union(*groups)) == 20
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(written, tmp_path):
     assert contents(write_demo(tmp_path / "same", **SMALL, workers=2)) == contents(written)
     other = contents(write_demo(tmp_path / "other", **SMALL, seed=2))
@@ -147,7 +148,6 @@ def test_the_command_line_says_what_is_wrong_without_a_traceback(arguments, mess
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_the_default_plan_has_all_kinds_and_every_letter_and_digit_often():
     table = plan(DemoConfig())
     train = table[~table.supplemental]
@@ -162,7 +162,6 @@ def test_the_default_plan_has_all_kinds_and_every_letter_and_digit_often():
     assert len(supplemental) == 400 and supplemental.phrase.value_counts().median() >= 8
 
 
-@pytest.mark.slow
 def test_the_stated_share_is_corrupted_in_every_way_and_listed(written):
     table = plan(DemoConfig())
     assert abs((table.corruption[~table.supplemental] != "").mean() - 0.06) < 0.01

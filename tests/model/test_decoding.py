@@ -15,6 +15,7 @@ def spelled(networks):
     return greedy([network.decoder for network in networks], [network.encode(FRAMES, LENGTHS) for network in networks])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [(1,), (2,), (2, 1)], ids=str)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_greedy_decoding_is_recomputing_every_step(rounds, seed):

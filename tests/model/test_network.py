@@ -25,6 +25,7 @@ def build(config):
         return Network(config)
 
 
+@pytest.mark.slow
 def test_the_winning_networks_have_the_published_number_of_weights():
     assert learnt(build(ROUND1)) == 2_515_040
     network = build(model_config())

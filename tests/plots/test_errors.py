@@ -11,6 +11,8 @@ from aslutils import plots
 from aslutils.plots.examples import aligned
 from aslutils.task.metric import sequence_scores
 
+pytestmark = pytest.mark.slow
+
 
 def test_scores_by_group_lie_within_their_intervals(predictions):
     figure = plots.scores_by(predictions)

@@ -18,6 +18,8 @@ from aslutils.reading.recognizer import Recognizer
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.rejection import MIN_FRAMES
 
+pytestmark = pytest.mark.slow
+
 
 def animation(page):
     """The picture inside the page."""

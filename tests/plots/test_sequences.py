@@ -11,6 +11,8 @@ from aslutils import plots
 from aslutils.data import augment
 from aslutils.task.landmarks import COLUMNS, HANDS
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_strip_shows_frames_in_which_the_hand_is_seen(store):
     frames = store.landmarks(1).copy()

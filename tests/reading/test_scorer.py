@@ -19,6 +19,8 @@ from aslutils.reading.scorer import open_submission, pack, score_submission, sum
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.text import EOS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
@@ -107,7 +109,6 @@ def test_a_sequence_that_its_file_lacks_is_listed(submission, data, tmp_path):
     assert result["absent"] == [(100, 99)] and result["sequences"] == len(table)
 
 
-@pytest.mark.slow
 def test_the_command_prints_figures_or_one_json_object(submission, data):
     command = [sys.executable, "-m", "aslutils", "score", str(submission), str(data)]
     root = Path(__file__).resolve().parents[2]

@@ -10,6 +10,8 @@ from small_corpus import write_npy
 
 from aslutils.run.corpus import open_corpus
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_published_arrays_are_read_like_the_competitions_files(corpus, tmp_path):
     write_npy(tmp_path / "npy")
@@ -36,7 +38,6 @@ def test_a_share_of_held_out_people_lies_in_0_to_1(share):
         data_config(holdout=share)
 
 
-@pytest.mark.slow
 def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked_for(place):
     config = data_config(run="demo", demo_sequences=30, demo_supplemental=4, demo_participants=8)
     assert len(open_corpus(config).store) == 34

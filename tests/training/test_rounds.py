@@ -16,6 +16,8 @@ from aslutils.training import rounds
 from aslutils.training.config import FoldsConfig, SeedsConfig
 from aslutils.training.jobs import train_all
 
+pytestmark = pytest.mark.slow
+
 LOSS = loss_config()
 
 
