@@ -174,6 +174,6 @@ plots.learning_curves(histories(jobs))
 
 # %%
 if finished:
-    predictions = pd.concat([rounds.read_predictions(job.folder) for job in jobs], ignore_index=True)
+    predictions = pd.concat([rounds.read_predictions(job.folder, corpus.store) for job in jobs], ignore_index=True)
     print(f"Out-of-fold score of {len(predictions):,} sequences: {score(predictions['phrase'], predictions['prediction']):.4f}")
     display(plots.predictions(predictions, corpus.store))

@@ -59,10 +59,10 @@ def _job(corpus, name, folder, rows, scores, validation, model, loss, train, aug
                model=replace(model, ctc=loss.ctc_weight > 0))
 
 
-def read_predictions(path) -> pd.DataFrame:
-    """The predictions that a training wrote to the folder `path`."""
-    return read_table(Path(path) / PREDICTIONS, keep_default_na=False, na_values={"confidence": [""]},
-                       dtype={"phrase": str, "prediction": str})
+def read_predictions(path, store: Store) -> pd.DataFrame:
+    """The predictions that a training wrote to the folder `path`, each with its row, length and hand_frames in `store`."""
+    return store.described(read_table(Path(path) / PREDICTIONS, keep_default_na=False, na_values={"confidence": [""]},
+                                      dtype={"phrase": str, "prediction": str}))
 
 
 def build_table(folder: Path) -> pd.DataFrame:
@@ -78,8 +78,9 @@ def build_table(folder: Path) -> pd.DataFrame:
     if missing:
         raise FileNotFoundError(f"{folder / 'round1'} lacks the finished folds {missing}; run notebook 01_round1_folds first "
                                 f"(its parameter folds: {missing})")
-    predictions = pd.concat([read_predictions(folder / "round1" / f"fold{fold}") for fold in known], ignore_index=True)
-    table = folds.out_of_fold_table(divided, predictions, Store(folder / "store").table)
+    store = Store(folder / "store")
+    predictions = pd.concat([read_predictions(folder / "round1" / f"fold{fold}", store) for fold in known], ignore_index=True)
+    table = folds.out_of_fold_table(divided, predictions, store.table)
     write_table(folder / TABLE, table)
     return table
 
@@ -101,7 +102,7 @@ def training_table(corpus: Corpus) -> pd.DataFrame:
 def final_predictions(job: Job, corpus: Corpus) -> pd.DataFrame:
     """Predictions of a finished round-2 network: held-out sequences, or some training sequences if nobody is held out."""
     if len(job.validation):
-        return read_predictions(job.folder)
+        return read_predictions(job.folder, corpus.store)
     return predict(load_network(job.folder / CHECKPOINT), corpus.store, job.rows[:VALIDATION_SAMPLE])
 
 

@@ -14,6 +14,7 @@ from aslutils.run.scoring import ScoredOn, scored_rows, scored_sequences
 from aslutils.system.files import write_json, write_table
 from aslutils.training import rounds
 from aslutils.training.config import FoldsConfig, SeedsConfig
+from aslutils.training.folder import PREDICTIONS
 from aslutils.training.jobs import train_all
 
 pytestmark = pytest.mark.slow
@@ -143,3 +144,13 @@ def test_sequences_count_as_held_out_only_for_networks_of_the_same_division(corp
         write_json(corpus.folder / "export" / "report.json", {"facts": facts})
         sequences, told = scored_sequences(corpus.folder, 10, "")
         assert told is kind and len(sequences) and set(sequences["sequence_id"]) <= set(held["sequence_id"])
+
+
+def test_predictions_that_an_earlier_version_wrote_are_read(corpus, tmp_path):
+    """Its columns were called `frames` and `seen`."""
+    rows = corpus.store.table.iloc[[3, 1]]
+    write_table(tmp_path / PREDICTIONS, rows[["file_id", "sequence_id", "participant_id", "phrase"]].assign(
+        row=[0, 1], frames=9, seen=True, prediction="1e5", confidence=[0.5, np.nan]))
+    table = rounds.read_predictions(tmp_path, corpus.store)
+    assert table["row"].tolist() == [3, 1] and table["length"].tolist() == rows["length"].tolist()
+    assert table["hand_frames"].tolist() == rows["hand_frames"].tolist() and table["prediction"].tolist() == ["1e5", "1e5"]
