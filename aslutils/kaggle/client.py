@@ -169,14 +169,15 @@ def _kaggle_secrets() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def vault() -> dict[str, str]:
+    """What a Kaggle notebook's Secrets hold of the client's variables, asked for once; {} elsewhere."""
     try:
         from kaggle_secrets import UserSecretsClient  # only Kaggle's image has it
     except ImportError:
         return {}
-    kept, vault = {}, UserSecretsClient()
+    kept, secrets = {}, UserSecretsClient()
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"):
         try:
-            kept[name] = vault.get_secret(name)
+            kept[name] = secrets.get_secret(name)
         except Exception:                                        # noqa: BLE001 - no such secret, or no internet: its own kinds of error
             continue
     return kept
