@@ -25,15 +25,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(place):
     """A made-up Kaggle machine without data, and a profile of toy parameters."""
-    root = tmp_path_factory.mktemp("kaggle")
-    for name in ("input", "working"):
-        (root / name).mkdir()
-    write_profile(root / "toy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASLUTILS_KAGGLE_ROOT", str(root))
-        yield root
+    write_profile(place / "toy")
+    return place
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,9 @@ PARAMS = {"fold_count": 2, "seed": 1, "epochs": 4, "batch_size": 6, "accumulate"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    root = tmp_path_factory.mktemp("kaggle")
-    for name in ("input", "working"):
-        (root / name).mkdir()
-    write_competition(root / "data")
-    return root
+def place(place):
+    write_competition(place / "data")
+    return place
 
 
 def train(place, run, together, round="round2", **changed):
