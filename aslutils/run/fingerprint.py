@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections import deque
+from functools import lru_cache
 from pathlib import Path
 
 from aslutils.run.place import KIT
@@ -68,6 +69,7 @@ def _source(stage: str) -> str:
                      if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", []))
 
 
+@lru_cache(maxsize=256)
 def _imported(source: str) -> set[str]:
     """All names that a Python source imports from the kit, including modules."""
     names = set()
