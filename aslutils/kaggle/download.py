@@ -3,7 +3,6 @@
 Files are downloaded one by one where Kaggle allows it, so that an interrupted download resumes and needs no extra disk space.
 """
 
-import shutil
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,7 +13,7 @@ from aslutils.data.sources import DataError, read_corpus
 from aslutils.kaggle.client import KaggleError, listing, run_client
 from aslutils.run.place import COMPETITION
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_json, write_json
+from aslutils.system.files import check_space, read_json, write_json
 from aslutils.system.progress import progress
 
 PREPROCESSED = ("darraghdog/asl-fingerspelling-preprocessing-train-dataset",
@@ -46,7 +45,7 @@ def download_competition(out: Path, only=None) -> None:
     """Download the competition's files, those in `only` or all; skips files that already have the listed size."""
     listed = [row for row in listing("competitions", "files", COMPETITION) if only is None or row["name"] in only]
     missing = [row for row in listed if not _is_here(out / row["name"], row["size"])]
-    _check_space(out, sum(row["size"] for row in missing))
+    check_space(out, sum(row["size"] for row in missing))
     with progress(total=sum(row["size"] for row in listed), what="download", unit="B", unit_scale=True,
                   initial=sum(row["size"] for row in listed if row not in missing)) as bar:
         for row in missing:
@@ -100,16 +99,10 @@ def _unpack(packed: Path, folder: Path) -> int:
     with zipfile.ZipFile(packed) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         kept = [member for member in members if not _is_here(folder / member.filename, member.file_size)]
-        _check_space(folder.parent, sum(member.file_size for member in kept))
+        check_space(folder.parent, sum(member.file_size for member in kept))
         for member in progress(kept, what=f"unpack {packed.name}", unit="files"):
             archive.extract(member, folder)
     return len(members)
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(28, f"{folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
 def verify(out) -> None:

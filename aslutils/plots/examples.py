@@ -42,8 +42,6 @@ def _sheet(table, store, title):
         say_empty(figure.add_axes((0.01, 0.02, 0.98, 0.5)), "no predictions")
         return figure
     finger_legend(figure, "upper right")
-    if "confidence" in table and (table["confidence"] == 1).all():           # what evaluate.predict says without such a head
-        table = table.drop(columns="confidence")
     texts = [aligned(*pair) for pair in zip(table["phrase"], table["prediction"])]
     shown = min(max(24, *(len(signed) for signed, _ in texts)), CHARACTERS_SHOWN)
     pictures = int((WIDTH - 0.2 - (NAMES + shown) * CHARACTER) / PITCH)

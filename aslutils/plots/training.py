@@ -1,5 +1,7 @@
 """Pictures of training: learning curves, and the out-of-fold scores, which are targets of round 2."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 
@@ -29,7 +31,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
     figure, axes = panels(len(names), 3 if len(names) in (3, 5, 6) else 4, 2.2, title)
     for panel, name in zip(axes, names):
         title, label = _PANELS[name]
-        for (training, table), colour in zip(histories.items(), _cycle(len(histories))):
+        for (training, table), colour in zip(histories.items(), cycle(SERIES)):
             if name in table:
                 known = table[table[name].notna()]
                 panel.plot(known["epoch"], known[name], color=colour, label=training,
@@ -41,10 +43,6 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
         panel.xaxis.get_major_locator().set_params(integer=True)
     axes[names.index("score") if "score" in names else 0].legend()
     return figure
-
-
-def _cycle(count: int) -> list[str]:
-    return [SERIES[index % len(SERIES)] for index in range(count)]
 
 
 @styled

@@ -12,8 +12,6 @@ from aslutils.system.errors import UserError
 KIT = Path(__file__).resolve().parents[2]                        # holds aslutils/, params/, notebooks/
 COMPETITION = "asl-fingerspelling"
 PREPROCESSED = "asl-fingerspelling-preprocessing-train-dataset"  # darraghdog's, .npy files
-
-
 SESSION_MINUTES = 9 * 60         # the shortest of Kaggle's session limits
 SPARE_MINUTES = 20               # reserved for decoding, pictures and saving the output
 _BEGAN = time.monotonic()        # when this session's notebook imported the kit, in its first cell
@@ -116,7 +114,7 @@ _WORDS = {"competition": "the competition's files", "npy": "the published prepro
 def check_gpu() -> str:
     """The devices that training will use, in words.
 
-    Raises RuntimeError for a GPU that the installed torch does not support, such as Kaggle's P100 with current torch.
+    Raises UserError for a GPU that the installed torch does not support, such as Kaggle's P100 with current torch.
     """
     import torch
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aslutils.run.place import attached, where
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_json, write_json
+from aslutils.system.files import check_space, read_json, write_json
 
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION = "session.json"            # how the last stage in a run's folder ended; see end_session
@@ -79,7 +79,9 @@ def adopt(run: str) -> list[str]:
             if not os.path.lexists(folder / name) and (name not in wanted or _how_far(part) > _how_far(wanted[name])):
                 wanted[name] = part
     linked = {name for name, part in wanted.items() if name == STORE and _complete(part)}
-    _check_space(folder, [part for name, part in wanted.items() if name not in linked])
+    copied = [part for name, part in wanted.items() if name not in linked]
+    check_space(folder, sum(path.stat().st_size for part in copied for path in [part, *part.rglob("*")] if path.is_file()),
+                "attach only the outputs that this stage needs")
     lines = []
     for name, part in sorted(wanted.items()):
         if name in linked:
@@ -113,15 +115,6 @@ def _complete(store: Path) -> bool:
     """Whether the preparation of a store finished; an unfinished one is copied, so that it can be resumed."""
     from aslutils.data.store import HEADER
     return (store / HEADER).is_file()
-
-
-def _check_space(folder: Path, parts) -> None:
-    needed = sum(path.stat().st_size for part in parts for path in [part, *part.rglob("*")] if path.is_file())
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(28, f"{folder}: the earlier outputs of this run take {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
-                          "attach only the outputs that this stage needs")
 
 
 _links: list[tuple[int, Path]] = []                              # the process that made each, and the link

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -29,6 +30,14 @@ def space_for(path):
             raise OSError(error.errno, f"no space left while writing {path}; free some and start again, nothing was lost"
                           ) from error
         raise
+
+
+def check_space(folder, needed: int, advice: str = "free some space") -> None:
+    """Create `folder`, and raise OSError with the advice if its disk has fewer than `needed` bytes free."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(errno.ENOSPC, f"{folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; {advice}")
 
 
 @contextmanager

@@ -111,8 +111,7 @@ class Trainer:
         self.step = 0                             # batches done so far
         self.history: list[dict] = []             # one row per epoch
         self.sums: dict = {}                      # of the current epoch
-        sample = np.random.default_rng(1).permutation(job.validation)[:VALIDATION_SAMPLE]
-        self.sample = np.sort(sample)
+        self.sample = np.sort(np.random.default_rng(1).permutation(job.validation)[:VALIDATION_SAMPLE])
 
     def fit(self, deadline: float = math.inf, tell=None) -> bool:
         """Train to the end, or stop with a checkpoint at `deadline` (in time.time() seconds); returns whether it finished.

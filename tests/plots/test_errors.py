@@ -88,5 +88,5 @@ def test_the_worst_predictions_come_worst_and_surest_first(predictions, store):
 
 
 def test_a_network_without_confidence_shows_none(predictions, store):
-    assert "confidence" not in words(plots.predictions(predictions.assign(confidence=1.0), store))
+    assert "confidence" not in words(plots.predictions(predictions.assign(confidence=np.nan), store))
     assert "confidence" not in words(plots.worst(predictions.drop(columns="confidence"), store))
