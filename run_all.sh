@@ -18,8 +18,10 @@ find_python() {
   exit 1
 }
 
+installed() { cat "$here/requirements.txt"; echo "# in $here"; }     # the set-up names its folder: a renamed one is set up again
+
 set_up() {
-  if cmp -s "$here/requirements.txt" "$done_mark"; then return; fi
+  if installed | cmp -s - "$done_mark"; then return; fi
   local python
   python=$(find_python)
   echo "Setting up .venv with $("$python" --version) (once; about 3 GB and some minutes) ..."
@@ -27,7 +29,7 @@ set_up() {
   "$python" -m venv "$venv"                       # repairs an interrupted one, leaves a complete one as it is
   "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
   "$venv/bin/python" -m ipykernel install --prefix "$venv" --name python3 --display-name "Python 3 (aslutils)" >/dev/null
-  cp "$here/requirements.txt" "$done_mark"
+  installed > "$done_mark"
   echo "Set up in $SECONDS s."
 }
 

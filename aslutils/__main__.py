@@ -192,17 +192,25 @@ def _read(options):
 def _readings(recognizer, file: str, options):
     """(sequence_id, reading) of each sequence in a file; a video or a camera is one sequence, without an id."""
     landmark_files = kit("reading.landmark_files")
-    if options.sequence is not None and not str(file).endswith(".parquet"):
-        raise UserError(f"{file} holds one sequence, without an id: leave --sequence out")
-    if not landmark_files.is_landmark_file(file):
+    if file == "webcam" or file.isdigit() or landmark_files.is_video(file):
+        if options.sequence is not None:
+            raise UserError(f"{file} holds one sequence, without an id: leave --sequence out")
         yield None, kit("reading.video").read_video(recognizer, file, options.picture)
         return
     wanted = None if options.sequence is None else [options.sequence]
     found = landmark_files.sequences_in(file, recognizer.columns, wanted)
-    if wanted and not found:
-        raise UserError(f"{file} holds no sequence {options.sequence}")
+    if not found:
+        raise UserError(f"{file} holds no sequence" + (f" {options.sequence}" if wanted else ""))
+    failures = []
     for sequence_id, columns in found.items():
-        yield sequence_id, recognizer.read(columns)
+        try:
+            reading = recognizer.read(columns)
+        except UserError as error:
+            failures.append(f"{file}{'' if sequence_id is None else f', sequence {sequence_id}'}: {error}")
+        else:
+            yield sequence_id, reading
+    if failures:
+        raise UserError("\n".join(failures))
     if options.picture:
         content = kit("plots.reading").reading(recognizer, file, options.sequence)
         with kit("system.files").atomic(options.picture) as temporary:
@@ -219,13 +227,13 @@ def _kaggle_options(parser):
     kernels.add_argument("--seeds", type=_whole(0), nargs="+", default=SEEDS, help="seeds of round 2 (default: 1 2)")
     kernels.add_argument("--processes", type=int, default=1, choices=[1, 2],
                          help="trainings at once in a session, one per GPU; 2 halves the GPU quota used (default: 1)")
-    kernels.add_argument("--minutes", type=float, default=510, help="a training stops with a checkpoint after this time, and a "
-                         "later session resumes it (default: 510, of Kaggle's 9 to 12 hours)")
+    kernels.add_argument("--minutes", type=_seconds, default=510, help="a training stops with a checkpoint after this time, and "
+                         "a later session resumes it (default: 510, of Kaggle's 9 to 12 hours)")
     kernels.add_argument("--data", choices=["competition", "demo"], help="what they read (default: demo for the profile demo)")
     kernels.add_argument("--no-packages", dest="packages", action="store_false",
                          help="leave out packages that Kaggle's image may lack (fetched with pip, which needs internet)")
     kernels.add_argument("--push", action="store_true", help="push the kernels, wait, continue; can be stopped and started again")
-    kernels.add_argument("--poll", type=float, default=60, help="seconds between polls (default: 60)")
+    kernels.add_argument("--poll", type=_seconds, default=60, help="seconds between polls (default: 60)")
     kernels.set_defaults(do=_kernels)
     download = commands.add_parser("download", help="download the data; resumes when started again")
     download.add_argument("out", type=Path, metavar="OUT", help="folder to put it in")
@@ -244,6 +252,8 @@ def _kernels(options) -> None:
     profile, run = options.profile, options.run or options.profile.name
     out = options.out or KIT / "datamount" / "kaggle" / run
     data = options.data or ("demo" if profile.name == "demo" else "competition")
+    kit("system.names").check_run(run)
+    kit("system.names").check_user(options.user)
     kernels = kit("kaggle.kernels").plan(profile, run=run, seeds=_distinct(options.seeds), processes=options.processes,
                                          minutes=options.minutes, competition=data == "competition")
     kit("kaggle.kernels").write_kernels(kernels, out, options.user, packages=options.packages)
@@ -283,6 +293,15 @@ def _whole(least: int):
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
         return int(text)
     return whole
+
+
+def _seconds(text: str) -> float:
+    try:
+        if 0 < float(text) < 1e6:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def _distinct(seeds: list[int]) -> list[int]:

@@ -77,7 +77,10 @@ from pathlib import Path
 
 inputs = Path(os.environ.get("ASLUTILS_KAGGLE_ROOT", "/kaggle")) / "input"
 attached = (found.parents[1] for depth in ("*", "*/*", "*/*/*") for found in inputs.glob(f"{depth}/aslutils/__init__.py"))
-sys.path.insert(0, str(next(kit for kit in chain([Path.cwd(), Path.cwd().parent], attached) if (kit / "aslutils").is_dir())))
+kit = next((place for place in chain([Path.cwd(), Path.cwd().parent], attached) if (place / "aslutils").is_dir()), None)
+if not kit:
+    raise FileNotFoundError(f"no kit in {Path.cwd()}: run this from the kit's folder (papermill: --cwd KIT), or attach it")
+sys.path.insert(0, str(kit))
 
 # %%
 from IPython.display import display

@@ -177,7 +177,7 @@ class TrainLoader:
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[dict[str, torch.Tensor]]:
         """The batches of an epoch from `start_batch` on: a resumed epoch continues with the same batches."""
-        return iter(_data_loader(self._samples, self.plans(epoch, start_batch), self.workers))
+        return _batches(self._samples, self.plans(epoch, start_batch), self.workers)
 
     def plans(self, epoch: int, start_batch: int = 0) -> Iterator[list[Plan]]:
         """This rank's plans of every batch of an epoch from `start_batch` on."""
@@ -204,10 +204,18 @@ def _by_phrase(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return rows[order], first, count
 
 
-def _data_loader(samples: Samples, batches, workers: int) -> DataLoader:
+def _batches(samples: Samples, batches, workers: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Load batches. Raises UserError if the workers have too little shared memory, as in a container with Docker's 64 MB."""
     generator = torch.Generator()                 # its own: the global one, which dropout uses, is unchanged
-    return DataLoader(samples, sampler=batches, batch_size=None, num_workers=workers, generator=generator,
+    loader = DataLoader(samples, sampler=batches, batch_size=None, num_workers=workers, generator=generator,
                       pin_memory=torch.cuda.is_available(), multiprocessing_context="fork" if workers else None)
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "shared memory" not in str(error) and "Bus error" not in str(error):
+            raise
+        raise UserError(f"{workers} data loading workers need more shared memory than /dev/shm has: start the container with "
+                        "docker run --shm-size=2g, or set the parameter workers to 0") from error
 
 
 def evaluation_batches(store: Store, rows, *, batch_size: int, max_frames: int = MAX_FRAMES,
@@ -217,4 +225,4 @@ def evaluation_batches(store: Store, rows, *, batch_size: int, max_frames: int =
     rows = rows[np.argsort(-store.lengths[rows], kind="stable")]
     plans = [Plan(int(row), length=min(int(store.lengths[row]), max_frames)) for row in rows]
     batches = [plans[start:start + batch_size] for start in range(0, len(plans), batch_size)]
-    return iter(_data_loader(Samples(store, Augmentations([])), batches, workers))
+    return _batches(Samples(store, Augmentations([])), batches, workers)

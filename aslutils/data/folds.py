@@ -10,8 +10,9 @@ import pandas as pd
 from aslutils.data.sources import IDENTITY
 from aslutils.data.store import Store
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_table
+from aslutils.system.files import read_rows
 from aslutils.task.metric import sequence_scores
+from aslutils.task.sequences import whole_numbers
 from aslutils.task.text import MAX_CHARACTERS, phrase_kind
 
 FOLDS = "folds.csv"                               # in a run's folder
@@ -119,16 +120,31 @@ def verdict(balance: pd.DataFrame) -> str:
 def read_folds(path) -> pd.DataFrame:
     """Read a table of folds: ours, or a published `train_folded.csv` (without held-out participants; other columns are dropped).
 
-    Raises ValueError when a column is missing.
+    Raises UserError naming the line, or the column, that is not as expected: no participant may be in two folds.
     """
-    table = read_table(path, dtype={"phrase": str}, keep_default_na=False)
-    if "holdout" not in table:
-        table["holdout"] = False
-    lacking = [column for column in FOLD_COLUMNS if column not in table]
-    if lacking:
-        raise UserError(f"{path} lacks the column {', '.join(lacking)}; expected {', '.join(FOLD_COLUMNS[:-1])} "
-                         "as in a table of `aslutils.data.folds` or the published train_folded.csv")
-    return table[FOLD_COLUMNS].astype({"fold": "int64", "holdout": "bool"})
+    table = read_rows(path, tuple(FOLD_COLUMNS[:-1]), ("holdout",))
+    where = lambda index: f"{path}, line {table.index[index]}"
+    for column in set(FOLD_COLUMNS[:-1]) - {"phrase"}:
+        table[column] = whole_numbers(table[column].tolist(), column, where)
+    words = table["holdout"].str.strip().str.lower() if "holdout" in table else pd.Series("false", table.index)
+    held = words.isin(("true", "1")).to_numpy()
+    wrong = ~(held | words.isin(("false", "0"))) | (held != (table["fold"] == -1)) | (table["fold"] < -1)
+    if wrong.any():
+        row = table.iloc[wrong.argmax()]
+        raise UserError(f"{where(wrong.argmax())}: fold is {row['fold']} and holdout {row.get('holdout', 'absent')!r}; expected "
+                        "a fold of 0 or more and False, or -1 and True")
+    table["holdout"] = held
+    twice = table[IDENTITY].duplicated().to_numpy()
+    if twice.any():
+        row = table.iloc[twice.argmax()]
+        raise UserError(f"{where(twice.argmax())}: sequence {row['file_id']}/{row['sequence_id']} is there twice")
+    first = table.groupby("participant_id")["fold"].transform("first")
+    moved = (table["fold"] != first).to_numpy()
+    if moved.any():
+        row = table.iloc[moved.argmax()]
+        raise UserError(f"{where(moved.argmax())}: participant {row['participant_id']} is in fold {row['fold']} and in fold "
+                        f"{first.iloc[moved.argmax()]}; each participant belongs to one fold only")
+    return table[FOLD_COLUMNS].reset_index(drop=True)
 
 
 def out_of_fold_table(folds: pd.DataFrame, predictions: pd.DataFrame, store_table: pd.DataFrame) -> pd.DataFrame:

@@ -24,12 +24,13 @@ from aslutils.data.sources import DataError, Source, find_kind, read_corpus
 from aslutils.data.store import COLUMNS_FILE, DTYPES, SKIPPED, STATISTICS, WIDTH, Store, StoreError, clear, is_finished, seal
 from aslutils.system import versions
 from aslutils.system.errors import UserError
-from aslutils.system.files import atomic, locked, read_json, space_for, write_json, write_table
+from aslutils.system.files import atomic, locked, read_json, space_for, writable, write_json, write_table
 from aslutils.system.processes import process_pool
 from aslutils.system.progress import progress
 
 PARTS, PLAN = "parts", "plan.json"
 DEFAULT_WORKERS = 4                               # at most, so that memory stays under 1.5 GB; a user may ask for more
+WORDS = ["reason", "note"]                        # why a sequence is left out; which of its rows are
 COUNTS = ["start", "length", "hand_frames"]
 FILE_SIZE = 64 << 20                              # bytes of input that make one more process worth starting
 
@@ -51,13 +52,14 @@ def prepare(data, store, *, dtype=DTYPES[0], workers=None, dask=None, rebuild=Fa
         raise UserError(f"dtype is {dtype!r}, expected {' or '.join(map(repr, DTYPES))}")
     table, sources, fingerprint = read_corpus(data)
     plan = {"fingerprint": fingerprint, "dtype": dtype, "version": versions.STORE}
-    if rebuild or not is_finished(store, plan):
-        store.mkdir(parents=True, exist_ok=True)
-        with _held(store):
+    if rebuild or not is_finished(store, plan) or _leftovers(store):
+        with _held(writable(store)):
             if rebuild:
                 clear(store)
                 shutil.rmtree(store / PARTS, ignore_errors=True)
-            if not is_finished(store, plan):
+            if is_finished(store, plan):          # a preparation was killed after its last file
+                _tidy(store)
+            else:
                 tasks = _begin(store, plan, sources, table)
                 _convert_all(tasks, workers, dask)
                 _merge(store, tasks, table, plan, find_kind(data))
@@ -92,7 +94,7 @@ def convert(task: Task) -> int | DataError:
         return error
     rows = dict(zip(task.source.sequence_ids, task.source.rows))
     table = pd.DataFrame({"row": [rows[record["sequence_id"]] for record in records],
-                          "reason": [record.get("reason", "") for record in records],
+                          **{name: [record.get(name, "") for record in records] for name in WORDS},
                           **{name: [record.get(name, 0) for record in records] for name in COUNTS}})
     known = [record.get("statistics", np.zeros((2, 3))) for record in records]
     table[STATISTICS] = np.array(known, np.float32).reshape(-1, len(STATISTICS))
@@ -122,6 +124,17 @@ def _begin(store: Path, plan: dict, sources: list[Source], table: pd.DataFrame) 
     for half in [*store.glob(".*.part"), *parts.glob(".*.part")]:
         half.unlink()
     return tasks
+
+
+def _leftovers(store: Path) -> list[Path]:
+    writable = os.access(store, os.W_OK)          # not so where Kaggle attached it
+    return [path for path in store.iterdir() if writable and (path.name == PARTS or path.name.endswith(".part"))]
+
+
+def _tidy(store: Path) -> None:
+    """Remove what a killed preparation left in a finished store."""
+    for path in _leftovers(store):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _digest(source: Source, table: pd.DataFrame, plan: dict) -> str:
@@ -183,7 +196,7 @@ def _executor(workers: int, tasks: int, dask: str | None) -> Iterator[Executor |
 
 def _merge(store: Path, tasks: list[Task], table: pd.DataFrame, plan: dict, kind: str) -> None:
     """Join the parts in corpus order. A part is removed once it is joined, so the disk holds its frames only once."""
-    parts = [pd.read_parquet(task.table) for task in tasks] or [pd.DataFrame(columns=["row", "reason", *COUNTS, *STATISTICS])]
+    parts = [pd.read_parquet(task.table) for task in tasks] or [pd.DataFrame(columns=["row", *WORDS, *COUNTS, *STATISTICS])]
     start = 0
     with space_for(store / COLUMNS_FILE), open(store / COLUMNS_FILE, "ab") as file:
         for task, part in zip(tasks, parts):
@@ -192,15 +205,18 @@ def _merge(store: Path, tasks: list[Task], table: pd.DataFrame, plan: dict, kind
             start += int(part["length"].sum())
     found = pd.concat(parts, ignore_index=True).set_index("row")
     table.loc[found.index, "reason"] = found["reason"]
-    kept = table.join(found.drop(columns="reason"))[table["reason"] == ""].reset_index(drop=True)
-    skipped = table.loc[table["reason"] != "", ["file_id", "sequence_id", "phrase", "is_sup", "reason"]]
-    write_table(store / SKIPPED, skipped)
+    kept = table.join(found.drop(columns=WORDS))[table["reason"] == ""].reset_index(drop=True)
+    skipped = table[table["reason"] != ""]
+    shortened = table.assign(reason=found["note"].where(found["note"] != "").reindex(table.index)).dropna(subset="reason")
+    listed = pd.concat([skipped, shortened[~shortened.index.isin(skipped.index)]]).sort_index()
+    write_table(store / SKIPPED, listed[["file_id", "sequence_id", "phrase", "is_sup", "reason"]])
     if kept.empty:
         raise DataError(f"no sequence of this data can be used; {store / SKIPPED} says why, "
                         f"the first reason: {skipped['reason'].iloc[0] if len(skipped) else 'the CSV file is empty'}")
     seal(store, kept.astype(dict.fromkeys(COUNTS, "int64")), plan["dtype"],
-         {"kind": kind, "files": len(tasks), "skipped": len(skipped), "fingerprint": plan["fingerprint"]})
-    shutil.rmtree(store / PARTS)
+         {"kind": kind, "files": len(tasks), "skipped": len(skipped), "shortened": len(listed) - len(skipped),
+          "fingerprint": plan["fingerprint"]})
+    _tidy(store)
 
 
 def _append(file, task: Task, start: int, count: int) -> None:
@@ -221,8 +237,10 @@ def _append(file, task: Task, start: int, count: int) -> None:
 
 def _summary(store: Store) -> str:
     sup = int(store.table["is_sup"].sum())
-    skipped = store.header["source"]["skipped"]
+    source = store.header["source"]
+    skipped, shortened = source["skipped"], source.get("shortened", 0)
     return (f"{store.path}: {len(store) - sup:,} training and {sup:,} supplemental sequences, "
             f"{store.header['frame_count']:,} frames in {store.array.nbytes / 1e6:,.0f} MB of {store.header['dtype']}, "
-            f"from {store.header['source']['kind']} files; {skipped:,} skipped"
-            + (f", listed in {store.path / SKIPPED}" if skipped else ""))
+            f"from {source['kind']} files; {skipped:,} skipped"
+            + (f", {shortened:,} read without doubled rows" if shortened else "")
+            + (f", listed in {store.path / SKIPPED}" if skipped or shortened else ""))

@@ -7,14 +7,19 @@ each sequence's statistics are accumulated on the way. Memory costs more time th
 
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from aslutils.data.sources import DataError, Source
+from aslutils.system.errors import UserError
+from aslutils.system.files import read_array
 from aslutils.task.landmarks import COLUMNS, HANDS, LANDMARKS
+from aslutils.task.parquet import check_schema, numbers, parquet_parts
 from aslutils.task.preprocess import as_landmarks, as_statistics, statistics
+from aslutils.task.sequences import FRAME, ID, Rows, rows_of_sequences
 
 BLOCK = 5                         # columns decoded at a time; more is slower, as decoded values then leave the cache
 WINDOW = 180 << 20                # bytes of frames assembled at a time, 240,000 frames of float16; longer row groups are split
@@ -35,9 +40,13 @@ def write_frames(source: Source, dtype: str, file) -> list[dict]:
 
 
 def _write_arrays(source: Source, dtype: str, file) -> list[dict]:
+    return _write_sequences(((sequence_id, _load_array(source, sequence_id)) for sequence_id in source.sequence_ids), dtype, file)
+
+
+def _write_sequences(sequences, dtype: str, file) -> list[dict]:
+    """Write (sequence_id, float32 (T, 390), which is changed, or the reason why it is left out) one after the other."""
     records, start = [], 0
-    for sequence_id in source.sequence_ids:
-        values = _load_array(source, sequence_id)
+    for sequence_id, values in sequences:
         if isinstance(values, str):
             records.append({"sequence_id": sequence_id, "reason": values})
             continue
@@ -54,35 +63,61 @@ def _load_array(source: Source, sequence_id: int) -> np.ndarray | str:
     """A published array as float32 (T, 390), a copy, or the reason why it cannot be used."""
     name = f"{source.name}/{sequence_id}.npy"
     try:
-        with open(source.path / f"{sequence_id}.npy", "rb") as file:
-            values = np.lib.format.read_array(file, allow_pickle=False)
+        values = read_array(source.path / f"{sequence_id}.npy")
     except FileNotFoundError:
         return f"{name} is absent"
-    except ValueError as error:
-        return f"{name} is not readable ({error})"
+    except UserError as error:
+        return str(error).replace(str(source.path), source.name)
     if values.ndim != 2 or values.shape[1] != len(COLUMNS) or values.dtype.kind != "f":
         return f"{name} holds {values.dtype} {values.shape}, expected float32 (frames, {len(COLUMNS)})"
     return values.astype(np.float32) if len(values) else f"{name} has no frames"
 
 
 def _write_parquet(source: Source, dtype: str, file) -> list[dict]:
-    with _open(source) as landmarks:
-        with _naming(source):
-            sequence_ids = landmarks.read(["sequence_id"], use_threads=False)["sequence_id"].to_numpy()
-        runs = Runs(sequence_ids, source)
-        sums, hand_frames, first = np.zeros((len(runs.ids), 3, 3)), np.zeros(len(runs.ids), np.int64), 0
-        stretch = len(memory(dtype)) // len(COLUMNS)
-        for group in range(landmarks.num_row_groups):
-            rows = landmarks.metadata.row_group(group).num_rows
-            for begin in range(0, rows, stretch):
-                window = slice(begin, min(begin + stretch, rows))
-                here, starts = runs.within(first + window.start, first + window.stop)
-                if runs.wanted[here].any():
-                    columns, seen, moments = decode(landmarks, group, window, source, dtype, starts)
-                    sums[here] += moments
-                    hand_frames[here] += np.add.reduceat(seen, starts, dtype=np.int64)
-                    _write_rows(columns, runs.wanted[here], starts, file)
-            first += rows
+    groups = _open(source)
+    with _naming(source):
+        ids, places = (_rows(groups, name) for name in (ID, FRAME))
+    sequences = rows_of_sequences(ids, places)
+    if _in_order(sequences, len(ids)):
+        return _write_runs(groups, ids, source, dtype, file)
+    return _write_ordered(groups, sequences, source, dtype, file)
+
+
+def _in_order(sequences: Rows, count: int) -> bool:
+    """Whether every row is used and the sequences lie in the file as they are to be read, one after the other."""
+    order = np.concatenate([*sequences.rows.values(), np.zeros(0, int)])
+    return len(order) == count and (order == np.arange(count)).all()
+
+
+def _write_ordered(groups: list["Group"], sequences: Rows, source: Source, dtype: str, file) -> list[dict]:
+    """A file with rows to sort, or to leave out: all its columns are decoded before the first sequence is written."""
+    wanted = [sequence_id for sequence_id in source.sequence_ids if sequence_id in sequences.rows]
+    rows = np.concatenate([*(sequences.rows[sequence_id] for sequence_id in wanted), np.zeros(0, int)])
+    values = np.empty((len(rows), len(COLUMNS)), np.float32)
+    for column, name in enumerate(COLUMNS):
+        values[:, column] = np.concatenate([read_columns(group, [name], source)[0] for group in groups])[rows]
+    stops = np.cumsum([len(sequences.rows[sequence_id]) for sequence_id in wanted])
+    found = dict(zip(wanted, np.split(values, stops[:-1])))
+    absent = {sequence_id: f"{reason} ({source.name})" for sequence_id, reason in sequences.unusable.items()}
+    records = _write_sequences(((sequence_id, found.get(sequence_id, absent.get(sequence_id, f"not in {source.name}")))
+                                for sequence_id in source.sequence_ids), dtype, file)
+    return [{**record, "note": sequences.notes.get(record["sequence_id"], "")} for record in records]
+
+
+def _write_runs(groups: list["Group"], ids: np.ndarray, source: Source, dtype: str, file) -> list[dict]:
+    runs = Runs(ids, source)
+    sums, hand_frames, first = np.zeros((len(runs.ids), 3, 3)), np.zeros(len(runs.ids), np.int64), 0
+    stretch = len(memory(dtype)) // len(COLUMNS)
+    for group in groups:
+        for begin in range(0, group.rows, stretch):
+            window = slice(begin, min(begin + stretch, group.rows))
+            here, starts = runs.within(first + window.start, first + window.stop)
+            if runs.wanted[here].any():
+                columns, seen, moments = decode(group, window, source, dtype, starts)
+                sums[here] += moments
+                hand_frames[here] += np.add.reduceat(seen, starts, dtype=np.int64)
+                _write_rows(columns, runs.wanted[here], starts, file)
+        first += group.rows
     known = statistics_of(sums)
     starts = np.cumsum(runs.lengths * runs.wanted) - runs.lengths
     return runs.left_out + [
@@ -98,17 +133,41 @@ def _naming(source: Source):
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{source.name} cannot be read as parquet ({error}); it is cut short or damaged: download it again, "
                         "or leave its rows out of the CSV file") from error
+    except UserError as error:
+        raise DataError(f"{source.name}: {error}") from error
 
 
-def _open(source: Source) -> parquet.ParquetFile:
+class Group(NamedTuple):
+    """A row group of a landmark file, or of one of its parts if it is a folder of files."""
+
+    file: parquet.ParquetFile
+    number: int
+    rows: int
+
+    def read(self, names: list[str]) -> pa.Table:
+        return self.file.read_row_group(self.number, columns=names, use_threads=False)
+
+
+def _open(source: Source) -> list[Group]:
+    """The row groups of a source, whose columns have been checked."""
     with _naming(source):
-        file = parquet.ParquetFile(source.path)
-    present = set(file.schema_arrow.names)
-    lacking = [column for column in ("sequence_id", *COLUMNS) if column not in present]
-    if lacking:
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        raise DataError(f"{source.name} lacks the column {lacking[0]}{more}; is this the asl-fingerspelling data?")
-    return file
+        files = [parquet.ParquetFile(part) for part in parquet_parts(source.path)]
+        for file in files:
+            check_schema(file.schema_arrow, COLUMNS, (ID,))
+        return [Group(file, number, file.metadata.row_group(number).num_rows)
+                for file in files for number in range(file.num_row_groups)]
+
+
+def _rows(groups: list[Group], name: str) -> np.ndarray | None:
+    """The column `sequence_id` or `frame` of all rows; None if there is none."""
+    if any(name not in group.file.schema_arrow.names for group in groups):
+        return None
+    pieces, first = [np.zeros(0, np.int64)], 0
+    for group in groups:
+        values = group.read([name])[name]
+        pieces.append(numbers(values, name, first))
+        first += group.rows
+    return np.concatenate(pieces)
 
 
 class Runs:
@@ -121,12 +180,10 @@ class Runs:
         self.starts = np.flatnonzero(np.diff(sequence_ids, prepend=sequence_ids[:1] - 1))
         self.lengths = np.diff(self.starts, append=len(sequence_ids))
         self.ids = sequence_ids[self.starts].tolist()
-        often = dict(zip(*(values.tolist() for values in np.unique(self.ids, return_counts=True))))
-        whole = {sequence_id for sequence_id in source.sequence_ids if often.get(sequence_id) == 1}
-        self.wanted = np.array([sequence_id in whole for sequence_id in self.ids], bool)
-        self.left_out = [{"sequence_id": sequence_id, "reason": ("its frames are scattered over " if sequence_id in often else
-                                                                 "not in ") + source.name}
-                         for sequence_id in source.sequence_ids if sequence_id not in whole]
+        asked, held = set(source.sequence_ids), set(self.ids)
+        self.wanted = np.array([sequence_id in asked for sequence_id in self.ids], bool)
+        self.left_out = [{"sequence_id": sequence_id, "reason": f"not in {source.name}"}
+                         for sequence_id in source.sequence_ids if sequence_id not in held]
 
     def within(self, begin: int, end: int) -> tuple[slice, np.ndarray]:
         """The runs that have frames in begin..end, and where each starts, counted from `begin`."""
@@ -167,8 +224,8 @@ class Moments:
         return np.add.reduceat([count, total + count * centre, squares], starts, axis=1).T
 
 
-def decode(file: parquet.ParquetFile, group: int, window: slice, source: Source, dtype: str,
-            starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def decode(group: Group, window: slice, source: Source, dtype: str, starts: np.ndarray
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decode a window of a row group, in which runs begin at `starts`.
 
     Returns its columns, (390, n) in the store's dtype; in which frames a hand is seen, bool (n,); and its runs' moments, float64
@@ -182,7 +239,7 @@ def decode(file: parquet.ParquetFile, group: int, window: slice, source: Source,
         for begin in range(first, first + len(LANDMARKS), BLOCK):
             block = slice(begin, begin + BLOCK)
             hands = X_OF_HANDS[block]
-            decoded = [values[window] for values in read_columns(file, group, COLUMNS[block], source)]
+            decoded = [values[window] for values in read_columns(group, COLUMNS[block], source)]
             for start in range(0, length, TILE):
                 tile = slice(start, start + TILE)
                 values = np.concatenate([column[tile] for column in decoded]).reshape(BLOCK, -1)
@@ -215,10 +272,10 @@ def memory(dtype: str) -> np.ndarray:
     return np.empty(WINDOW // np.dtype(dtype).itemsize, dtype)
 
 
-def read_columns(file: parquet.ParquetFile, group: int, names: list[str], source: Source) -> list[np.ndarray]:
+def read_columns(group: Group, names: list[str], source: Source) -> list[np.ndarray]:
     """Columns of a row group, float32, null as NaN; users' own files may hold float64, or nothing but null."""
     with _naming(source):
-        block = file.read_row_group(group, columns=names, use_threads=False)
+        block = group.read(names)
         return [block[name].cast(pa.float32(), safe=False).to_numpy() for name in names]
 
 

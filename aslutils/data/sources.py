@@ -10,7 +10,6 @@ Each is one folder:
 """
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,9 @@ import numpy as np
 import pandas as pd
 
 from aslutils.system.errors import UserError
-from aslutils.task.landmarks import COLUMNS
+from aslutils.system.files import JSON_LIMIT, read_rows, read_text
+from aslutils.task.landmarks import COLUMNS, selected_columns
+from aslutils.task.sequences import whole_numbers
 from aslutils.task.text import unknown_characters
 
 TRAIN, SUPPLEMENTAL = "train.csv", "supplemental_metadata.csv"
@@ -85,27 +86,36 @@ def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
     return table.drop(columns="path"), sources, digest.hexdigest()[:32]
 
 
+def read_sequences(path: Path, is_sup: bool = False) -> pd.DataFrame:
+    """A CSV file of sequences: path (of the landmark file, below the data folder), file_id, sequence_id, participant_id, phrase.
+
+    The index is the line number. Raises DataError naming the line, or the column, that is not as expected.
+    """
+    folder = "supplemental_landmarks" if is_sup else "train_landmarks"
+    try:
+        table = read_rows(path, tuple(REQUIRED), ("path",))
+        for column in REQUIRED[:3]:
+            table[column] = whole_numbers(table[column].tolist(), column, lambda index: f"{path}, line {table.index[index]}")
+    except UserError as error:
+        raise DataError(str(error)) from error
+    if "path" not in table:
+        table["path"] = ""
+    table["path"] = table["path"].where(table["path"] != "", folder + "/" + table["file_id"].astype(str) + ".parquet")
+    for name, line in zip(table["path"], table.index):
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise DataError(f"{path}, line {line}: path is {name!r}, expected a file below {path.parent}, such as "
+                            f"{folder}/1.parquet")
+    return table[["path", *REQUIRED]]
+
+
 def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
     """One CSV file with the reason why a row cannot be used, "" where it can."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)          # "1234" and "null" are phrases like any other
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}; download it again") from error
-    missing = [column for column in REQUIRED if column not in table]
-    if missing:
-        raise DataError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
-    for column in REQUIRED[:3]:
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        wrong = table.loc[numbers % 1 != 0, column]                          # not a number, infinite or a fraction
-        if len(wrong):
-            raise DataError(f"{path}, line {wrong.index[0] + 2}: {column} is {wrong.iloc[0]!r}, expected a whole number")
-        table[column] = numbers.astype("int64")
+    table = read_sequences(path, is_sup).reset_index(drop=True)
     table["is_sup"] = is_sup
-    table["path"] = table["path"] if "path" in table else ""
     table["reason"] = [_phrase_fault(phrase) for phrase in table["phrase"]]
     twice = table[IDENTITY].duplicated()
     table.loc[twice, "reason"] = f"its file_id and sequence_id occur twice in {path.name}; the first row is kept"
-    return table[["path", *REQUIRED, "is_sup", "reason"]]
+    return table
 
 
 def _phrase_fault(phrase: str) -> str:
@@ -116,27 +126,19 @@ def _phrase_fault(phrase: str) -> str:
 
 
 def _competition_sources(data: Path, table: pd.DataFrame) -> list[Source]:
-    folder = np.where(table["is_sup"], "supplemental_landmarks/", "train_landmarks/")
-    name = table["path"].where(table["path"] != "", folder + table["file_id"].astype(str) + ".parquet")
-    return _group(table, name, "competition", lambda name: data / name, lambda path: path.stat().st_size)
+    return _group(table, table["path"], "competition", lambda name: data / name, lambda path: sum(
+        part.stat().st_size for part in ([path] if path.is_file() else path.glob("*.parquet"))))
 
 
 def _npy_sources(data: Path, table: pd.DataFrame) -> list[Source]:
     folders = _array_folders(data)
     for arguments in (place / "inference_args.json" for folder in folders for place in (folder, folder.parent)):
-        if arguments.is_file() and _selected_columns(arguments) != COLUMNS:
+        if arguments.is_file() and selected_columns(read_text(arguments, JSON_LIMIT), arguments) != COLUMNS:
             raise DataError(f"{arguments} names other columns, or the same in another order, than this kit's; "
                             "prepare from the competition's parquet files instead")
     found = {entry.name: entry for folder in reversed(folders) for entry in folder.iterdir() if entry.name.isdigit()}
     return _group(table, table["file_id"].astype(str), "npy", lambda name: found.get(name, data / name),
                   lambda path: sum(1 for _ in path.iterdir()))
-
-
-def _selected_columns(arguments: Path) -> list[str]:
-    try:
-        return json.loads(arguments.read_text(encoding="utf-8"))["selected_columns"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{arguments} does not name the arrays' columns ({error!r}); download it again") from error
 
 
 def _group(table, names, kind, locate, size) -> list[Source]:

@@ -164,6 +164,9 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     wanted = json.loads(json.dumps({"version": versions.DEMO, "config": asdict(config)}))
     if _state(out, wanted) == "complete":
         return out
+    out.mkdir(parents=True, exist_ok=True)
+    for half in out.rglob(".*.part"):             # of a killed call
+        half.unlink()
     write_json(out / "demo.json", wanted | {"complete": False})
     table = plan(config)
     files = [rows for _, rows in table.groupby("path", sort=False)]
@@ -186,14 +189,14 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
 
 def _state(out: Path, wanted: dict) -> str:
     """'complete', 'begun' or 'empty'; FileExistsError when the folder belongs to something else."""
-    if not out.exists() or not any(out.iterdir()):
+    if not out.exists() or all(entry.name.startswith(".demo.json.") for entry in out.iterdir()):     # killed as it began
         return "empty"
     note = out / "demo.json"
     found = read_json(note) if note.is_file() else None
     if found is None or {key: found.get(key) for key in wanted} != wanted:
         raise FileExistsError(f"{out} already holds {'another demo data set' if found else 'something else'}; "
                               "choose another folder or remove this one")
-    return "complete" if found["complete"] else "begun"
+    return "complete" if found.get("complete") else "begun"
 
 
 def read_phrases(path) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from aslutils.run import stages
 from aslutils.run.place import COMPETITION, KIT
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_json, write_text
+from aslutils.system.names import check_run, check_user
+from aslutils.training.config import SeedsConfig
 
 SLUG = "asl-fingerspelling-kit"          # the data set that carries the code
 PREPARE = "00_prepare"                   # the one kernel that is not a notebook
@@ -31,7 +33,10 @@ PARAMETERS = {parameters!r}
 
 inputs = Path(os.environ.get("ASLUTILS_KAGGLE_ROOT", "/kaggle")) / "input"
 kits = (found.parents[1] for depth in ("*", "*/*", "*/*/*") for found in inputs.glob(f"{{depth}}/aslutils/__init__.py"))
-sys.path.insert(0, str(next(kits)))
+kit = next(kits, None)
+if not kit:
+    raise FileNotFoundError(f"no kit in {{inputs}}: attach the data set that was written with this kernel")
+sys.path.insert(0, str(kit))
 
 from aslutils.run.corpus import open_corpus
 from aslutils.run.sessions import end_session
@@ -71,6 +76,9 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
     has two); minutes: when a training stops with a checkpoint, unless set in its parameters; competition: attach the
     competition's files (else the kernels write and read the demo's). Raises as `stages.parameters` does.
     """
+    check_run(run)
+    if not 0 < minutes < 1e6:                     # NaN too
+        raise UserError(f"minutes is {minutes}; it must be above 0")
     params = {stage: stages.parameters(stage, profile / f"{stage}.yaml", kit=kit) for stage in stages.STAGES}
     kernels = []
 
@@ -80,12 +88,14 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
             given["max_minutes"] = float(minutes)
         needs = tuple(kernel.name for kernel in kernels if kernel.notebook != notebook)
         name = f"{notebook}_{label}" if label else notebook
+        stages.configs(notebook if notebook != PREPARE else stages.FOLDS, given)
         kernels.append(Kernel(name, notebook, _slug(run, notebook, label), given, needs, competition))
 
     add(PREPARE)
     for group in _groups(params[stages.FOLDS]["folds"], processes):
         add(stages.FOLDS, "fold" + "-".join(map(str, group)), folds=group, processes=len(group))
     add(stages.TABLE)
+    SeedsConfig(seeds=seeds)
     for group in _groups(seeds, processes):
         add(stages.SEEDS, "seed" + "-".join(map(str, group)), seeds=group, processes=len(group))
     add(stages.EXPORT)
@@ -112,6 +122,7 @@ def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT, packages: b
     what Kaggle's image may lack. Raises KaggleError if the packages cannot be fetched.
     """
     out, kit = Path(out), Path(kit)
+    check_user(user)
     write_kit(out / "dataset", user, kit=kit, packages=packages)
     for kernel in kernels:
         folder = out / kernel.name

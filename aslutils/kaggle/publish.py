@@ -1,5 +1,6 @@
 """Publish a folder as a Kaggle data set: its metadata, its first version and later ones."""
 
+import codecs
 import json
 import re
 import shlex
@@ -9,13 +10,10 @@ from pathlib import Path
 from aslutils.kaggle.client import KaggleError, run_client, username
 from aslutils.system.errors import UserError
 from aslutils.system.files import read_json, write_json
+from aslutils.system.names import check_dataset
 
 METADATA = "dataset-metadata.json"
 NOBODY = "insert-your-kaggle-name"       # owner in the metadata while the user's name is unknown
-LICENCES = ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0",
-            "CC-BY-ND-4.0", "CC-BY-NC-ND-4.0", "CC-BY-3.0-IGO", "CC-BY-NC-SA-3.0-IGO", "apache-2.0", "GPL-2.0", "GPL-3.0",
-            "LGPL-3.0", "AGPL-3.0", "FDL-1.3", "ODbL-1.0", "DbCL-1.0", "ODC-BY-1.0", "PDDL", "CDLA-Permissive-1.0",
-            "CDLA-Sharing-1.0", "US-Government-Works", "EU-ODP-Legal-Notice", "copyright-authors", "other", "unknown")
 
 
 def write_dataset_metadata(folder, *, title: str, slug: str, user: str = "", license: str = "apache-2.0",
@@ -23,31 +21,16 @@ def write_dataset_metadata(folder, *, title: str, slug: str, user: str = "", lic
     """Write `dataset-metadata.json` into `folder`, so that `kaggle datasets create|version -p folder` works by hand too.
 
     title: 6..50 characters; slug: the data set's address, 6..50 of a-z, 0-9 and single '-'; user: its owner's Kaggle name, ""
-    for the owner of the credentials, left open if Kaggle does not name one; license: one of Kaggle's names (`LICENCES`).
+    for the owner of the credentials, left open if Kaggle does not name one; license: one of `names.LICENCES`.
     Raises ValueError for a value that Kaggle would refuse.
     """
     try:
         user = user or username() or NOBODY
     except KaggleError:                                          # no network, or an old token: `publish` asks again
         user = NOBODY
-    if not 6 <= len(title) <= 50:
-        raise UserError(f"title {title!r} has {len(title)} characters; Kaggle takes 6 to 50")
-    if not 6 <= len(slug) <= 50 or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug):
-        raise UserError(f"slug {slug!r}: Kaggle takes 6 to 50 characters a-z, 0-9 and single '-' between them, such as "
-                         f"{_as_slug(slug)!r}")
-    if not re.fullmatch(r"[a-z0-9]+([_-][a-z0-9]+)*", user):
-        raise UserError(f"user {user!r} is not a valid Kaggle name; your profile shows it: kaggle.com/<name>")
-    if license not in LICENCES:
-        near = [name for name in LICENCES if name.lower() == license.lower()]
-        raise UserError(f"license {license!r} is unknown to Kaggle; " +
-                         (f"write {near[0]!r}" if near else f"use one of {', '.join(LICENCES)}"))
+    check_dataset(title, slug, user, license)
     return write_json(Path(folder) / METADATA, {"title": title, "id": f"{user}/{slug}", "licenses": [{"name": license}],
                                                 "description": description})
-
-
-def _as_slug(text: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:50].strip("-")
-    return slug if len(slug) >= 6 else f"asl-{slug}".strip("-").ljust(6, "0")
 
 
 def publish_commands(folder, *, message: str = "New version") -> str:
@@ -94,17 +77,29 @@ def _what_now(said: str, reference: str) -> str:
 def _reference(folder, anybody=False) -> str:
     """`owner/slug` of the data set that `folder` will become."""
     metadata = Path(folder) / METADATA
-    if not metadata.is_file():
+    if not metadata.exists():
         raise FileNotFoundError(f"{metadata} is missing; write it with write_dataset_metadata")
-    reference = read_json(metadata)["id"]
+    stored = read_json(metadata)
+    if metadata.read_bytes().startswith(codecs.BOM_UTF8):        # the client would stumble over it
+        write_json(metadata, stored)
+    reference = stored.get("id")
+    owner, found, slug = reference.partition("/") if isinstance(reference, str) else ("", "", "")
+    if not found:
+        raise UserError(f'{metadata} has no "id": "your-kaggle-name/address-of-the-data-set" (it says {reference!r})')
+    try:
+        licence = stored["licenses"][0]["name"] if stored.get("licenses") else ""
+        check_dataset(str(stored.get("title", "")), slug, owner, str(licence))
+    except (LookupError, TypeError):
+        raise UserError(f'{metadata}: licenses is {stored["licenses"]!r}, expected [{{"name": "apache-2.0"}}]') from None
+    except UserError as error:
+        raise UserError(f"{metadata}: {error}") from error
     if reference.startswith(f"{NOBODY}/") and not anybody:
         owner = username()
         if not owner:
             raise KaggleError(f"{metadata} names no owner: replace {NOBODY} by your Kaggle name", "credentials")
         reference = reference.replace(NOBODY, owner)
-        write_json(metadata, {**read_json(metadata), "id": reference})
+        write_json(metadata, {**stored, "id": reference})
     return reference
-
 
 def _status(reference: str) -> dict | None:
     """A data set's `status` and `current_version_number`; None if Kaggle does not know (or does not show) it."""

@@ -12,7 +12,7 @@ from aslutils.model.network import Network
 from aslutils.model.published import from_published, to_published
 from aslutils.system import versions
 from aslutils.system.errors import UserError
-from aslutils.system.files import atomic
+from aslutils.system.files import atomic, regular_file
 from aslutils.task.landmarks import ORDER_DIGEST
 from aslutils.task.text import CHARACTERS
 
@@ -92,15 +92,16 @@ def _ours(path, content) -> Checkpoint:
         raise UserError(f"{path} holds a network that the kit cannot build: {error}") from error
     try:
         network.load_state_dict(content["model"])
-    except RuntimeError as error:
-        raise UserError(f"{path} holds weights that do not fit its configuration: {error}") from error
+    except (RuntimeError, AttributeError, TypeError) as error:
+        _, _, words = " ".join(str(error).split()).partition("Network: ")
+        raise UserError(f"{path} holds weights that do not fit its configuration: {words[:200]} ...") from error
     return Checkpoint(network, content["facts"], content["training"])
 
 
 def _read(path: Path):
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"no checkpoint at {path}; run the stage that trains it first")
-    packed = io.BytesIO(path.read_bytes())          # outside the try: a failing disk says nothing about the file
+    packed = io.BytesIO(regular_file(path).read_bytes())          # outside the try: a failing disk says nothing about the file
     try:
         return torch.load(packed, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -3,13 +3,18 @@
 Forms: arrays, tables in competition columns, files of either, MediaPipe Holistic results. Only parquet files need pyarrow.
 """
 
+import warnings
+from collections import Counter
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
 from aslutils.system.errors import MissingPackage, UserError
+from aslutils.system.files import read_array, regular_file
 from aslutils.task.landmarks import ALL_COLUMNS, HOLISTIC
+from aslutils.task.parquet import check_schema, numbers, parquet_parts
+from aslutils.task.sequences import FRAME, ID, rows_of_sequences, whole_numbers
 
 POINTS = sum(HOLISTIC.values())    # 543
 PLACE = {column: place for place, column in enumerate(ALL_COLUMNS)}
@@ -25,6 +30,8 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
     those; or a list of MediaPipe Holistic results. columns: names such as x_face_0. sequence_id: which sequence of a
     DataFrame or parquet file. Raises as `sequences_in` does for a file, and ValueError stating what was expected.
     """
+    if sequence_id is not None:
+        sequence_id = int(whole_numbers([sequence_id], ID, lambda index: "what is asked for")[0])
     if isinstance(landmarks, str | Path):
         found = sequences_in(landmarks, columns, None if sequence_id is None else [sequence_id])
         if len(found) > 1:
@@ -33,8 +40,12 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
         if not found:
             raise UserError(f"{landmarks} holds no sequence" + (f" {sequence_id}" if sequence_id is not None else ""))
         return found.popitem()[1]
+    if hasattr(landmarks, "to_pandas"):                                      # a table of pyarrow or polars
+        landmarks = landmarks.to_pandas()
     if hasattr(landmarks, "columns"):
         return _from_table(landmarks, columns, sequence_id)
+    if sequence_id is not None:
+        raise UserError(f"{ID} {sequence_id} is asked for, but an array is one sequence, without an id: leave it out")
     if isinstance(landmarks, list | tuple) and all(hasattr(result, "pose_landmarks") for result in landmarks):
         landmarks = holistic(landmarks)
     expected = (f"expected (frames, {len(columns)}), or (frames, {POINTS}, 3) with face, left hand, pose and right hand, or a "
@@ -52,31 +63,58 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
     raise UserError(f"the landmarks have the shape {array.shape}; {expected}")
 
 
-def is_landmark_file(path) -> bool:
-    """Whether a file is a landmark file by its suffix; any other file is taken to be a video."""
-    return Path(path).suffix in LANDMARK_FILES
+def is_video(path) -> bool:
+    """Whether a file may be a video: neither one of the kit's landmark files nor text or a packed file, by its first bytes.
+
+    Raises as `regular_file` does.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return False
+    with open(regular_file(path), "rb") as file:
+        beginning = file.read(64)
+    return not (path.suffix in LANDMARK_FILES or _other_than_video(beginning))
+
+
+def _other_than_video(beginning: bytes) -> str:
+    """What a file is by its first bytes, if it is surely no video; "" otherwise."""
+    known = {b"PAR1": "a parquet file", b"\x93NUMPY": "a .npy file", b"PK\x03\x04": "a zip or .npz archive",
+             b"\x1f\x8b": "a gzip file", b"\x89HDF": "an HDF5 file", b"ARROW1": "an Arrow file", b"\x80": "a pickle",
+             b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text"}
+    found = next((words for magic, words in known.items() if beginning.startswith(magic)), "")
+    if beginning[4:8] == b"TFL3":
+        return "a TFLite model"
+    printable = all(byte >= 32 or byte in b"\t\n\r" for byte in beginning)
+    return found or ("an empty file" if not beginning else "a text file" if printable else "")
 
 
 def sequences_in(path, columns: list[str], sequences: list[int] | None = None) -> dict[int | None, np.ndarray]:
     """A landmark file's sequences: sequence_id -> float32 (T, len(columns)), NaN where not seen.
 
-    path: a `.parquet` file in competition columns, or a `.npy` file; a file without sequence_ids is one sequence, under None.
-    sequences: the sequence_ids to read; absent ones are ignored; default: all. Raises FileNotFoundError, ImportError
-    without pyarrow, or ValueError naming the file and what is wrong with it.
+    path: a `.parquet` file in competition columns or a folder of such parts, or a `.npy` file; a file without sequence_ids is
+    one sequence, under None. Rows are sorted by the column `frame` if there is one; of doubled ones the first is kept, with a
+    warning. sequences: the sequence_ids to read; absent ones are ignored; default: all. Raises FileNotFoundError,
+    ImportError without pyarrow, or UserError naming the file and what is wrong with it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    if not is_landmark_file(path):
-        raise UserError(f"{path} is neither .parquet nor .npy; aslutils.reading.video.read_clip reads a video")
+    if not path.is_dir():
+        regular_file(path)
+        if path.suffix not in LANDMARK_FILES:
+            with open(path, "rb") as file:
+                what = _other_than_video(file.read(64)) or "a video, or an unknown file"
+            raise UserError(f"{path} is {what}; expected a .parquet file in the competition's columns, a folder of such parts, "
+                            f"or a .npy file of an array (frames, {len(columns)})")
     try:
-        if path.suffix == ".npy":
-            return {None: as_columns(np.load(path, allow_pickle=False), columns)}
+        if path.suffix == ".npy" and not path.is_dir():
+            if sequences is not None:
+                raise UserError(f"it holds one sequence, without an id, but {ID} {sequences[0]} is asked for: leave it out")
+            return {None: as_columns(read_array(path), columns)}
         return _from_parquet(path, columns, sequences)
     except MissingPackage:
         raise
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except (ValueError, OSError, EOFError, NotImplementedError) as error:
+        words = str(error)
+        raise UserError(words if words.startswith(str(path)) else f"{path} cannot be read: {words}") from error
 
 
 def holistic(results) -> np.ndarray:
@@ -119,38 +157,88 @@ def _from_parquet(path: Path, columns: list[str], sequences) -> dict[int | None,
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise MissingPackage(f"reading {path} needs pyarrow ({error}): python -m pip install pyarrow") from error
-    names = parquet.read_schema(path).names
-    _check_columns(names, columns)
-    identity = ["sequence_id"] if "sequence_id" in names else []
-    filters = [("sequence_id", "in", sequences)] if identity and sequences is not None else None
-    table = parquet.read_table(path, columns=[*columns, *identity], filters=filters, use_threads=False)
-    values = np.empty((len(table), len(columns)), np.float32)
+    parts = parquet_parts(path)
+    ids, places = [], []
+    for part in parts:
+        schema = parquet.read_schema(part)
+        check_schema(schema, columns, (ID,) if sequences is not None else ())
+        for pieces, name in ((ids, ID), (places, FRAME)):
+            read = parquet.read_table(part, columns=[name], partitioning=None)[name] if name in schema.names else None
+            pieces.append(None if read is None else numbers(read, name, sum(map(len, filter(_known, pieces)))))
+    count = sum(parquet.read_metadata(part).num_rows for part in parts)
+    chosen = _chosen(_joined(ids), _joined(places), count, sequences, str(path))
+    rows = np.concatenate([*chosen.values(), np.zeros(0, int)])
+    values = np.empty((len(rows), len(columns)), np.float32)
+    if not len(rows):
+        return {name: values for name in chosen}
+    tables = [parquet.read_table(part, columns=columns, use_threads=False, partitioning=None) for part in parts]
     for number, column in enumerate(columns):
-        values[:, number] = table[column].to_numpy()
-    if not identity:
-        return {None: values}
-    ids = table["sequence_id"].to_numpy()
-    return {sequence: values[ids == sequence] for sequence in table["sequence_id"].unique().to_pylist()}
+        values[:, number] = np.concatenate([table[column].cast("float32", safe=False).to_numpy() for table in tables])[rows]
+    ends = np.cumsum([len(rows) for rows in chosen.values()])
+    return dict(zip(chosen, np.split(values, ends[:-1])))
+
+
+def _known(piece) -> bool:
+    return piece is not None
+
+
+def _joined(pieces: list) -> np.ndarray | None:
+    return np.concatenate(pieces) if all(map(_known, pieces)) else None
+
+
+def _chosen(ids, places, count: int, wanted, source: str) -> dict[int | None, np.ndarray]:
+    """The rows of each (wanted) sequence in their order; without ids, of the one sequence, under None."""
+    found = rows_of_sequences(np.zeros(count, np.int64) if ids is None else ids, places)
+    chosen = {}
+    for sequence in (*found.rows, *found.unusable):
+        if ids is not None and wanted is not None and sequence not in wanted:
+            continue
+        which = source if ids is None else f"{source}, sequence {sequence}"
+        if sequence in found.unusable:
+            raise UserError(f"{which}: {found.unusable[sequence]}")
+        if sequence in found.notes:
+            warnings.warn(f"{which}: {found.notes[sequence]}", stacklevel=2)
+        chosen[None if ids is None else sequence] = found.rows[sequence]
+    return chosen if chosen or ids is not None else {None: np.zeros(0, int)}
 
 
 def _from_table(table, columns: list[str], sequence_id) -> np.ndarray:
     """The model's columns of one sequence of a DataFrame in competition columns."""
-    _check_columns(table.columns, columns)
-    if "sequence_id" in table.columns:
-        table = table.set_index("sequence_id")
-    if table.index.name == "sequence_id":
-        held = table.index.unique()
+    _check_columns(list(table.columns), columns)
+    ids, places = (_level(table, name) for name in (ID, FRAME))
+    if ids is None and sequence_id is not None:
+        raise UserError(f"{ID} {sequence_id} is asked for, but the table has no column or index level {ID}; "
+                        f"its columns are {', '.join(map(str, list(table.columns)[:3]))} ...")
+    if ids is not None:
+        ids = whole_numbers(ids, ID)
+        held = list(dict.fromkeys(ids.tolist()))
         if sequence_id is None and len(held) > 1:
             raise UserError(f"{len(held)} sequences, sequence_id {held[0]} first; say which sequence_id to read")
-        if sequence_id is not None:
-            if sequence_id not in held:
-                raise UserError(f"no sequence has the sequence_id {sequence_id}; there are {held[:3].tolist()} ...")
-            table = table.loc[[sequence_id]]
-    return table[columns].to_numpy(np.float32)
+        if sequence_id is not None and sequence_id not in held:
+            raise UserError(f"no sequence has the sequence_id {sequence_id}; there are {str(held[:3])[1:-1]} ...")
+    if places is not None and np.asarray(places).dtype.kind not in "iuf":
+        places = whole_numbers(places, FRAME)
+    try:
+        values = table[columns].to_numpy(np.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the landmarks are not numbers: {error}") from error
+    chosen = _chosen(ids, places, len(values), None if sequence_id is None else [sequence_id], "the table")
+    return values[next(iter(chosen.values()), np.zeros(0, int))]
 
 
-def _check_columns(names, columns: list[str]) -> None:
-    lacking = [column for column in columns if column not in names]
+def _level(table, name: str) -> np.ndarray | None:
+    """The column or index level `name` of a DataFrame; None if it has neither."""
+    if name in table.columns:
+        return table[name].to_numpy()
+    return table.index.get_level_values(name).to_numpy() if name in table.index.names else None
+
+
+def _check_columns(names: list, columns: list[str]) -> None:
+    count = Counter(names)
+    lacking = [column for column in columns if not count[column]]
     if lacking:
         raise UserError(f"the column {lacking[0]} is missing ({len(lacking)} of {len(columns)}); the competition's columns are "
-                         "x_face_0 .. z_right_hand_20")
+                        "x_face_0 .. z_right_hand_20")
+    twice = [column for column in (ID, FRAME, *columns) if count[column] > 1]
+    if twice:
+        raise UserError(f"the column {twice[0]} occurs twice; keep one of them")

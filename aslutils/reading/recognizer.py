@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from aslutils.reading.landmark_files import as_columns
-from aslutils.reading.tflite import OUTPUT, Model, selected_columns
+from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, count_hand_frames
+from aslutils.system.files import JSON_LIMIT, read_text
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, count_hand_frames, selected_columns
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
@@ -89,6 +90,8 @@ class Recognizer:
         confidence = float(answer.get("confidence", UNKNOWN))
         found = verdict(len(inputs), hand_frames, confidence)
         text, probabilities = spelled(answer[OUTPUT], answer.get("probabilities"))
+        if found is Verdict.READ and not text:
+            found = Verdict.NO_TEXT
         if found is not Verdict.READ:
             text, probabilities = "", probabilities[:0]
         return Reading(found, text, confidence, probabilities, len(inputs), milliseconds)
@@ -147,7 +150,7 @@ def spelled(outputs: np.ndarray, probabilities: np.ndarray | None = None) -> tup
 def _columns_beside(path: Path) -> list[str]:
     if not path.is_file():
         return COLUMNS
-    columns = selected_columns(path.read_bytes(), str(path))
+    columns = selected_columns(read_text(path, JSON_LIMIT), path)
     unknown = set(columns) - set(ALL_COLUMNS)
     if unknown:
         raise UserError(f"{path} selects {sorted(unknown)[0]}, which is not a MediaPipe Holistic column")

@@ -8,20 +8,24 @@ It loads only the columns that `inference_args.json` selects, passes one sequenc
 
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from aslutils.data.sources import read_sequences
 from aslutils.reading.landmark_files import sequences_in
-from aslutils.reading.tflite import OUTPUT, Model, selected_columns
+from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
-from aslutils.system.files import atomic, read_table
+from aslutils.system.files import JSON_LIMIT, atomic, regular_file
 from aslutils.system.progress import progress
+from aslutils.task.landmarks import selected_columns
 from aslutils.task.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES, score, sequence_scores
 from aslutils.task.text import CHARACTERS
 
 MODEL, ARGUMENTS = "model.tflite", "inference_args.json"
+LIMITS = {MODEL: 1 << 30, ARGUMENTS: JSON_LIMIT}  # bytes that are read of each; the competition's limit is reported, not enforced
 
 
 def score_submission(submission, data, *, sequences=None, limit: int | None = None) -> dict:
@@ -48,7 +52,7 @@ def score_submission(submission, data, *, sequences=None, limit: int | None = No
                 if inputs is None:
                     absent.append((record["file_id"], record["sequence_id"]))
                 else:
-                    prediction, milliseconds = predict(model, inputs, warm=bool(rows))
+                    prediction, milliseconds = _predict(model, inputs, record, warm=bool(rows))
                     rows.append({**record, "prediction": prediction, "length": len(inputs), "milliseconds": milliseconds})
                 bar.update()
     if not rows:
@@ -78,23 +82,36 @@ def open_submission(path) -> tuple[Model, list[str], float]:
     if not path.exists():
         raise FileNotFoundError(f"there is no submission {path}; give submission.zip or the folder of an export")
     if path.is_dir():
-        found = {name: (path / name).read_bytes() for name in (MODEL, ARGUMENTS) if (path / name).is_file()}
+        found = {name: regular_file(path / name, LIMITS[name]).read_bytes() for name in LIMITS if (path / name).exists()}
         held = [entry.name for entry in path.iterdir()]
     else:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                held = archive.namelist()
-                found = {name: archive.read(name) for name in (MODEL, ARGUMENTS) if name in held}
-        except zipfile.BadZipFile as error:
-            raise UserError(f"{path} is not a zip file, or is cut short: {error}") from error
+        found, held = _unpack(regular_file(path))
     for name in (MODEL, ARGUMENTS):
         if name not in found:
             raise UserError(f"{path} lacks {name} at its top level; it holds {', '.join(sorted(held)[:8]) or 'nothing'}")
-    columns = selected_columns(found[ARGUMENTS], f"{ARGUMENTS} of {path}")
-    model = Model(found[MODEL], source=f"{MODEL} of {path}")
+    columns = selected_columns(found[ARGUMENTS], f"{path}: {ARGUMENTS}")
+    model = Model(found[MODEL], source=f"{path}: {MODEL}")
     if model.columns not in (-1, len(columns)):
         raise UserError(f"{model.source} reads {model.columns} columns, but its {ARGUMENTS} selects {len(columns)}")
     return model, columns, len(found[MODEL]) / 1e6
+
+
+def _unpack(path: Path) -> tuple[dict[str, bytes], list[str]]:
+    """The model and its arguments from a zip file, as far as it has them, and the names of all that it holds."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.filename in LIMITS:
+                    if member.file_size > LIMITS[member.filename]:
+                        raise UserError(f"{path}: {member.filename} unpacks to {member.file_size / 1e6:,.0f} MB, expected at "
+                                        f"most {LIMITS[member.filename] / 1e6:,.0f}")
+                    found[member.filename] = archive.read(member)
+            return found, archive.namelist()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise UserError(f"{path} is not a zip file, or is cut short: {error}") from error
+    except RuntimeError as error:
+        raise UserError(f"{path} is encrypted: pack it again without a password") from error
 
 
 def predict(model: Model, inputs: np.ndarray, warm: bool = True) -> tuple[str, float]:
@@ -109,17 +126,19 @@ def predict(model: Model, inputs: np.ndarray, warm: bool = True) -> tuple[str, f
     return "".join(CHARACTERS[index] for index in outputs.argmax(axis=1) if index < len(CHARACTERS)), milliseconds
 
 
+def _predict(model: Model, inputs: np.ndarray, record: dict, warm: bool) -> tuple[str, float]:
+    try:
+        return predict(model, inputs, warm)
+    except UserError as error:
+        raise UserError(f"sequence {record['file_id']}/{record['sequence_id']}: {error}") from error
+
+
 def read_train(data) -> pd.DataFrame:
     """`train.csv` of a competition folder: path, file_id, sequence_id, participant_id, phrase."""
     path = Path(data) / "train.csv"
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no {path}; give the competition's folder, which holds train.csv and train_landmarks")
-    table = read_table(path, dtype={"phrase": str}, keep_default_na=False)
-    wanted = ["path", "file_id", "sequence_id", "participant_id", "phrase"]
-    missing = [column for column in wanted if column not in table]
-    if missing:
-        raise UserError(f"{path} lacks the column {', '.join(missing)}; is this the asl-fingerspelling data?")
-    return table[wanted]
+    return read_sequences(path)
 
 
 def _choose(table: pd.DataFrame, sequences, limit: int | None) -> pd.DataFrame:

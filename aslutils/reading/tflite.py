@@ -1,12 +1,14 @@
 """An exported TFLite model, run by LiteRT: opens it, checks it, calls it with one sequence. Only this module imports LiteRT."""
 
-import json
+import re
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
 from aslutils.system.errors import UserError
+from aslutils.system.files import regular_file
 
 SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the competition's scorer calls and reads
 
@@ -19,11 +21,19 @@ def interpreter(path, threads: int = 1, source: str = "the model"):
     from ai_edge_litert.interpreter import Interpreter
 
     if not isinstance(path, bytes):
-        path, source = _file(path), str(path)
+        path = _file(path)
+        source = str(path)
     try:
         return Interpreter(model_content=path if isinstance(path, bytes) else path.read_bytes(), num_threads=threads)
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"{source} is not a TFLite model, or is cut short: {error}") from error
+        raise UserError(f"{source} is not a TFLite model, or is cut short: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """LiteRT's message in one line, without the places in its own sources."""
+    lines = [re.sub(r"^\S+\.(?:cc|h|cpp):\d+\s*", "", line).strip() for line in str(error).splitlines()]
+    words = "; ".join(dict.fromkeys(filter(None, lines))) or type(error).__name__
+    return words if len(words) <= 200 else f"{words[:195]} ..."
 
 
 class Model:
@@ -34,10 +44,11 @@ class Model:
     """
 
     def __init__(self, path, threads: int = 1, source: str = "the model"):
-        self.source = source if isinstance(path, bytes) else str(path)
+        self.source = source if isinstance(path, bytes) else str(_file(path))
         self.interpreter = interpreter(path, threads, source)
         self.outputs = self._check(self.interpreter.get_signature_list())
-        self.runner = self.interpreter.get_signature_runner(SIGNATURE)
+        with self._running():
+            self.runner = self.interpreter.get_signature_runner(SIGNATURE)
         self._turn = Lock()                                                       # without the lock LiteRT mixes up sequences
         shape = self._table(INPUT, self.runner.get_input_details(), "(frames, columns)")
         self._table(OUTPUT, self.runner.get_output_details(), "(steps, tokens)")
@@ -67,22 +78,22 @@ class Model:
         if inputs.ndim != 2 or self.columns not in (-1, inputs.shape[1]):
             raise UserError(f"{self.source} expects the shape (frames, {self.columns}), got {inputs.shape}. "
                              "Do the selected columns of inference_args.json belong to this model?")
-        with self._turn:
+        with self._turn, self._running():
             return self.runner(**{INPUT: inputs})
+
+    @contextmanager
+    def _running(self):
+        """Turn LiteRT's errors, such as an operator that it lacks, into one line that names the model."""
+        try:
+            yield
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise UserError(f"{self.source} cannot be run: {_reason(error)}") from error
 
 
 def _file(path) -> Path:
     path = Path(path)
     if path.is_dir():
         path = path / "model.tflite"
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"no TFLite model at {path}; notebook 04 writes one")
-    return path
-
-
-def selected_columns(content: bytes, source: str) -> list[str]:
-    """The columns that an `inference_args.json` selects. Raises UserError naming the source if it is not valid."""
-    try:
-        return [column.strip() for column in json.loads(content)["selected_columns"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f'{source} is not {{"selected_columns": [...]}}: {error!r}') from error
+    return regular_file(path)

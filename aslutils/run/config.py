@@ -5,7 +5,8 @@ No field has a default: defaults are only in the notebooks' `parameters` cells (
 
 from dataclasses import dataclass
 
-from aslutils.system.errors import UserError, at_least
+from aslutils.system.errors import UserError, above_zero, at_least, one_of
+from aslutils.system.names import check_dataset, check_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +14,9 @@ class RunConfig:
     """The run."""
 
     run: str                        # the run's folder: datamount/<run>, on Kaggle /kaggle/working/<run>
+
+    def __post_init__(self):
+        check_run(self.run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,9 @@ class DataConfig(RunConfig):
     demo_seed: int                  # its seed
 
     def __post_init__(self):
+        super().__post_init__()
+        one_of(self, store_dtype=("float16", "float32"))
+        at_least(self, fold_count=2, fold_seed=0, demo_sequences=1, demo_supplemental=0, demo_participants=1, demo_seed=0)
         if not 0 <= self.holdout < 1:
             raise UserError(f"holdout is {self.holdout}; it must be a share of the participants, at least 0 and below 1")
         if self.folds_file and self.holdout:
@@ -42,6 +49,10 @@ class TableConfig(RunConfig):
     """Parameters of notebook 02."""
 
     worst: int                      # number of lowest-scoring sequences to show
+
+    def __post_init__(self):
+        super().__post_init__()
+        at_least(self, worst=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +69,14 @@ class ExportConfig(RunConfig):
     rerank_weight: float            # weight of the backward decoder in ranking the hypotheses
 
     def __post_init__(self):
-        at_least(self, beams=-1, compared=1)
+        super().__post_init__()
+        one_of(self, precision=("auto", "float32", "float16", "mixed", "int8"))
+        above_zero(self, "max_mb", "max_ms")
+        at_least(self, beams=-1, compared=1, length_penalty=0, rerank_weight=0)
+        if self.rerank_weight > 1:
+            raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
+        if not all(isinstance(path, str) for path in self.checkpoints):
+            raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,4 +95,6 @@ class SubmissionConfig(RunConfig):
     message: str                    # notes of a new version
 
     def __post_init__(self):
+        super().__post_init__()
         at_least(self, scored=1)
+        check_dataset(self.title, self.slug, self.user, self.license)

@@ -14,14 +14,15 @@ from aslutils.demo.writer import write_demo
 from aslutils.run import place, sessions
 from aslutils.run.config import DataConfig
 from aslutils.system.errors import UserError
-from aslutils.system.files import write_json, write_table
+from aslutils.system.files import writable, write_json, write_table
 
 
 def open_run(run: str) -> Path:
     """The folder of a run, with the outputs of earlier Kaggle sessions."""
+    folder = writable(sessions.run_folder(run))
     for line in sessions.adopt(run):
         print(line)
-    return sessions.run_folder(run)
+    return folder
 
 
 def open_corpus(config: DataConfig, fresh: bool = False) -> Corpus:

@@ -14,12 +14,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from aslutils.data.folds import read_folds
 from aslutils.run import stages
 from aslutils.run.fingerprint import difference, made_from
 from aslutils.run.place import KIT, usable_gpus
 from aslutils.run.sessions import remembered_data, run_folder
 from aslutils.system.errors import TimeLimit, UserError
-from aslutils.system.files import read_json, write_json
+from aslutils.system.files import locked, read_json, writable, write_json
+from aslutils.system.processes import as_interrupt
 from aslutils.system.progress import duration
 
 
@@ -48,6 +50,8 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
         return stages.parameters(name, profile / f"{name}.yaml", {"run": run, **found, **own})
 
     first = parameters(stages.FOLDS)
+    if first["folds_file"]:
+        read_folds(first["folds_file"])
     predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first["folds"]]
     checkpoints = [folder / "round2" / f"seed{seed}" / "checkpoint.pt" for seed in seeds]
     table = folder / "train_folded_oof_supp.csv"
@@ -76,11 +80,14 @@ def run_stages(profile: Path, *, run: str, data: str, start: str, seeds: list[in
     folder = run_folder(run)
     data = str(Path(data).resolve()) if data else remembered_data(folder)
     planned = plan(profile, run, data, seeds, processes or usable_gpus())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)                   # `kill` ends the notebook too, as Ctrl-C does
-    pipeline = Pipeline(folder, fresh)
-    for stage in planned[stages.STAGES.index(start or stages.FOLDS):]:
-        pipeline.run_stage(stage, redo="as requested" if start or fresh else "")
-    write_report(folder)
+    as_interrupt("SIGTERM", "SIGHUP")             # end the notebook too
+    writable(folder)
+    with locked(folder, lambda process: UserError(f"{folder} is being run by process {process}: wait for it, or choose another "
+                                                  "name (--run)")):
+        pipeline = Pipeline(folder, fresh)
+        for stage in planned[stages.STAGES.index(start or stages.FOLDS):]:
+            pipeline.run_stage(stage, redo="as requested" if start or fresh else "")
+        write_report(folder)
     print(_told(folder, figures(folder)))
     print(f"\nAll stages done in {duration(time.monotonic() - began)}.")
 
@@ -162,7 +169,7 @@ class _Run:
             own["fresh"] = own["fresh"] or pipeline.fresh
         parameters = executed.with_suffix(".yaml")
         parameters.write_text(json.dumps(own, default=str))                     # JSON is YAML
-        command = [sys.executable, "-m", "papermill", str(KIT / "notebooks" / f"{stage.name}.ipynb"), str(unfinished),
+        command = [sys.executable, "-m", "aslutils.run.execute", str(KIT / "notebooks" / f"{stage.name}.ipynb"), str(unfinished),
                    "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
         environment = {**os.environ, "ASLUTILS_PROGRESS": str(self.status), "JUPYTER_PREFER_ENV_PATH": "1",
                        "OMP_WAIT_POLICY": "passive", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}

@@ -1,5 +1,6 @@
 """Where a notebook runs, on Kaggle or locally, and where its data is."""
 
+import itertools
 import os
 import subprocess
 import time
@@ -57,7 +58,8 @@ def minutes_left(max_minutes: float) -> float:
 def usable_gpus() -> int:
     """The number of usable GPUs: those in CUDA_VISIBLE_DEVICES, else all. Does not import torch, which takes seconds."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return sum(bool(name.strip()) for name in os.environ["CUDA_VISIBLE_DEVICES"].split(","))
+        named = (name.strip() for name in os.environ["CUDA_VISIBLE_DEVICES"].split(","))
+        return len(list(itertools.takewhile(lambda name: name and not name.startswith("-"), named)))    # as CUDA reads it
     try:
         asked = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
     except FileNotFoundError:

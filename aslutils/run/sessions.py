@@ -7,7 +7,6 @@ folder is limited to 20 GB), everything else, about 100 MB, as a copy in which a
 
 import atexit
 import os
-import re
 import shutil
 import uuid
 from pathlib import Path
@@ -15,8 +14,8 @@ from pathlib import Path
 from aslutils.run.place import attached, where
 from aslutils.system.errors import UserError
 from aslutils.system.files import check_space, read_json, write_json
+from aslutils.system.names import check_run
 
-RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION = "session.json"            # how the last stage in a run's folder ended; see end_session
 STORE = "store"
 CORPUS = "corpus.json"              # what the run was made from: {"data": folder, "kind": "competition", "npy" or "demo"}
@@ -28,9 +27,7 @@ def run_folder(run: str) -> Path:
 
     Raises ValueError if `run` is not a valid folder name.
     """
-    if not isinstance(run, str) or not RUN.fullmatch(run):
-        raise UserError(f"run {run!r} is not a valid name: use letters, digits, '.', '_', '-', beginning with a letter or digit")
-    return where().outputs / run
+    return where().outputs / check_run(run)
 
 
 def remembered_data(folder: Path) -> str:

@@ -8,8 +8,23 @@ class UserError(ValueError):
 def at_least(config, **least) -> None:
     """Raise UserError for the first field of a configuration that is below the minimum given here."""
     for name, bound in least.items():
-        if getattr(config, name) < bound:
+        if not getattr(config, name) >= bound:    # NaN too
             raise UserError(f"{name} is {getattr(config, name)}; it must be at least {bound}")
+
+
+def above_zero(config, *names) -> None:
+    """Raise UserError for the first field of a configuration that is not above 0."""
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise UserError(f"{name} is {getattr(config, name)}; it must be above 0")
+
+
+def one_of(config, **choices) -> None:
+    """Raise UserError for the first field of a configuration that is none of the values given here."""
+    for name, values in choices.items():
+        if getattr(config, name) not in values:
+            words = ", ".join(repr(value) for value in values)
+            raise UserError(f"{name} is {getattr(config, name)!r}; it must be one of {words}")
 
 
 class MissingPackage(UserError, ImportError):

@@ -7,6 +7,7 @@ import ast
 import contextlib
 import difflib
 import itertools
+import math
 import re
 import types
 import typing
@@ -16,11 +17,13 @@ from pathlib import Path
 import yaml
 
 from aslutils.system.errors import UserError
+from aslutils.system.files import read_text
 
 # These change no result: changing one does not make a stage run again, and a training may resume with other values.
 # (`threads` and `processes` change the last bits of a sum; a training keeps its share of the cores on every resume.)
 CHANGE_NO_RESULT = frozenset({"run", "fresh", "processes", "threads", "workers", "max_minutes", "checkpoint_minutes",
                               "evaluate_every", "tracker"})
+PARAMETERS_LIMIT = 1 << 20                        # bytes of a parameter file
 PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
 
@@ -43,7 +46,7 @@ def assigned(namespace: dict) -> dict:
 def from_text(text: str):
     """A parameter's value from a command line, as papermill's -p takes it; lists and mappings too, as Python literals."""
     for read in (int, float, ast.literal_eval):
-        with contextlib.suppress(ValueError, SyntaxError):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             return read(text)
     return text
 
@@ -57,23 +60,44 @@ def from_values(values: dict, *kinds: type) -> tuple:
     known = {name for kind in kinds for name in _names(kind)}
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
             raise UserError(f"there is no parameter {name!r}; {hint}")
     return tuple(kind(**{name: _checked(name, values, kind) for name in _names(kind)}) for kind in kinds)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, which a few lines can expand without end, and without repeated names, of which one would be lost."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.YAMLError(f"line {event.start_mark.line + 1}: *{event.anchor}: write the value out instead of an alias")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: {key.value} is given twice")
+        return super().construct_mapping(node, deep)
+
+
 def read_params(path) -> dict:
-    """The parameters in a YAML file."""
+    """The parameters in a YAML file. Raises as `read_text` does, or UserError if it holds something else, or nothing."""
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no parameter file {path}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {error}") from error
+        values = yaml.load(read_text(path, PARAMETERS_LIMIT), _Loader)       # noqa: S506 - a safe loader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise UserError(f"{path} is not YAML: {why}") from error
     if not isinstance(values, dict):
-        raise UserError(f"{path} holds {type(values).__name__}, expected one 'name: value' per line")
+        what = "nothing" if values is None else type(values).__name__
+        raise UserError(f"{path} holds {what}, expected one 'name: value' per line")
     return values
 
 
@@ -88,11 +112,13 @@ def _checked(name, values, kind):
         raise UserError(f"the parameter {name} is missing")
     value, wanted = values[name], typing.get_type_hints(kind)[name]
     choices = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    if type(value) is float and not math.isfinite(value):
+        raise UserError(f"the parameter {name} is {value}; expected a finite number")
     if any(type(value) is choice for choice in choices):
         return value
     if float in choices and (type(value) is int or isinstance(value, str)
                              and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)):
-        return float(value)
+        return _checked(name, {name: float(value)}, kind)
     names = " or ".join(choice.__name__ for choice in choices)
     number = str in choices and isinstance(value, (int, float))
     raw = f"; if papermill converted a text to it, give that with -r instead of -p: -r {name} TEXT" if number else ""

@@ -1,24 +1,42 @@
-"""Worker processes on this machine."""
+"""Processes on this machine: workers, and how they end."""
 
 import multiprocessing
 import os
+import signal
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 
 SPAWN = multiprocessing.get_context("spawn")      # spawn: a fork of a notebook's process would lack its threads
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:
-    """An executor with `workers` processes, which end with this one."""
-    return ProcessPoolExecutor(workers, SPAWN, end_with_parent)
+    """An executor with `workers` processes, which end with this one; it answers Ctrl-C for them."""
+    return ProcessPoolExecutor(workers, SPAWN, _start_worker)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 def end_with_parent() -> None:
-    """Make this worker process end when its parent is killed; otherwise it would wait for work forever."""
-    parent = multiprocessing.parent_process()
+    """Make this process end when the one that started it is gone; otherwise it would work on, or wait for work, forever."""
+    known, parent = multiprocessing.parent_process(), os.getppid()
 
     def watch():
-        parent.join()
+        if known:
+            known.join()
+        while not known and os.getppid() == parent:
+            time.sleep(0.5)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def as_interrupt(*names: str) -> None:
+    """Let these signals, such as SIGHUP, which a lost terminal sends, end this process as Ctrl-C does, unless it ignores them."""
+    for name in names:
+        number = getattr(signal, name, None)      # not every platform has all
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)

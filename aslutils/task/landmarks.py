@@ -7,6 +7,9 @@ import hashlib
 
 import numpy as np
 
+from aslutils.system.errors import UserError
+from aslutils.system.files import parse_json
+
 COORDINATES = ("x", "y", "z")
 HOLISTIC = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}   # landmarks a part, in the competition's order
 
@@ -99,3 +102,15 @@ def _bones() -> dict[str, np.ndarray]:
 
 BONES = _bones()                                  # part -> (n, 2) positions to join when drawing a skeleton
 ORDER_DIGEST = hashlib.sha256(" ".join(COLUMNS).encode()).hexdigest()[:16]   # identifies this landmark order in files
+
+
+def selected_columns(content: bytes | str, source) -> list[str]:
+    """The columns that an `inference_args.json` selects. Raises UserError naming the source if it is not valid."""
+    columns = parse_json(content, source).get("selected_columns")
+    if not isinstance(columns, list) or not columns or not all(isinstance(column, str) for column in columns):
+        raise UserError(f'{source} is not {{"selected_columns": [...]}} with a list of column names')
+    columns = [column.strip() for column in columns]
+    twice = next((column for column in columns if columns.count(column) > 1), None) if len(set(columns)) < len(columns) else None
+    if twice:
+        raise UserError(f"{source} selects the column {twice} twice")
+    return columns

@@ -19,6 +19,7 @@ class Verdict(Enum):
     NO_HANDS = "no hands seen"
     TOO_SHORT = f"too short: at least {MIN_FRAMES} frames are needed"
     UNSURE = "not sure enough to read it"
+    NO_TEXT = "no character recognised"          # only a reader says so: the score of an empty text is its distance
 
 
 def _faults(length, hand_frames, confidence) -> dict:

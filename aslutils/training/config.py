@@ -5,7 +5,9 @@ No field has a default: defaults are only in the notebooks' `parameters` cells (
 
 from dataclasses import dataclass
 
-from aslutils.system.errors import UserError, at_least
+from aslutils.system.errors import UserError, above_zero, at_least, one_of
+
+SEEDS = 2**32                       # every random generator in use takes seeds below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +33,13 @@ class TrainConfig:
     tracker: str                    # logs curves besides history.csv: tensorboard, wandb (offline), trackio; "": none
 
     def __post_init__(self):
-        at_least(self, seed=0, epochs=1, batch_size=1, accumulate=1, warmup_epochs=0, min_frames=1)
-        if self.clip <= 0:
-            raise UserError(f"clip is {self.clip}; it must be above 0")
-        if self.precision not in ("auto", "fp16", "bf16", "no"):
-            raise UserError(f"precision is {self.precision!r}; it must be auto, fp16, bf16 or no")
-        if self.tracker not in ("", "tensorboard", "wandb", "trackio"):
-            raise UserError(f"tracker is {self.tracker!r}; it must be tensorboard, wandb, trackio or empty")
+        at_least(self, epochs=1, batch_size=1, accumulate=1, warmup_epochs=0, weight_decay=0, beta2=0, min_frames=1, workers=0,
+                 threads=0, max_minutes=0, checkpoint_minutes=0, evaluate_every=0)
+        above_zero(self, "learning_rate", "clip")
+        one_of(self, precision=("auto", "fp16", "bf16", "no"), tracker=("", "tensorboard", "wandb", "trackio"))
+        _check_numbers("seed", [self.seed], SEEDS)
+        if self.beta2 >= 1:
+            raise UserError(f"beta2 is {self.beta2}; it must be below 1")
         if not self.warmup_epochs < self.epochs:
             raise UserError(f"warmup_epochs ({self.warmup_epochs}) must be fewer than epochs ({self.epochs})")
 
@@ -51,7 +53,7 @@ class FoldsConfig:
     def __post_init__(self):
         if not self.folds:
             raise UserError(f"folds is {self.folds}; it must name at least one fold")
-        _check_distinct("folds", self.folds)
+        _check_numbers("folds", self.folds, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +63,14 @@ class SeedsConfig:
     seeds: list                     # several seeds at once; empty: the parameter `seed` alone
 
     def __post_init__(self):
-        _check_distinct("seeds", self.seeds)
+        _check_numbers("seeds", self.seeds, SEEDS)
 
 
-def _check_distinct(name: str, values: list) -> None:
-    if not all(type(value) is int for value in values) or len(set(values)) < len(values):
-        raise UserError(f"{name} is {values}; it must hold distinct whole numbers")
+def _check_numbers(name: str, values: list, limit: int) -> None:
+    """Raise UserError unless the values are distinct whole numbers of at least 0 and below `limit`."""
+    if not all(type(value) is int and 0 <= value < limit for value in values) or len(set(values)) < len(values):
+        shown, what = (values[0], "be a whole number") if name == "seed" else (values, "hold distinct whole numbers")
+        raise UserError(f"{name} is {shown}; it must {what} of at least 0 and below {limit}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +80,6 @@ class TrainingRun:
     processes: int                  # trainings at once: one per GPU, or a share of the cores each
     fresh: bool                     # train from scratch and discard checkpoints
     augmentations: list             # applied in order; each with its ranges and its probability p
+
+    def __post_init__(self):
+        at_least(self, processes=1)

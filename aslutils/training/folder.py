@@ -15,7 +15,7 @@ from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK, locked
 
 CHECKPOINT = "checkpoint.pt"                      # the finished network; its presence marks the training as done
-RESUME, PREVIOUS = "resume.pt", "resume.previous.pt"   # an unfinished training: latest and previous checkpoint
+RESUME, PREVIOUS, NEW = "resume.pt", "resume.previous.pt", "resume.new.pt"   # an unfinished training's; NEW: while it is saved
 HISTORY, PREDICTIONS = "history.csv", "predictions.csv"
 
 
@@ -28,7 +28,8 @@ def hold(folder: Path):
 def forget(folder: Path) -> None:
     """Remove everything that trainings left in a folder. Raises BlockingIOError if one is running."""
     with hold(folder):
-        for path in folder.iterdir():
+        (folder / CHECKPOINT).unlink(missing_ok=True)            # first: from here on nothing passes for finished
+        for path in list(folder.iterdir()):
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name != LOCK:
@@ -41,13 +42,20 @@ def is_finished(folder: Path, facts: dict) -> bool:
     if not path.is_file():
         return False
     _same_training(facts, load_checkpoint(path).facts, path)
+    _tidy(folder)                                 # if the training was killed after its last file
     return True
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what only an unfinished training needs."""
+    for path in [folder / RESUME, folder / PREVIOUS, folder / NEW, *folder.glob(".*.part")]:
+        path.unlink(missing_ok=True)
 
 
 def save(folder: Path, network: Network, facts: dict, state: dict) -> None:
     """Write a checkpoint to resume from and keep the previous one. state: what `newest` returns as `training`."""
     path = folder / RESUME
-    written = save_checkpoint(folder / "resume.new.pt", network, facts, state)
+    written = save_checkpoint(folder / NEW, network, facts, state)
     if path.is_file():
         os.replace(path, folder / PREVIOUS)
     os.replace(written, path)
@@ -81,8 +89,7 @@ def newest(folder: Path, facts: dict, tidy: bool) -> Checkpoint | None:
 def finish(folder: Path, network: Network, facts: dict) -> None:
     """Write the finished network, then remove the resume checkpoints."""
     save_checkpoint(folder / CHECKPOINT, network, facts)
-    for name in (RESUME, PREVIOUS):
-        (folder / name).unlink(missing_ok=True)
+    _tidy(folder)
 
 
 def _same_training(wanted: dict, found: dict, path: Path) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import sys
 import time
 import types
@@ -38,6 +39,7 @@ from aslutils.training.config import TrainConfig
 from aslutils.training.evaluate import postprocess, predict
 from aslutils.training.folder import HISTORY, PREDICTIONS
 
+EVENTS = "events"                                 # TensorBoard's folder, in a training's
 VALIDATION_SAMPLE = 512                           # sequences that are scored between epochs
 
 
@@ -196,14 +198,22 @@ class Trainer:
         self.sums = {}
         if self.accelerator.is_main_process:
             write_table(self.folder / HISTORY, pd.DataFrame(self.history))
-            self.accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=epoch)
+            self._log(row)
+
+    def _log(self, row: dict):
+        self.accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"])
 
     def _start_tracker(self):
+        """Begin the logs anew with the epochs so far, so that killed attempts leave no files behind."""
+        if self.accelerator.is_main_process:
+            shutil.rmtree(self.folder / EVENTS, ignore_errors=True)
         if self.config.tracker == "tensorboard":  # makes it write events without importing TensorFlow
             sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
         if self.config.tracker:
             plain = {name: value for name, value in self.facts.items() if isinstance(value, (int, float, str, bool))}
-            self.accelerator.init_trackers("events", config=plain)
+            self.accelerator.init_trackers(EVENTS, config=plain)
+            for row in self.history:
+                self._log(row)
 
     def _agree(self, mine: bool) -> bool:
         """The decision of the first process, so that all processes save and stop at the same step."""

@@ -17,8 +17,8 @@ from small_corpus import WHERE, corpus_rows, made_values, write_competition, wri
 from aslutils.data import prepare as preparing
 from aslutils.data import readers
 from aslutils.data.prepare import find_kind, prepare
-from aslutils.data.sources import DataError
 from aslutils.data.store import Store, StoreError
+from aslutils.system.errors import UserError
 from aslutils.system.files import locked
 from aslutils.task.preprocess import statistics
 
@@ -86,11 +86,11 @@ def test_published_arrays_are_found_where_people_put_them(tmp_path, place):
 
 
 @pytest.mark.parametrize("text, message", [
-    ('{"selected_columns": ["x_face_0", "y_face_0"]}', "other columns"), ("{", "does not name"), ("[]", "does not name")])
+    ('{"selected_columns": ["x_face_0", "y_face_0"]}', "other columns"), ("{", "is not JSON"), ("[]", "holds")])
 def test_arrays_in_another_or_unknown_column_order_are_refused(tmp_path, text, message):
     write_npy(tmp_path / "data")
     (tmp_path / "data" / "inference_args.json").write_text(text)
-    with pytest.raises(DataError, match=f"inference_args.json.*{message}"):
+    with pytest.raises(UserError, match=f"inference_args.json.*{message}"):
         prepare(tmp_path / "data", tmp_path / "store")
 
 

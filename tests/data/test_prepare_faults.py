@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from small_corpus import WHERE, corpus_rows, made_values, write_competition, write_landmarks, write_npy, write_tables
+from small_corpus import WHERE, corpus_rows, made_values, write_competition, write_npy, write_tables
 
 from aslutils.data import prepare as preparing
 from aslutils.data.prepare import prepare
@@ -53,7 +53,7 @@ def test_a_file_damaged_inside_is_named(own, tmp_path):
 def test_a_file_that_lacks_a_column_is_named(own, tmp_path):
     file = own[0] / "train_landmarks" / "100.parquet"
     parquet.write_table(parquet.read_table(file).drop_columns(["x_face_61", "z_pose_20"]), file)
-    with pytest.raises(DataError, match="train_landmarks/100.parquet lacks the column x_face_61 and 1 more; is this"):
+    with pytest.raises(DataError, match="train_landmarks/100.parquet: it lacks the column x_face_61 and 1 more; is this"):
         prepare(own[0], tmp_path / "store")
 
 
@@ -67,7 +67,7 @@ def test_columns_of_another_type_are_taken_and_text_is_named(own, tmp_path):
     store = prepare(folder, tmp_path / "store", dtype="float32")
     np.testing.assert_array_equal(store.array[:rows["length"][0]], made_values(rows["length"][0], 1000)[:, WHERE])
     parquet.write_table(wide.set_column(wide.column_names.index("x_face_0"), "x_face_0", pa.array(["left"] * len(wide))), file)
-    with pytest.raises(DataError, match="train_landmarks/100.parquet cannot be read.*left"):
+    with pytest.raises(DataError, match="train_landmarks/100.parquet: its column x_face_0 holds string, expected numbers"):
         prepare(folder, tmp_path / "other")
 
 
@@ -124,11 +124,50 @@ def test_a_sequence_twice_keeps_the_first_and_lists_the_second(own, tmp_path):
     assert skipped(store) == {1000: "its file_id and sequence_id occur twice in train.csv; the first row is kept"}
 
 
-def test_a_sequence_scattered_over_its_file_is_a_listed_skip(own, tmp_path):
+def rewrite(path, change):
+    """Write a landmark file again with its table of pandas changed."""
+    change(parquet.read_table(path).to_pandas()).to_parquet(path)
+
+
+def test_a_sequence_scattered_over_its_file_is_a_listed_skip_if_nothing_tells_its_order(own, tmp_path):
     folder, rows = own
-    write_landmarks(folder / rows["path"][0], rows.iloc[[0, 1, 2, 0]])
+    rewrite(folder / rows["path"][0], lambda table: pd.concat([table[2:], table[:2]]).drop(columns="frame"))
     store = prepare(folder, tmp_path / "store")
-    assert len(store) == 5 and skipped(store) == {1000: "its frames are scattered over train_landmarks/100.parquet"}
+    assert len(store) == 5
+    assert skipped(store) == {1000: "its rows are scattered, and no column frame tells their order (train_landmarks/100.parquet)"}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_rows_are_read_in_the_order_that_their_column_frame_says(own, tmp_path, dtype):
+    folder, rows = own
+    right = prepare(folder, tmp_path / "right", dtype=dtype)
+    rewrite(folder / rows["path"][0], lambda table: table.sample(frac=1, random_state=3))
+    store = prepare(folder, tmp_path / "store", dtype=dtype)
+    np.testing.assert_array_equal(store.array, right.array)
+    np.testing.assert_allclose(store.statistics, right.statistics, rtol=1e-5, atol=1e-6)
+    assert store.table["hand_frames"].equals(right.table["hand_frames"]) and skipped(store) == {}
+
+
+def test_of_doubled_rows_the_first_is_kept_and_they_are_listed(own, tmp_path, capsys):
+    folder, rows = own
+    right = prepare(folder, tmp_path / "right")
+    rewrite(folder / rows["path"][0], lambda table: pd.concat([table, table[1:3].assign(x_face_0=9)]))
+    store = prepare(folder, tmp_path / "store")
+    np.testing.assert_array_equal(store.array, right.array)
+    assert skipped(store) == {1000: "frame 1 occurs twice (2 such rows); the first row of each is kept"}
+    assert "0 skipped, 1 read without doubled rows, listed in" in capsys.readouterr().out
+
+
+def test_a_folder_of_parquet_parts_is_one_file(own, tmp_path):
+    folder, rows = own
+    right = prepare(folder, tmp_path / "right")
+    path = folder / rows["path"][0]
+    table = parquet.read_table(path)
+    path.unlink()
+    path.mkdir()
+    parquet.write_table(table[:5], path / "part-0.parquet")                   # sequence 1001 goes on in the second part
+    parquet.write_table(table[5:], path / "part-1.parquet")
+    np.testing.assert_array_equal(prepare(folder, tmp_path / "store").array, right.array)
 
 
 def test_sequences_that_no_csv_names_are_left_alone(own, tmp_path):
@@ -160,9 +199,9 @@ def test_infinite_coordinates_count_as_not_seen(tmp_path, layout):
 
 @pytest.mark.parametrize("spoil, reason", [
     (lambda path: path.unlink(), "100/1000.npy is absent"),
-    (lambda path: path.write_bytes(path.read_bytes()[:-10]), "100/1000.npy is not readable"),
-    (lambda path: path.write_bytes(b""), "100/1000.npy is not readable"),
-    (lambda path: path.write_bytes(b"PK\x03\x04 and no archive"), "100/1000.npy is not readable"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-10]), "100/1000.npy is cut short or damaged: its header promises"),
+    (lambda path: path.write_bytes(b""), "100/1000.npy is cut short, damaged or not a .npy file"),
+    (lambda path: path.write_bytes(b"PK\x03\x04 and no archive"), "100/1000.npy is cut short, damaged or not a .npy file"),
     (lambda path: np.save(path, np.zeros((4, 100), np.float32)), "100/1000.npy holds float32 (4, 100), expected"),
     (lambda path: np.save(path, np.zeros((0, 390), np.float32)), "100/1000.npy has no frames"),
 ])
@@ -185,7 +224,7 @@ def test_data_without_one_usable_sequence_is_an_error(own, tmp_path):
     ("participant_id", "anna", r"train.csv, line 2: participant_id is 'anna', expected a whole number"),
     ("participant_id", "2.5", r"train.csv, line 2: participant_id is '2.5', expected a whole number"),
     ("file_id", "inf", r"train.csv, line 2: file_id is 'inf', expected a whole number"),
-    ("sequence_id", "", r"train.csv, line 2: sequence_id is '', expected a whole number")])
+    ("sequence_id", "", r"train.csv, line 2: sequence_id is empty, expected a whole number")])
 def test_a_wrong_csv_file_is_named(own, tmp_path, column, value, message):
     folder, rows = own
     rows = rows.drop(columns=["length", "is_sup"])

@@ -78,7 +78,7 @@ def test_bad_videos_end_in_one_line_each_and_no_file(model, clips):
 
 def test_without_mediapipe_one_line_says_how_to_install_it(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    (tmp_path / "clip.mp4").write_bytes(b"?")
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     assert main(["read", str(model), str(tmp_path / "clip.mp4")]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and "pip install -r requirements-video.txt" in said[0]

@@ -1,5 +1,6 @@
 """All five notebooks in a row, toy-sized: what they leave, what is kept on a second call, how a failure is told."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -117,24 +118,33 @@ def test_a_stage_that_stopped_at_its_time_limit_is_told_and_goes_on(place, capsy
     assert "01_round1_folds stopped early" in told and "Run again to continue" in told
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_ended_from_outside_it_leaves_no_notebook_running(place, end):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_however_it_ends_it_leaves_neither_notebook_nor_kernel_running_and_until_then_a_second_call_is_refused(place, end):
     def running():
-        return subprocess.run(["pgrep", "-f", f"papermill.*{place}/working/ended/"], capture_output=True, text=True).stdout
+        """The processes that execute the notebook, and its kernel, which has a session of its own."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words, environment = ((folder / name).read_bytes() for name in ("cmdline", "environ"))
+                if str(place).encode() in environment and (b"aslutils.run.execute" in words or b"ipykernel_launcher" in words):
+                    found.append(int(folder.name))
+        return found
 
     def wait(until):
         deadline = time.monotonic() + 30
         while not until() and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    options = ["--profile", str(place / "toy"), "--run", "ended"]
-    process = subprocess.Popen([sys.executable, "-m", "aslutils", "run", *options], cwd=KIT)
-    wait(running)
-    assert running()
+    command = [sys.executable, "-m", "aslutils", "run", "--profile", str(place / "toy"), "--run", "ended"]
+    process = subprocess.Popen(command, cwd=KIT)
+    wait(lambda: len(running()) == 2)
+    assert len(running()) == 2
+    second = subprocess.run(command, cwd=KIT, capture_output=True, text=True)
+    assert second.returncode == 1 and f"is being run by process {process.pid}: wait for it, or" in second.stderr
     process.send_signal(end)
-    assert process.wait(30) == 130
+    assert process.wait(30) == (-end if end == signal.SIGKILL else 130)
     wait(lambda: not running())
-    assert not running()
+    assert running() == []
 
 
 @pytest.mark.parametrize("arguments, words", [

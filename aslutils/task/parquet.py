@@ -1,0 +1,62 @@
+"""Landmark tables in parquet files: which files there are, and whether their columns are what they should be."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from aslutils.system.errors import UserError
+from aslutils.system.files import regular_file
+from aslutils.task.sequences import FRAME, ID, whole_numbers
+
+
+def parquet_parts(path) -> list[Path]:
+    """The files of a landmark table: `path`, or the parts in it if it is a folder, as Spark and dask write them, by name.
+
+    Raises FileNotFoundError, or UserError for a folder without parts or a path that is no file.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [regular_file(path)]
+    parts = sorted(path.glob("*.parquet"))
+    if not parts:
+        raise UserError(f"{path} is a folder without .parquet files")
+    return [regular_file(part) for part in parts]
+
+
+def check_schema(schema, columns: list[str], required: tuple[str, ...] = ()) -> None:
+    """Raise UserError if a pyarrow schema lacks one of the columns, has it twice, or holds something else than numbers in it."""
+    from pyarrow import types
+
+    names, count = schema.names, Counter(schema.names)
+    lacking = [name for name in (*required, *columns) if not count[name]]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        index = "; its index has no name: name it sequence_id" if ID in lacking and "__index_level_0__" in names else ""
+        raise UserError(f"it lacks the column {lacking[0]}{more}{index or '; is this the asl-fingerspelling data?'}")
+    twice = [name for name in (ID, FRAME, *columns) if count[name] > 1]
+    if twice:
+        raise UserError(f"it has the column {twice[0]} twice; keep one of them")
+    for name in columns:
+        kind = schema.field(name).type
+        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind)):
+            shown = str(kind) if len(str(kind)) < 40 else f"{str(kind)[:35]} ..."
+            raise UserError(f"its column {name} holds {shown}, expected numbers")
+
+
+def numbers(values, name: str, first: int = 0) -> np.ndarray:
+    """A pyarrow column `sequence_id` as int64, or `frame` as numbers, NaN where it is empty.
+
+    first: how many rows come before it. Raises UserError naming the row of a value that is not a number.
+    """
+    from pyarrow import types
+
+    if name == FRAME and (types.is_floating(values.type) or values.null_count and types.is_integer(values.type)):
+        return values.cast("float64").to_numpy()
+    if types.is_integer(values.type) and not values.null_count:
+        values = values.to_numpy()
+    elif types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type).to_pylist()
+    else:
+        values = values.to_pylist()
+    return whole_numbers(values, name, lambda index: f"row {first + index + 1}")
