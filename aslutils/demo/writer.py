@@ -164,9 +164,6 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     wanted = json.loads(json.dumps({"version": versions.DEMO, "config": asdict(config)}))
     if _state(out, wanted) == "complete":
         return out
-    out.mkdir(parents=True, exist_ok=True)
-    for half in out.rglob(".*.part"):             # of a killed call
-        half.unlink()
     write_json(out / "demo.json", wanted | {"complete": False})
     table = plan(config)
     files = [rows for _, rows in table.groupby("path", sort=False)]

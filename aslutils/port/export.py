@@ -134,6 +134,7 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
 def write_export(content: bytes, folder) -> Path:
     """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path."""
     folder = Path(folder)
+    (folder / "report.json").unlink(missing_ok=True)             # an earlier export's; notebook 04 writes this one's last
     write_json(folder / "inference_args.json", {"selected_columns": COLUMNS})
     write_json(folder / "character_to_prediction_index.json", INDEX)
     with atomic(folder / "model.tflite") as temporary:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import platform
 import shutil
 import stat
 import uuid
@@ -69,12 +70,18 @@ def writable(folder) -> Path:
 def atomic(path):
     """A temporary path beside `path`, renamed to it if the block succeeds and removed if it raises.
 
-    The data is on disk before the rename, so a crash or a full disk leaves the old file intact.
+    What a killed process left of the same file is removed too. The data is on disk before the rename, so a crash or a full disk
+    leaves the old file intact.
     Raises OSError with the file's name and what to do if there is no space left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    mine = f".{path.name}.{platform.node()}-"
+    for half in path.parent.iterdir():
+        number = half.name.removeprefix(mine).partition("-")[0]
+        if half.name.startswith(mine) and half.name.endswith(".part") and number.isdigit() and not _runs(int(number)):
+            half.unlink(missing_ok=True)
+    temporary = path.with_name(f"{mine}{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
     try:
         with space_for(path):
             yield temporary
@@ -83,6 +90,16 @@ def atomic(path):
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:                               # not ours
+        pass
+    return True
 
 
 @contextmanager

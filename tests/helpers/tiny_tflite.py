@@ -46,11 +46,22 @@ def mean_model() -> bytes:
     return _convert(answer, len(COLUMNS))
 
 
+def failing_model() -> bytes:
+    """Fails while running, unless a sequence has 100 frames."""
+    return _convert(lambda inputs: {"outputs": tf.reshape(inputs, [100, len(COLUMNS)])[:, :VOCABULARY]}, len(COLUMNS))
+
+
+def flex_model() -> bytes:
+    """Needs an operator of TensorFlow that LiteRT lacks."""
+    return _convert(lambda inputs: {"outputs": tf.math.lgamma(inputs)[:, :VOCABULARY]}, len(COLUMNS))
+
+
 def _convert(answer, columns: int, argument: str = "inputs", signature: str = "serving_default") -> bytes:
     function = tf.function(answer, input_signature=[tf.TensorSpec([None, columns], tf.float32)], autograph=False)
     concrete = function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
     converter.experimental_lower_to_saved_model = False
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     model = unpack(converter.convert())
     sign(model, signature, [argument], sorted(concrete.structured_outputs))
     return pack(model)

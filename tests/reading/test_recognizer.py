@@ -1,6 +1,7 @@
 """Reading sequences in every form that people have them, with small models that TensorFlow writes here."""
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_corpus import as_points, as_results, corpus_rows, made_values, write_competition
-from tiny_tflite import constant_model, flat_model, frame_count_model, mean_model
+from tiny_tflite import constant_model, failing_model, flat_model, flex_model, frame_count_model, mean_model
 
 from aslutils.__main__ import main
 from aslutils.reading.landmark_files import as_columns, holistic, sequences_in
@@ -274,3 +275,60 @@ def test_real_sequences_are_read(export, shared):
     lengths = pd.read_parquet(path, columns=["frame"]).groupby(level=0, sort=False).size()[:5]
     readings = [Recognizer(export).read(path, sequence) for sequence in lengths.index]
     assert [reading.text for reading in readings] == ["ab"] * 5 and [reading.length for reading in readings] == lengths.tolist()
+
+
+def test_a_sequence_that_is_asked_for_is_looked_for_in_columns_and_index_levels_or_missed(spelling, tmp_path):
+    both = pd.concat([table(20, 1).assign(sequence_id=5, frame=range(20)),
+                      table(30, 2).assign(sequence_id=6, frame=range(30))])
+    expected = spelling.read(table(30, 2)).confidence
+    for form in (both, both.set_index("sequence_id"), both.set_index(["sequence_id", "frame"]),
+                 both.set_index(["frame", "sequence_id"]), both.assign(sequence_id=both["sequence_id"].astype(str))):
+        assert spelling.read(form, 6).confidence == expected
+    nowhere = both.drop(columns="sequence_id")
+    with pytest.raises(ValueError, match="sequence_id 6 is asked for, but the table has no column or index level sequence_id"):
+        spelling.read(nowhere, 6)
+    with pytest.raises(ValueError, match="asked for, but an array is one sequence, without an id"):
+        spelling.read(nowhere[COLUMNS].to_numpy(), 6)
+    nowhere.to_parquet(tmp_path / "nowhere.parquet")
+    with pytest.raises(ValueError, match="nowhere.parquet cannot be read: it lacks the column sequence_id"):
+        spelling.read(tmp_path / "nowhere.parquet", 6)
+
+
+def test_rows_are_read_in_the_order_of_their_column_frame_and_doubled_ones_once(spelling, tmp_path):
+    whole = table().assign(sequence_id=7, frame=range(30))
+    expected = spelling.read(whole).confidence
+    shuffled = whole.sample(frac=1, random_state=1)
+    shuffled.to_parquet(tmp_path / "shuffled.parquet")
+    assert spelling.read(shuffled).confidence == spelling.read(tmp_path / "shuffled.parquet").confidence == expected
+    doubled = pd.concat([whole, whole[3:5].assign(x_face_0=9)])
+    doubled.to_parquet(tmp_path / "doubled.parquet")
+    for form in (doubled, tmp_path / "doubled.parquet"):
+        with pytest.warns(UserWarning, match=r"sequence 7: frame 3 occurs twice \(2 such rows\); the first row of each is kept"):
+            assert spelling.read(form).confidence == expected
+
+
+def test_a_folder_of_parts_is_read_as_one_file(spelling, tmp_path):
+    whole = table().assign(sequence_id=7)
+    (tmp_path / "x.parquet").mkdir()
+    for number, part in enumerate((whole[:11], whole[11:])):
+        part.to_parquet(tmp_path / "x.parquet" / f"part-{number}.parquet")
+    assert spelling.read(tmp_path / "x.parquet").confidence == spelling.read(whole).confidence
+
+
+def test_a_text_without_characters_has_a_reason(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(constant_model([EOS, EOS]))
+    reading = Recognizer(tmp_path).read(table())
+    assert reading.text is None and reading.reason == str(reading)[1:-1] == "no character recognised"
+
+
+@pytest.mark.parametrize("model, failing", [(failing_model, [6]), (flex_model, [5, 6])])
+def test_a_model_that_fails_while_running_is_named_and_the_batch_says_at_which_sequence(model, failing, tmp_path, capsys):
+    (tmp_path / "model.tflite").write_bytes(model())
+    pd.concat([table(100).assign(sequence_id=5), table(30).assign(sequence_id=6)]).to_parquet(tmp_path / "two.parquet")
+    assert main(["read", str(tmp_path), str(tmp_path / "two.parquet")]) == 1
+    said = capsys.readouterr()
+    lines = said.err.strip().splitlines()
+    assert len(lines) == len(failing), lines
+    for line, sequence in zip(lines, failing):
+        assert re.search(rf"two.parquet, sequence {sequence}: .*model.tflite cannot be run: .", line), line
+    assert (failing == [6]) == bool(re.search(r"two.parquet +5 +100", said.out))                   # the other sequence is read
