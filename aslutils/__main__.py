@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from aslutils.system.errors import MissingPackage, TimeLimit, UserError
@@ -351,6 +352,7 @@ def _parse(arguments):
 def main(arguments=None) -> int:
     """Run one command and return how it ended."""
     chosen = ""
+    warnings.formatwarning = lambda message, *_: f"{message}\n"
     try:
         chosen, do, options = _parse(sys.argv[1:] if arguments is None else arguments)
         do(options)

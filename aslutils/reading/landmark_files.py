@@ -196,6 +196,9 @@ def _chosen(ids, places, count: int, wanted, source: str) -> dict[int | None, np
         which = source if ids is None else f"{source}, sequence {sequence}"
         if sequence in found.unusable:
             raise UserError(f"{which}: {found.unusable[sequence]}")
+        if sequence in found.notes and ids is None:
+            raise UserError(f"{found.notes[sequence].partition(' (')[0]}, and there is no {ID}: if these are several sequences, "
+                            f"add the column {ID}; if not, leave out the doubled rows")
         if sequence in found.notes:
             warnings.warn(f"{which}: {found.notes[sequence]}", stacklevel=2)
         chosen[None if ids is None else sequence] = found.rows[sequence]
