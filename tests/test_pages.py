@@ -2,11 +2,13 @@
 
 import argparse
 import ast
+import importlib
 import re
 import runpy
 import shlex
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import nbformat
@@ -193,3 +195,21 @@ def test_quoted_messages_are_those_of_the_code():
     for message in seen:
         for words in re.split(r"[\d.]+|\w+\.json|\.\.\.", message):     # what a message fills in
             assert words.strip() in code, message
+
+
+@pytest.mark.parametrize("path", sorted((KIT / "tests" / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_benchmark_takes_from_the_modules_of_the_kit_is_there(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules = {}
+    for line in ast.walk(tree):
+        if isinstance(line, ast.ImportFrom) and (line.module or "").startswith("aslutils"):
+            for name in line.names:
+                module = importlib.import_module(line.module)
+                found = getattr(module, name.name) if hasattr(module, name.name) else importlib.import_module(
+                    f"{line.module}.{name.name}")
+                if isinstance(found, types.ModuleType):
+                    modules[name.asname or name.name] = found
+    lacking = [f"{node.value.id}.{node.attr}" for node in ast.walk(tree)
+               if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
+               and not hasattr(modules[node.value.id], node.attr)]
+    assert lacking == []

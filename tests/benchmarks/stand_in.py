@@ -46,7 +46,7 @@ def write_store(folder: Path, distinct: int, rows: int, dtype: str = "float16", 
     count = lengths(distinct, rng)
     folder.mkdir(parents=True)
     known = []
-    with open(folder / stores.FRAMES, "wb") as file:
+    with open(folder / stores.COLUMNS_FILE, "wb") as file:
         for length in count:
             values = made_columns(length, rng)
             known.append(statistics(as_landmarks(values)).ravel())
