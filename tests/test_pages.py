@@ -197,6 +197,7 @@ def test_quoted_messages_are_those_of_the_code():
             assert words.strip() in code, message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((KIT / "tests" / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_what_a_benchmark_takes_from_the_modules_of_the_kit_is_there(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

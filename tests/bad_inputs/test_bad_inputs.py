@@ -10,6 +10,8 @@ from world import World, build
 
 from aslutils.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):

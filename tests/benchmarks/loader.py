@@ -26,7 +26,7 @@ import yaml
 
 from aslutils.data import augment, dataset
 from aslutils.data.store import Store
-from aslutils.task.preprocess import as_landmarks, statistics
+from aslutils.task.preprocess import statistics
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 64
@@ -39,8 +39,7 @@ class Computing:
         self.store = store
 
     def __getitem__(self, row):
-        start = self.store.starts[row]
-        return statistics(as_landmarks(self.store.gather(np.arange(start, start + self.store.lengths[row]))))
+        return statistics(self.store.landmarks(row))
 
 
 def loader(store: Store, augmentations, workers: int = 0) -> dataset.TrainLoader:
@@ -95,7 +94,7 @@ def timed(parts: dict[str, tuple]):
 
 def where_time_goes(store: Store, augmentations, samples: int) -> dict[str, float]:
     parts = {"draw what will happen": (dataset.Planner, "plan"), "compose changes of time": (augment.Augmentations, "split"),
-             "read and convert": (Store, "gather"), "standardise": (dataset, "standardise"), "mirror": (augment.Mirror, "apply_"),
+             "standardise": (dataset, "standardise"), "mirror": (augment.Mirror, "apply_"),
              "other augmentations": (augment.Augmentations, "apply"), "tokens": (dataset, "encode")}
     with timed(parts) as seconds:
         batches, made = endless(store, augmentations), 0
@@ -103,7 +102,7 @@ def where_time_goes(store: Store, augmentations, samples: int) -> dict[str, floa
         begin = time.process_time()
         while made < samples:
             made += len(next(batches)["row"])
-        seconds["pad into the batch, the rest"] = time.process_time() - begin - sum(seconds.values())
+        seconds["read, pad into the batch, the rest"] = time.process_time() - begin - sum(seconds.values())
     return {name: 1e6 * value / made for name, value in seconds.items()}
 
 
