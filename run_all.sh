@@ -21,7 +21,7 @@ find_python() {
 installed() { cat "$here/requirements.txt"; echo "# in $here"; }     # the set-up names its folder: a renamed one is set up again
 
 set_up() {
-  if installed | cmp -s - "$done_mark"; then return; fi
+  if [ "$(installed)" = "$(cat "$done_mark" 2>/dev/null)" ]; then return; fi
   local python
   python=$(find_python)
   echo "Setting up .venv with $("$python" --version) (once; about 3 GB and some minutes) ..."

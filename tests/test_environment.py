@@ -104,7 +104,7 @@ def test_a_renamed_kit_is_set_up_again(tmp_path):
     def set_up(kit):
         done = subprocess.run([kit / "run_all.sh", "--setup"], env=os.environ | {"PYTHON": str(kit / "python")},
                               capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0 and not done.stderr, done.stderr
         return "Setting up" in done.stdout
 
     assert set_up(kit) and not set_up(kit)
