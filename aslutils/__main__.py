@@ -193,7 +193,7 @@ def _read(options):
 def _readings(recognizer, file: str, options):
     """(sequence_id, reading) of each sequence in a file; a video or a camera is one sequence, without an id."""
     landmark_files = kit("reading.landmark_files")
-    if file == "webcam" or file.isdigit() or landmark_files.is_video(file):
+    if file == "webcam" or file.isdecimal() or landmark_files.is_video(file):
         if options.sequence is not None:
             raise UserError(f"{file} holds one sequence, without an id: leave --sequence out")
         yield None, kit("reading.video").read_video(recognizer, file, options.picture)

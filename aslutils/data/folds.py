@@ -133,6 +133,11 @@ def read_folds(path) -> pd.DataFrame:
         row = table.iloc[wrong.argmax()]
         raise UserError(f"{where(wrong.argmax())}: fold is {row['fold']} and holdout {row.get('holdout', 'absent')!r}; expected "
                         "a fold of 0 or more and False, or -1 and True")
+    if not (~held).any():
+        raise UserError(f"{path} holds no sequence of a fold; expected rows with a fold of 0 or more")
+    if (table["seq_len"] < 1).any():
+        place = (table["seq_len"] < 1).to_numpy().argmax()
+        raise UserError(f"{where(place)}: seq_len is {table['seq_len'].iloc[place]}, expected frames, at least 1")
     table["holdout"] = held
     twice = table[IDENTITY].duplicated().to_numpy()
     if twice.any():

@@ -7,6 +7,7 @@ each sequence's statistics are accumulated on the way. Memory costs more time th
 
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from aslutils.data.sources import DataError, Source
 from aslutils.system.errors import UserError
 from aslutils.system.files import read_array
 from aslutils.task.landmarks import COLUMNS, HANDS, LANDMARKS
-from aslutils.task.parquet import check_schema, numbers, parquet_parts
+from aslutils.task.parquet import check_schema, joined, numbers, parquet_parts
 from aslutils.task.preprocess import as_landmarks, as_statistics, statistics
 from aslutils.task.sequences import FRAME, ID, Rows, rows_of_sequences
 
@@ -141,6 +142,7 @@ class Group(NamedTuple):
     """A row group of a landmark file, or of one of its parts if it is a folder of files."""
 
     file: parquet.ParquetFile
+    part: Path
     number: int
     rows: int
 
@@ -151,23 +153,21 @@ class Group(NamedTuple):
 def _open(source: Source) -> list[Group]:
     """The row groups of a source, whose columns have been checked."""
     with _naming(source):
-        files = [parquet.ParquetFile(part) for part in parquet_parts(source.path)]
-        for file in files:
+        files = [(parquet.ParquetFile(part), part) for part in parquet_parts(source.path)]
+        for file, _ in files:
             check_schema(file.schema_arrow, COLUMNS, (ID,))
-        return [Group(file, number, file.metadata.row_group(number).num_rows)
-                for file in files for number in range(file.num_row_groups)]
+        return [Group(file, part, number, file.metadata.row_group(number).num_rows)
+                for file, part in files for number in range(file.num_row_groups)]
 
 
 def _rows(groups: list[Group], name: str) -> np.ndarray | None:
     """The column `sequence_id` or `frame` of all rows; None if there is none."""
-    if any(name not in group.file.schema_arrow.names for group in groups):
-        return None
-    pieces, first = [np.zeros(0, np.int64)], 0
+    pieces, first = [], 0
     for group in groups:
-        values = group.read([name])[name]
-        pieces.append(numbers(values, name, first))
+        known = name in group.file.schema_arrow.names
+        pieces.append(numbers(group.read([name])[name], name, first) if known else None)
         first += group.rows
-    return np.concatenate(pieces)
+    return joined(pieces, [group.part for group in groups], name) if groups else np.zeros(0, np.int64)
 
 
 class Runs:

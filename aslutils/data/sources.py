@@ -10,6 +10,7 @@ Each is one folder:
 """
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def read_sequences(path: Path, is_sup: bool = False) -> pd.DataFrame:
         table["path"] = ""
     table["path"] = table["path"].where(table["path"] != "", folder + "/" + table["file_id"].astype(str) + ".parquet")
     for name, line in zip(table["path"], table.index):
-        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name or len(name) > 200:
             raise DataError(f"{path}, line {line}: path is {name!r}, expected a file below {path.parent}, such as "
                             f"{folder}/1.parquet")
     return table[["path", *REQUIRED]]
@@ -113,8 +114,9 @@ def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
     table = read_sequences(path, is_sup).reset_index(drop=True)
     table["is_sup"] = is_sup
     table["reason"] = [_phrase_fault(phrase) for phrase in table["phrase"]]
-    twice = table[IDENTITY].duplicated()
-    table.loc[twice, "reason"] = f"its file_id and sequence_id occur twice in {path.name}; the first row is kept"
+    for names in (IDENTITY, ["path", "sequence_id"]):
+        twice = table[names].duplicated() & (table["reason"] == "")
+        table.loc[twice, "reason"] = f"its {' and '.join(names)} occur twice in {path.name}; the first row is kept"
     return table
 
 
@@ -145,7 +147,7 @@ def _group(table, names, kind, locate, size) -> list[Source]:
     """One source for each distinct name, in order of first appearance; the rows of absent ones get a reason."""
     sources = []
     for name, rows in table.groupby(np.asarray(names), sort=False).indices.items():
-        path, usable = locate(name).resolve(), rows[table["reason"].to_numpy()[rows] == ""]
+        path, usable = Path(os.path.realpath(locate(name))), rows[table["reason"].to_numpy()[rows] == ""]
         if path.exists():
             ids = table["sequence_id"].to_numpy()[usable]
             sources.append(Source(name, path, kind, size(path), usable.tolist(), ids.tolist()))

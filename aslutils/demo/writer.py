@@ -51,7 +51,7 @@ class DemoConfig:
         low, high = self.characters
         if not 1 <= low <= high:
             raise UserError(f"characters is {low}, {high}; expected 1 <= fewest <= most")
-        if not 0 < self.frames_per_character or not 0 < self.fastest:
+        if not 0 < self.frames_per_character < 1e6 or not 0 < self.fastest < 1e6:
             raise UserError("frames_per_character and fastest must be above 0; got "
                             f"{self.frames_per_character} and {self.fastest}")
         for name in ("missing", "corrupted"):

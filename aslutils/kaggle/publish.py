@@ -84,13 +84,17 @@ def _reference(folder, anybody=False) -> str:
         write_json(metadata, stored)
     reference = stored.get("id")
     owner, found, slug = reference.partition("/") if isinstance(reference, str) else ("", "", "")
-    if not found:
+    if not owner or not slug:
         raise UserError(f'{metadata} has no "id": "your-kaggle-name/address-of-the-data-set" (it says {reference!r})')
     try:
-        licence = stored["licenses"][0]["name"] if stored.get("licenses") else ""
-        check_dataset(str(stored.get("title", "")), slug, owner, str(licence))
+        licences = [licence["name"] for licence in stored.get("licenses") or [{}]]
+        title = stored.get("title", "")
+        if not isinstance(title, str) or not isinstance(stored.get("description", ""), str):
+            raise UserError(f"title is {title!r} and description {stored.get('description')!r}, expected texts")
+        for licence in licences:
+            check_dataset(title, slug, owner, str(licence))
     except (LookupError, TypeError):
-        raise UserError(f'{metadata}: licenses is {stored["licenses"]!r}, expected [{{"name": "apache-2.0"}}]') from None
+        raise UserError(f'{metadata}: licenses is {stored.get("licenses")!r}, expected [{{"name": "apache-2.0"}}]') from None
     except UserError as error:
         raise UserError(f"{metadata}: {error}") from error
     if reference.startswith(f"{NOBODY}/") and not anybody:

@@ -72,7 +72,7 @@ def load_network(path) -> Network:
 
 def _ours(path, content) -> Checkpoint:
     if content["format"] != versions.CHECKPOINT:
-        raise UserError(f"{path} has checkpoint format {content['format']}; this kit reads format {versions.CHECKPOINT}")
+        raise UserError(f"{path} has checkpoint format {content['format']!r}; this kit reads format {versions.CHECKPOINT}")
     lacking = {"config", "landmarks", "characters", "facts", "training"} - set(content)
     if lacking:
         raise UserError(f"{path} lacks {sorted(lacking)}, which every checkpoint of format {versions.CHECKPOINT} has")
@@ -80,6 +80,8 @@ def _ours(path, content) -> Checkpoint:
         raise UserError(f"{path} was trained with another landmark order ({content['landmarks']}; ours is {ORDER_DIGEST})")
     if content["characters"] != CHARACTERS:
         raise UserError(f"{path} was trained with another vocabulary: {content['characters']!r}")
+    if not isinstance(content["config"], dict):
+        raise UserError(f"{path} holds the configuration {content['config']!r}, expected the network's parameters by name")
     unknown = set(content["config"]) - {item.name for item in fields(ModelConfig)}
     if unknown:
         raise UserError(f"{path} has the network parameters {sorted(unknown)}, which this kit does not know; is it newer?")
@@ -88,8 +90,16 @@ def _ours(path, content) -> Checkpoint:
         raise UserError(f"{path} lacks the network parameters {sorted(missing)}; is it older than this kit?")
     try:
         network = Network(ModelConfig(**content["config"]))
-    except ValueError as error:
-        raise UserError(f"{path} holds a network that the kit cannot build: {error}") from error
+    except Exception as error:                      # a value of any kind fails anywhere in the network, with any error
+        words = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} holds a network that the kit cannot build: {words}") from error
+    odd = [name for name, value in content["model"].items() if not isinstance(name, str) or not isinstance(value, torch.Tensor)
+           or value.is_complex() or not torch.isfinite(value).all()]
+    if odd:
+        raise UserError(f"{path} holds weights that are not finite numbers: {len(odd)} of {len(content['model'])}, "
+                        f"{odd[0]!r} first")
+    if not isinstance(content["facts"], dict):
+        raise UserError(f"{path} holds the facts {content['facts']!r}, expected how the network was trained, by name")
     try:
         network.load_state_dict(content["model"])
     except (RuntimeError, AttributeError, TypeError) as error:

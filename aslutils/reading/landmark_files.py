@@ -13,7 +13,7 @@ import numpy as np
 from aslutils.system.errors import MissingPackage, UserError
 from aslutils.system.files import read_array, regular_file
 from aslutils.task.landmarks import ALL_COLUMNS, HOLISTIC
-from aslutils.task.parquet import check_schema, numbers, parquet_parts
+from aslutils.task.parquet import check_schema, joined, numbers, parquet_parts
 from aslutils.task.sequences import FRAME, ID, rows_of_sequences, whole_numbers
 
 POINTS = sum(HOLISTIC.values())    # 543
@@ -73,7 +73,7 @@ def is_video(path) -> bool:
         return False
     with open(regular_file(path), "rb") as file:
         beginning = file.read(64)
-    return not (path.suffix in LANDMARK_FILES or _other_than_video(beginning))
+    return not (path.suffix.lower() in LANDMARK_FILES or _other_than_video(beginning))
 
 
 def _other_than_video(beginning: bytes) -> str:
@@ -99,13 +99,13 @@ def sequences_in(path, columns: list[str], sequences: list[int] | None = None) -
     path = Path(path)
     if not path.is_dir():
         regular_file(path)
-        if path.suffix not in LANDMARK_FILES:
+        if path.suffix.lower() not in LANDMARK_FILES:
             with open(path, "rb") as file:
                 what = _other_than_video(file.read(64)) or "a video, or an unknown file"
             raise UserError(f"{path} is {what}; expected a .parquet file in the competition's columns, a folder of such parts, "
                             f"or a .npy file of an array (frames, {len(columns)})")
     try:
-        if path.suffix == ".npy" and not path.is_dir():
+        if path.suffix.lower() == ".npy" and not path.is_dir():
             if sequences is not None:
                 raise UserError(f"it holds one sequence, without an id, but {ID} {sequences[0]} is asked for: leave it out")
             return {None: as_columns(read_array(path), columns)}
@@ -159,14 +159,15 @@ def _from_parquet(path: Path, columns: list[str], sequences) -> dict[int | None,
         raise MissingPackage(f"reading {path} needs pyarrow ({error}): python -m pip install pyarrow") from error
     parts = parquet_parts(path)
     ids, places = [], []
+    before = 0
     for part in parts:
         schema = parquet.read_schema(part)
         check_schema(schema, columns, (ID,) if sequences is not None else ())
         for pieces, name in ((ids, ID), (places, FRAME)):
             read = parquet.read_table(part, columns=[name], partitioning=None)[name] if name in schema.names else None
-            pieces.append(None if read is None else numbers(read, name, sum(map(len, filter(_known, pieces)))))
-    count = sum(parquet.read_metadata(part).num_rows for part in parts)
-    chosen = _chosen(_joined(ids), _joined(places), count, sequences, str(path))
+            pieces.append(None if read is None else numbers(read, name, before))
+        before += parquet.read_metadata(part).num_rows
+    chosen = _chosen(joined(ids, parts, ID), joined(places, parts, FRAME), before, sequences, str(path))
     rows = np.concatenate([*chosen.values(), np.zeros(0, int)])
     values = np.empty((len(rows), len(columns)), np.float32)
     if not len(rows):
@@ -176,14 +177,6 @@ def _from_parquet(path: Path, columns: list[str], sequences) -> dict[int | None,
         values[:, number] = np.concatenate([table[column].cast("float32", safe=False).to_numpy() for table in tables])[rows]
     ends = np.cumsum([len(rows) for rows in chosen.values()])
     return dict(zip(chosen, np.split(values, ends[:-1])))
-
-
-def _known(piece) -> bool:
-    return piece is not None
-
-
-def _joined(pieces: list) -> np.ndarray | None:
-    return np.concatenate(pieces) if all(map(_known, pieces)) else None
 
 
 def _chosen(ids, places, count: int, wanted, source: str) -> dict[int | None, np.ndarray]:

@@ -7,14 +7,14 @@ It loads only the columns that `inference_args.json` selects, passes one sequenc
 """
 
 import time
+import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from aslutils.data.sources import read_sequences
+from aslutils.data.sources import IDENTITY, read_sequences
 from aslutils.reading.landmark_files import sequences_in
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
@@ -108,10 +108,12 @@ def _unpack(path: Path) -> tuple[dict[str, bytes], list[str]]:
                                         f"most {LIMITS[member.filename] / 1e6:,.0f}")
                     found[member.filename] = archive.read(member)
             return found, archive.namelist()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except UserError:
+        raise
+    except Exception as error:                            # a damaged archive fails anywhere in the unpackers, with any error
+        if "encrypted" in str(error):
+            raise UserError(f"{path} is encrypted: pack it again without a password") from error
         raise UserError(f"{path} is not a zip file, or is cut short: {error}") from error
-    except RuntimeError as error:
-        raise UserError(f"{path} is encrypted: pack it again without a password") from error
 
 
 def predict(model: Model, inputs: np.ndarray, warm: bool = True) -> tuple[str, float]:
@@ -138,7 +140,14 @@ def read_train(data) -> pd.DataFrame:
     path = Path(data) / "train.csv"
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}; give the competition's folder, which holds train.csv and train_landmarks")
-    return read_sequences(path)
+    table = read_sequences(path)
+    twice = table[IDENTITY].duplicated()
+    if twice.any():
+        warnings.warn(f"{path}, line {table.index[twice][0]}: a sequence is there twice ({twice.sum()} such rows); the first is "
+                      "kept", stacklevel=2)
+    if not table["phrase"].str.len().sum():
+        raise UserError(f"{path} holds no phrase to score")
+    return table[~twice]
 
 
 def _choose(table: pd.DataFrame, sequences, limit: int | None) -> pd.DataFrame:

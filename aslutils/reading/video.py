@@ -52,7 +52,7 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda fr
     Raises FileNotFoundError, ImportError without MediaPipe, ValueError if the source cannot be read or shows no hands.
     """
     source = str(source)
-    camera = 0 if source == "webcam" else int(source) if source.isdigit() else None
+    camera = 0 if source == "webcam" else int(source) if source.isdecimal() else None
     if camera is None and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {source}")
     try:

@@ -149,6 +149,8 @@ def regular_file(path, limit: int | None = None) -> Path:
         found = path.stat()
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {path}") from error
+    except ValueError as error:                   # a zero byte in the name
+        raise UserError(f"{str(path)!r} is not the name of a file: {error}") from error
     if not stat.S_ISREG(found.st_mode):
         kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
         raise UserError(f"{path} is {kinds.get(stat.S_IFMT(found.st_mode), 'a device')}, expected a file")
@@ -250,7 +252,7 @@ def read_array(path):
         if dtype.kind not in "fiu" or min(shape, default=0) < 0 or len(shape) > 32:
             raise UserError(f"{path} holds {dtype} {str(shape)[:60]}, expected an array of numbers")
         promised, held = math.prod(shape) * dtype.itemsize, held - file.tell()
-        if promised > held:
+        if promised != held:
             raise UserError(f"{path} is cut short or damaged: its header promises {dtype} {shape}, {promised:,} bytes; it holds "
                             f"{held:,}")
         values = np.fromfile(file, dtype, math.prod(shape))

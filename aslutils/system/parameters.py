@@ -90,9 +90,9 @@ def read_params(path) -> dict:
         raise FileNotFoundError(f"there is no parameter file {path}")
     try:
         values = yaml.load(read_text(path, PARAMETERS_LIMIT), _Loader)       # noqa: S506 - a safe loader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+    except (UserError, OSError):
+        raise
+    except Exception as error:                    # a wrong tag fails anywhere in the parser, with any error
         why = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UserError(f"{path} is not YAML: {why}") from error
     if not isinstance(values, dict):
@@ -118,7 +118,7 @@ def _checked(name, values, kind):
         return value
     if float in choices and (type(value) is int or isinstance(value, str)
                              and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)):
-        return _checked(name, {name: float(value)}, kind)
+        return _checked(name, {name: float(value) if isinstance(value, str) or abs(value) < 1e300 else math.inf}, kind)
     names = " or ".join(choice.__name__ for choice in choices)
     number = str in choices and isinstance(value, (int, float))
     raw = f"; if papermill converted a text to it, give that with -r instead of -p: -r {name} TEXT" if number else ""

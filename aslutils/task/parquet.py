@@ -1,5 +1,6 @@
 """Landmark tables in parquet files: which files there are, and whether their columns are what they should be."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,14 +12,15 @@ from aslutils.task.sequences import FRAME, ID, whole_numbers
 
 
 def parquet_parts(path) -> list[Path]:
-    """The files of a landmark table: `path`, or the parts in it if it is a folder, as Spark and dask write them, by name.
+    """The files of a landmark table: `path`, or the parts in it if it is a folder, as Spark and dask write them, by number.
 
     Raises FileNotFoundError, or UserError for a folder without parts or a path that is no file.
     """
     path = Path(path)
     if not path.is_dir():
         return [regular_file(path)]
-    parts = sorted(path.glob("*.parquet"))
+    parts = sorted((part for part in path.glob("*.parquet") if part.name[0] not in "._"), key=lambda part: [
+        int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", part.name)])       # part.2 before part.10
     if not parts:
         raise UserError(f"{path} is a folder without .parquet files")
     return [regular_file(part) for part in parts]
@@ -42,6 +44,14 @@ def check_schema(schema, columns: list[str], required: tuple[str, ...] = ()) -> 
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind)):
             shown = str(kind) if len(str(kind)) < 40 else f"{str(kind)[:35]} ..."
             raise UserError(f"its column {name} holds {shown}, expected numbers")
+
+
+def joined(pieces: list[np.ndarray | None], parts: list[Path], name: str) -> np.ndarray | None:
+    """A column of all parts; None if no part has it. Raises UserError naming a part that lacks what others have."""
+    lacking = [part.name for piece, part in zip(pieces, parts) if piece is None]
+    if lacking and len(lacking) < len(pieces):
+        raise UserError(f"its part {lacking[0]} lacks the column {name}, which other parts have")
+    return None if lacking else np.concatenate(pieces)
 
 
 def numbers(values, name: str, first: int = 0) -> np.ndarray:

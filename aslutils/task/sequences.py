@@ -34,10 +34,11 @@ def rows_of_sequences(ids: np.ndarray, frames=None) -> Rows:
         again, count = np.unique(begins, return_counts=True)
         unusable = dict.fromkeys(again[count > 1].tolist(), f"its rows are scattered, and no column {FRAME} tells their order")
     else:
-        unknown = np.unique(ids[np.isnan(frames)])
-        unusable = dict.fromkeys(unknown.tolist(), f"its column {FRAME} is empty in some rows")
+        unknown = np.unique(ids[~np.isfinite(frames)])
+        unusable = dict.fromkeys(unknown.tolist(), f"its column {FRAME} is empty or infinite in some rows")
         order = np.lexsort((frames, ids))
-        twice = np.r_[False, (np.diff(ids[order]) == 0) & (np.diff(frames[order]) == 0)][:len(ids)]
+        same = [values[order][1:] == values[order][:-1] for values in (ids, frames)]
+        twice = np.r_[False, same[0] & same[1]][:len(ids)]
         found, first, count = np.unique(ids[order[twice]], return_index=True, return_counts=True)
         for sequence, frame, rows in zip(found.tolist(), frames[order[twice]][first], count):
             notes[sequence] = f"{FRAME} {frame:g} occurs twice ({rows} such rows); the first row of each is kept"
@@ -68,6 +69,7 @@ def whole_numbers(values, column: str, row: Callable[[int], str] = lambda index:
 
 
 def _whole(value) -> int:
+    value = value.item() if isinstance(value, np.generic) else value
     if type(value) is int and -LARGEST <= value <= LARGEST:
         return value
     if value is None or value == "" or str(value) in ("nan", "<NA>"):

@@ -133,6 +133,29 @@ class World:
                     archive.writestr(name, content)
         return self
 
+    def link(self, name: str):
+        """A link to itself."""
+        (self.root / name).symlink_to((self.root / name).name)
+        return self
+
+    def parts(self, name: str, change):
+        """A landmark file as a folder of two parts, the second one changed."""
+        table = parquet.read_table(self.root / name)
+        self.folder(name)
+        for number, part in ((2, table[:5]), (10, change(table[5:]))):
+            parquet.write_table(part, self.root / name / f"part.{number}.parquet")
+        return self
+
+    def configured(self, **changes):
+        """The checkpoint with other sizes in its configuration."""
+        return self.checkpoint(config=torch.load(self.root / "ours.pt", weights_only=True)["config"] | changes)
+
+    def weight(self, change):
+        """The checkpoint with one of its weights changed."""
+        weights = torch.load(self.root / "ours.pt", weights_only=True)["model"]
+        name = next(iter(weights))
+        return self.checkpoint(model=weights | {name: change(weights[name])})
+
     def checkpoint(self, **changes):
         content = torch.load(self.root / "ours.pt", weights_only=True)
         torch.save({name: value for name, value in (content | changes).items() if value is not Ellipsis}, self.root / "ours.pt")

@@ -284,6 +284,7 @@ def test_a_sequence_that_is_asked_for_is_looked_for_in_columns_and_index_levels_
     for form in (both, both.set_index("sequence_id"), both.set_index(["sequence_id", "frame"]),
                  both.set_index(["frame", "sequence_id"]), both.assign(sequence_id=both["sequence_id"].astype(str))):
         assert spelling.read(form, 6).confidence == expected
+    assert spelling.read(both, both["sequence_id"].iloc[-1]).confidence == expected                      # numpy's own type
     nowhere = both.drop(columns="sequence_id")
     with pytest.raises(ValueError, match="sequence_id 6 is asked for, but the table has no column or index level sequence_id"):
         spelling.read(nowhere, 6)
@@ -310,8 +311,9 @@ def test_rows_are_read_in_the_order_of_their_column_frame_and_doubled_ones_once(
 def test_a_folder_of_parts_is_read_as_one_file(spelling, tmp_path):
     whole = table().assign(sequence_id=7)
     (tmp_path / "x.parquet").mkdir()
-    for number, part in enumerate((whole[:11], whole[11:])):
-        part.to_parquet(tmp_path / "x.parquet" / f"part-{number}.parquet")
+    for number, part in ((2, whole[:11]), (10, whole[11:])):                 # as dask names them: not in the alphabet's order
+        part.to_parquet(tmp_path / "x.parquet" / f"part.{number}.parquet")
+    (tmp_path / "x.parquet" / "._part.2.parquet").write_bytes(b"macOS")
     assert spelling.read(tmp_path / "x.parquet").confidence == spelling.read(whole).confidence
 
 
