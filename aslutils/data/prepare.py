@@ -127,8 +127,9 @@ def _begin(store: Path, plan: dict, sources: list[Source], table: pd.DataFrame) 
 
 
 def _leftovers(store: Path) -> list[Path]:
-    writable = os.access(store, os.W_OK)          # not so where Kaggle attached it
-    return [path for path in store.iterdir() if writable and (path.name == PARTS or path.name.endswith(".part"))]
+    if not os.access(store, os.W_OK):             # where Kaggle attached it
+        return []
+    return [path for path in store.iterdir() if path.name == PARTS or path.name.endswith(".part")]
 
 
 def _tidy(store: Path) -> None:

@@ -102,7 +102,7 @@ def _ours(path, content) -> Checkpoint:
         raise UserError(f"{path} holds the facts {content['facts']!r}, expected how the network was trained, by name")
     try:
         network.load_state_dict(content["model"])
-    except (RuntimeError, AttributeError, TypeError) as error:
+    except RuntimeError as error:
         _, _, words = " ".join(str(error).split()).partition("Network: ")
         raise UserError(f"{path} holds weights that do not fit its configuration: {words[:200]} ...") from error
     return Checkpoint(network, content["facts"], content["training"])

@@ -4,7 +4,7 @@ Forms: arrays, tables in competition columns, files of either, MediaPipe Holisti
 """
 
 import warnings
-from collections import Counter
+from contextlib import contextmanager
 from itertools import permutations
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from aslutils.system.errors import MissingPackage, UserError
 from aslutils.system.files import read_array, regular_file
 from aslutils.task.landmarks import ALL_COLUMNS, HOLISTIC
 from aslutils.task.parquet import check_schema, joined, numbers, parquet_parts
-from aslutils.task.sequences import FRAME, ID, rows_of_sequences, whole_numbers
+from aslutils.task.sequences import FRAME, ID, check_names, rows_of_sequences, whole_numbers
 
 POINTS = sum(HOLISTIC.values())    # 543
 PLACE = {column: place for place, column in enumerate(ALL_COLUMNS)}
@@ -79,7 +79,8 @@ def is_video(path) -> bool:
 def _other_than_video(beginning: bytes) -> str:
     """What a file is by its first bytes, if it is surely no video; "" otherwise."""
     known = {b"PAR1": "a parquet file", b"\x93NUMPY": "a .npy file", b"PK\x03\x04": "a zip or .npz archive",
-             b"\x1f\x8b": "a gzip file", b"\x89HDF": "an HDF5 file", b"ARROW1": "an Arrow file", b"\x80": "a pickle",
+             b"\x1f\x8b": "a gzip file", b"\x89HDF": "an HDF5 file", b"ARROW1": "an Arrow file",
+             **{bytes([0x80, protocol]): "a pickle" for protocol in range(2, 6)},
              b"\xff\xfe": "UTF-16 text", b"\xfe\xff": "UTF-16 text"}
     found = next((words for magic, words in known.items() if beginning.startswith(magic)), "")
     if beginning[4:8] == b"TFL3":
@@ -104,17 +105,22 @@ def sequences_in(path, columns: list[str], sequences: list[int] | None = None) -
                 what = _other_than_video(file.read(64)) or "a video, or an unknown file"
             raise UserError(f"{path} is {what}; expected a .parquet file in the competition's columns, a folder of such parts, "
                             f"or a .npy file of an array (frames, {len(columns)})")
-    try:
-        if path.suffix.lower() == ".npy" and not path.is_dir():
-            if sequences is not None:
-                raise UserError(f"it holds one sequence, without an id, but {ID} {sequences[0]} is asked for: leave it out")
-            return {None: as_columns(read_array(path), columns)}
+    if path.is_dir() or path.suffix.lower() == ".parquet":
         return _from_parquet(path, columns, sequences)
-    except MissingPackage:
-        raise
-    except (ValueError, OSError, EOFError, NotImplementedError) as error:
-        words = str(error)
-        raise UserError(words if words.startswith(str(path)) else f"{path} cannot be read: {words}") from error
+    if sequences is not None:
+        raise UserError(f"{path} holds one sequence, without an id, but {ID} {sequences[0]} is asked for: leave it out")
+    values = read_array(path)
+    with _naming(path):
+        return {None: as_columns(values, columns)}
+
+
+@contextmanager
+def _naming(path: Path):
+    """Turn errors that say what is wrong with a file's content into ones that name the file."""
+    try:
+        yield
+    except (ValueError, OSError, NotImplementedError) as error:              # pyarrow's own are of these kinds
+        raise UserError(f"{path} cannot be read: {error}") from error
 
 
 def holistic(results) -> np.ndarray:
@@ -158,25 +164,26 @@ def _from_parquet(path: Path, columns: list[str], sequences) -> dict[int | None,
     except ImportError as error:
         raise MissingPackage(f"reading {path} needs pyarrow ({error}): python -m pip install pyarrow") from error
     parts = parquet_parts(path)
-    ids, places = [], []
-    before = 0
-    for part in parts:
-        schema = parquet.read_schema(part)
-        check_schema(schema, columns, (ID,) if sequences is not None else ())
-        for pieces, name in ((ids, ID), (places, FRAME)):
-            read = parquet.read_table(part, columns=[name], partitioning=None)[name] if name in schema.names else None
-            pieces.append(None if read is None else numbers(read, name, before))
-        before += parquet.read_metadata(part).num_rows
-    chosen = _chosen(joined(ids, parts, ID), joined(places, parts, FRAME), before, sequences, str(path))
-    rows = np.concatenate([*chosen.values(), np.zeros(0, int)])
-    values = np.empty((len(rows), len(columns)), np.float32)
-    if not len(rows):
-        return {name: values for name in chosen}
-    tables = [parquet.read_table(part, columns=columns, use_threads=False, partitioning=None) for part in parts]
-    for number, column in enumerate(columns):
-        values[:, number] = np.concatenate([table[column].cast("float32", safe=False).to_numpy() for table in tables])[rows]
-    ends = np.cumsum([len(rows) for rows in chosen.values()])
-    return dict(zip(chosen, np.split(values, ends[:-1])))
+    with _naming(path):
+        ids, places = [], []
+        before = 0
+        for part in parts:
+            schema = parquet.read_schema(part)
+            check_schema(schema, columns, (ID,) if sequences is not None else ())
+            for pieces, name in ((ids, ID), (places, FRAME)):
+                read = parquet.read_table(part, columns=[name], partitioning=None)[name] if name in schema.names else None
+                pieces.append(None if read is None else numbers(read, name, before))
+            before += parquet.read_metadata(part).num_rows
+        chosen = _chosen(joined(ids, parts, ID), joined(places, parts, FRAME), before, sequences, str(path))
+        rows = np.concatenate([*chosen.values(), np.zeros(0, int)])
+        values = np.empty((len(rows), len(columns)), np.float32)
+        if not len(rows):
+            return {name: values for name in chosen}
+        tables = [parquet.read_table(part, columns=columns, use_threads=False, partitioning=None) for part in parts]
+        for number, column in enumerate(columns):
+            values[:, number] = np.concatenate([table[column].cast("float32", safe=False).to_numpy() for table in tables])[rows]
+        ends = np.cumsum([len(rows) for rows in chosen.values()])
+        return dict(zip(chosen, np.split(values, ends[:-1])))
 
 
 def _chosen(ids, places, count: int, wanted, source: str) -> dict[int | None, np.ndarray]:
@@ -186,21 +193,20 @@ def _chosen(ids, places, count: int, wanted, source: str) -> dict[int | None, np
     for sequence in (*found.rows, *found.unusable):
         if ids is not None and wanted is not None and sequence not in wanted:
             continue
-        which = source if ids is None else f"{source}, sequence {sequence}"
         if sequence in found.unusable:
-            raise UserError(f"{which}: {found.unusable[sequence]}")
+            raise UserError(found.unusable[sequence] if ids is None else f"sequence {sequence}: {found.unusable[sequence]}")
         if sequence in found.notes and ids is None:
             raise UserError(f"{found.notes[sequence].partition(' (')[0]}, and there is no {ID}: if these are several sequences, "
                             f"add the column {ID}; if not, leave out the doubled rows")
         if sequence in found.notes:
-            warnings.warn(f"{which}: {found.notes[sequence]}", stacklevel=2)
+            warnings.warn(f"{source}, sequence {sequence}: {found.notes[sequence]}", stacklevel=2)
         chosen[None if ids is None else sequence] = found.rows[sequence]
     return chosen if chosen or ids is not None else {None: np.zeros(0, int)}
 
 
 def _from_table(table, columns: list[str], sequence_id) -> np.ndarray:
     """The model's columns of one sequence of a DataFrame in competition columns."""
-    _check_columns(list(table.columns), columns)
+    check_names(list(table.columns), columns)
     ids, places = (_level(table, name) for name in (ID, FRAME))
     if ids is None and sequence_id is not None:
         raise UserError(f"{ID} {sequence_id} is asked for, but the table has no column or index level {ID}; "
@@ -227,14 +233,3 @@ def _level(table, name: str) -> np.ndarray | None:
     if name in table.columns:
         return table[name].to_numpy()
     return table.index.get_level_values(name).to_numpy() if name in table.index.names else None
-
-
-def _check_columns(names: list, columns: list[str]) -> None:
-    count = Counter(names)
-    lacking = [column for column in columns if not count[column]]
-    if lacking:
-        raise UserError(f"the column {lacking[0]} is missing ({len(lacking)} of {len(columns)}); the competition's columns are "
-                        "x_face_0 .. z_right_hand_20")
-    twice = [column for column in (ID, FRAME, *columns) if count[column] > 1]
-    if twice:
-        raise UserError(f"the column {twice[0]} occurs twice; keep one of them")

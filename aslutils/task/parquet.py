@@ -1,14 +1,13 @@
 """Landmark tables in parquet files: which files there are, and whether their columns are what they should be."""
 
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from aslutils.system.errors import UserError
 from aslutils.system.files import regular_file
-from aslutils.task.sequences import FRAME, ID, whole_numbers
+from aslutils.task.sequences import FRAME, check_names, whole_numbers
 
 
 def parquet_parts(path) -> list[Path]:
@@ -30,15 +29,7 @@ def check_schema(schema, columns: list[str], required: tuple[str, ...] = ()) -> 
     """Raise UserError if a pyarrow schema lacks one of the columns, has it twice, or holds something else than numbers in it."""
     from pyarrow import types
 
-    names, count = schema.names, Counter(schema.names)
-    lacking = [name for name in (*required, *columns) if not count[name]]
-    if lacking:
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        index = "; its index has no name: name it sequence_id" if ID in lacking and "__index_level_0__" in names else ""
-        raise UserError(f"it lacks the column {lacking[0]}{more}{index or '; is this the asl-fingerspelling data?'}")
-    twice = [name for name in (ID, FRAME, *columns) if count[name] > 1]
-    if twice:
-        raise UserError(f"it has the column {twice[0]} twice; keep one of them")
+    check_names(schema.names, columns, required)
     for name in columns:
         kind = schema.field(name).type
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind)):

@@ -1,5 +1,6 @@
 """Which rows of a landmark table are a sequence, and in which order: one rule for preparation, recogniser and scorer."""
 
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
@@ -49,6 +50,19 @@ def rows_of_sequences(ids: np.ndarray, frames=None) -> Rows:
     pieces = np.split(order, begins[1:])
     rows = {int(known[place]): pieces[place] for place in np.argsort(first) if int(known[place]) not in unusable}
     return Rows(rows, {sequence: note for sequence, note in notes.items() if sequence in rows}, unusable)
+
+
+def check_names(names: list[str], columns: list[str], required: tuple[str, ...] = ()) -> None:
+    """Raise UserError if a table lacks one of these columns, or has one of them, or of its own two, twice."""
+    count = Counter(names)
+    lacking = [name for name in (*required, *columns) if not count[name]]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        index = "its index has no name: name it sequence_id" if ID in lacking and "__index_level_0__" in names else ""
+        raise UserError(f"it lacks the column {lacking[0]}{more}; {index or 'is this the asl-fingerspelling data?'}")
+    twice = [name for name in (ID, FRAME, *columns) if count[name] > 1]
+    if twice:
+        raise UserError(f"it has the column {twice[0]} twice; keep one of them")
 
 
 def whole_numbers(values, column: str, row: Callable[[int], str] = lambda index: f"row {index + 1}") -> np.ndarray:

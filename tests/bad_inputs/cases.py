@@ -214,7 +214,7 @@ READ = [
      lambda w: w.table(pandas(lambda table: table.set_index("sequence_id").rename_axis(None)))),
     ("several sequences whose ids are lost", lambda w: w.table(lambda table: table.drop_columns(["sequence_id"])),
      "frame 0 occurs twice, and there is no sequence_id: if these are several sequences, add the column sequence_id"),
-    ("a sequence of an array", ["read", "export", "arrays/100/1000.npy", "--sequence", "1000"], "it holds one sequence, without an id", None),
+    ("a sequence of an array", ["read", "export", "arrays/100/1000.npy", "--sequence", "1000"], "1000.npy holds one sequence, without an id", None),
     ("an array whose header lies", ["read", "export", "arrays/100/1000.npy"], "its header promises float32 (1000000000000, 390)",
      lambda w: w.array(header("(1000000000000, 390)"))),
     ("an array of other columns", ["read", "export", "arrays/100/1000.npy"], "the landmarks have the shape (4, 389); expected",

@@ -139,7 +139,7 @@ def test_another_shape_is_named(export, shape):
 
 def test_a_table_without_a_column_or_with_several_sequences_is_named(export):
     recognizer, columns = Recognizer(export), table()
-    with pytest.raises(ValueError, match="the column x_face_61 is missing"):
+    with pytest.raises(ValueError, match="it lacks the column x_face_61"):
         recognizer.read(columns.drop(columns="x_face_61"))
     several = columns.assign(sequence_id=[5] * 15 + [6] * 15)
     with pytest.raises(ValueError, match="2 sequences, sequence_id 5 first"):
