@@ -21,5 +21,5 @@ set_up_video() {
 export OMP_WAIT_POLICY=passive
 .venv/bin/python -m ruff check .
 .venv/bin/lint-imports --no-logo --no-cache
-[ $# -gt 0 ] || set -- --numprocesses auto --maxprocesses 4 --dist loadfile
+[ $# -gt 0 ] || set -- --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 exec .venv/bin/python -m pytest "$@"

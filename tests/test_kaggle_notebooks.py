@@ -16,7 +16,7 @@ from aslutils.kaggle.kernels import PREPARE, Kernel, plan, write_kernels
 from aslutils.run.place import COMPETITION, KIT
 from aslutils.run.place import KIT as ROOT
 from aslutils.run.stages import STAGES
-from aslutils.system.files import read_json
+from aslutils.system.inputs import read_json
 
 pytestmark = pytest.mark.slow
 

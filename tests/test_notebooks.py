@@ -24,7 +24,7 @@ from aslutils.model.network import Network
 from aslutils.reading.tflite import Model
 from aslutils.run.place import KIT
 from aslutils.run.stages import CONFIGS, STAGES, TRAININGS, configs, defaults, parameters
-from aslutils.system.files import read_json
+from aslutils.system.inputs import read_json
 from aslutils.system.parameters import read_params
 from aslutils.task.text import DUMMY_PHRASE, decode
 

@@ -10,7 +10,7 @@ import pandas as pd
 from aslutils.data.sources import IDENTITY
 from aslutils.data.store import Store
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_rows
+from aslutils.system.inputs import read_rows
 from aslutils.task.metric import sequence_scores
 from aslutils.task.sequences import whole_numbers
 from aslutils.task.text import MAX_CHARACTERS, phrase_kind

@@ -24,7 +24,8 @@ from aslutils.data.sources import DataError, Source, find_kind, read_corpus
 from aslutils.data.store import COLUMNS_FILE, DTYPES, SKIPPED, STATISTICS, WIDTH, Store, StoreError, clear, is_finished, seal
 from aslutils.system import versions
 from aslutils.system.errors import UserError
-from aslutils.system.files import atomic, locked, read_json, space_for, writable, write_json, write_table
+from aslutils.system.files import atomic, locked, space_for, writable, write_json, write_table
+from aslutils.system.inputs import read_json
 from aslutils.system.processes import process_pool
 from aslutils.system.progress import progress
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as parquet
 
 from aslutils.data.sources import DataError, Source
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_array
+from aslutils.system.inputs import read_array
 from aslutils.task.landmarks import COLUMNS, HANDS, LANDMARKS
 from aslutils.task.parquet import check_schema, joined, numbers, parquet_parts
 from aslutils.task.preprocess import as_landmarks, as_statistics, statistics

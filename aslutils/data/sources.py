@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from aslutils.system.errors import UserError
-from aslutils.system.files import JSON_LIMIT, read_rows, read_text
+from aslutils.system.inputs import JSON_LIMIT, read_rows, read_text
 from aslutils.task.landmarks import COLUMNS, selected_columns
 from aslutils.task.sequences import whole_numbers
 from aslutils.task.text import unknown_characters

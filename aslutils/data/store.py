@@ -14,7 +14,8 @@ import pandas as pd
 from aslutils.data.sources import IDENTITY
 from aslutils.system import versions
 from aslutils.system.errors import UserError
-from aslutils.system.files import atomic, read_json, write_json
+from aslutils.system.files import atomic, write_json
+from aslutils.system.inputs import read_json
 from aslutils.task.landmarks import LANDMARKS, ORDER_DIGEST
 from aslutils.task.preprocess import as_landmarks, standardise
 

@@ -19,7 +19,8 @@ from aslutils.demo.phrases import random_phrase
 from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, record
 from aslutils.system import versions
 from aslutils.system.errors import UserError, at_least
-from aslutils.system.files import atomic, read_json, write_json, write_table
+from aslutils.system.files import atomic, write_json, write_table
+from aslutils.system.inputs import read_json
 from aslutils.system.processes import process_pool
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import ALL_COLUMNS

@@ -17,7 +17,8 @@ from aslutils.kaggle.kernels import Kernel, write_kernel_metadata
 from aslutils.kaggle.publish import publish
 from aslutils.run.sessions import SESSION
 from aslutils.run.stages import TRAININGS
-from aslutils.system.files import locked, read_json, write_json, write_text
+from aslutils.system.files import locked, write_json, write_text
+from aslutils.system.inputs import read_json
 from aslutils.system.parameters import decisive
 from aslutils.system.progress import progress
 

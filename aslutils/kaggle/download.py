@@ -13,7 +13,8 @@ from aslutils.data.sources import DataError, read_corpus
 from aslutils.kaggle.client import KaggleError, listing, run_client
 from aslutils.run.place import COMPETITION
 from aslutils.system.errors import UserError
-from aslutils.system.files import check_space, read_json, write_json
+from aslutils.system.files import check_space, write_json
+from aslutils.system.inputs import read_json
 from aslutils.system.progress import progress
 
 PREPROCESSED = ("darraghdog/asl-fingerspelling-preprocessing-train-dataset",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from aslutils.kaggle.client import KaggleError, run_client, username
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_json, write_json
+from aslutils.system.files import write_json
+from aslutils.system.inputs import read_json
 from aslutils.system.names import check_dataset
 
 METADATA = "dataset-metadata.json"

@@ -12,7 +12,8 @@ from aslutils.model.network import Network
 from aslutils.model.published import from_published, to_published
 from aslutils.system import versions
 from aslutils.system.errors import UserError
-from aslutils.system.files import atomic, regular_file
+from aslutils.system.files import atomic
+from aslutils.system.inputs import regular_file
 from aslutils.task.landmarks import ORDER_DIGEST
 from aslutils.task.text import CHARACTERS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from aslutils.system.errors import MissingPackage, UserError
-from aslutils.system.files import read_array, regular_file
+from aslutils.system.inputs import read_array, regular_file
 from aslutils.task.landmarks import ALL_COLUMNS, HOLISTIC
 from aslutils.task.parquet import check_schema, joined, numbers, parquet_parts
 from aslutils.task.sequences import FRAME, ID, check_names, rows_of_sequences, whole_numbers

@@ -20,7 +20,7 @@ import numpy as np
 from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
-from aslutils.system.files import JSON_LIMIT, read_text
+from aslutils.system.inputs import JSON_LIMIT, read_text
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, count_hand_frames, selected_columns
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict

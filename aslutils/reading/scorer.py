@@ -18,7 +18,8 @@ from aslutils.data.sources import IDENTITY, read_sequences
 from aslutils.reading.landmark_files import sequences_in
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
-from aslutils.system.files import JSON_LIMIT, atomic, regular_file
+from aslutils.system.files import atomic
+from aslutils.system.inputs import JSON_LIMIT, regular_file
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import selected_columns
 from aslutils.task.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES, score, sequence_scores

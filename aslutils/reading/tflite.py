@@ -8,7 +8,7 @@ from threading import Lock
 import numpy as np
 
 from aslutils.system.errors import UserError
-from aslutils.system.files import regular_file
+from aslutils.system.inputs import regular_file
 
 SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the competition's scorer calls and reads
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from aslutils.run.place import KIT
 from aslutils.run.stages import TRAININGS
 from aslutils.system import versions
-from aslutils.system.files import read_json
+from aslutils.system.inputs import read_json
 from aslutils.system.parameters import decisive
 
 DATA = (".css", ".md", ".txt")      # what modules read from beside them

@@ -20,7 +20,8 @@ from aslutils.run.fingerprint import difference, made_from
 from aslutils.run.place import KIT, usable_gpus
 from aslutils.run.sessions import remembered_data, run_folder
 from aslutils.system.errors import TimeLimit, UserError
-from aslutils.system.files import locked, read_json, writable, write_json
+from aslutils.system.files import locked, writable, write_json
+from aslutils.system.inputs import read_json
 from aslutils.system.processes import as_interrupt
 from aslutils.system.progress import duration
 

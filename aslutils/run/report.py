@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 
 from aslutils.run.scoring import ScoredOn
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_json, write_text
+from aslutils.system.files import write_text
+from aslutils.system.inputs import read_json
 from aslutils.system.progress import duration
 from aslutils.task.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES
 

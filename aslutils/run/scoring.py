@@ -11,7 +11,7 @@ from aslutils.data.sources import IDENTITY, find_kind
 from aslutils.data.store import HEADER, Store
 from aslutils.run.sessions import CORPUS
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_json, read_table
+from aslutils.system.inputs import read_json, read_table
 
 MADE_FROM = {"demo": "made up by the kit's kinematic hand, not by a person", "competition": "files in the competition's layout",
              "npy": "the published preprocessed arrays"}      # by the kind of a run's data

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from aslutils.run.place import attached, where
 from aslutils.system.errors import UserError
-from aslutils.system.files import check_space, read_json, write_json
+from aslutils.system.files import check_space, write_json
+from aslutils.system.inputs import read_json
 from aslutils.system.names import check_run
 
 SESSION = "session.json"            # how the last stage in a run's folder ended; see end_session

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_text
+from aslutils.system.inputs import read_text
 
 # These change no result: changing one does not make a stage run again, and a training may resume with other values.
 # (`threads` and `processes` change the last bits of a sum; a training keeps its share of the cores on every resume.)

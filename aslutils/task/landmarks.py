@@ -8,7 +8,7 @@ import hashlib
 import numpy as np
 
 from aslutils.system.errors import UserError
-from aslutils.system.files import parse_json
+from aslutils.system.inputs import parse_json
 
 COORDINATES = ("x", "y", "z")
 HOLISTIC = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}   # landmarks a part, in the competition's order

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from aslutils.system.errors import UserError
-from aslutils.system.files import regular_file
+from aslutils.system.inputs import regular_file
 from aslutils.task.sequences import FRAME, check_names, whole_numbers
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_table
+from aslutils.system.inputs import read_table
 from aslutils.system.processes import SPAWN, end_with_parent
 from aslutils.system.progress import progress
 from aslutils.training import folder as training_folder

@@ -17,7 +17,8 @@ from aslutils.data.store import Store
 from aslutils.model.checkpoint import load_network
 from aslutils.model.config import LossConfig, ModelConfig
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_table, write_table
+from aslutils.system.files import write_table
+from aslutils.system.inputs import read_table
 from aslutils.task.metric import score, score_interval
 from aslutils.training.config import TrainConfig
 from aslutils.training.evaluate import postprocess, predict

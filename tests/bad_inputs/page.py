@@ -8,13 +8,16 @@ PAGE = ROOT / "docs" / "bad_inputs.md"
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers"), str(Path(__file__).parent)]
 
-import cases  # noqa: E402
+import data_cases  # noqa: E402
+import option_cases  # noqa: E402
+import reading_cases  # noqa: E402
 
-PARTS = (("`aslutils prepare`: refused", cases.PREPARE),
-         ("`aslutils prepare`: listed in `skipped.csv`", [*cases.LISTED, *cases.ARRAYS]),
-         ("`aslutils read`", cases.READ), ("`aslutils score`", cases.SCORE), ("`aslutils folds`", cases.FOLDS),
-         ("Parameter files", cases.PARAMETERS), ("`aslutils kaggle kernels`", cases.KERNELS),
-         ("`aslutils kaggle publish`", cases.PUBLISH), ("Checkpoints", cases.CHECKPOINTS))
+PARTS = (("`aslutils prepare`: refused", data_cases.PREPARE),
+         ("`aslutils prepare`: listed in `skipped.csv`", [*data_cases.LISTED, *data_cases.ARRAYS]),
+         ("`aslutils read`", reading_cases.READ), ("`aslutils score`", reading_cases.SCORE),
+         ("`aslutils folds`", data_cases.FOLDS),
+         ("Parameter files", option_cases.PARAMETERS), ("`aslutils kaggle kernels`", option_cases.KERNELS),
+         ("`aslutils kaggle publish`", option_cases.PUBLISH), ("Checkpoints", option_cases.CHECKPOINTS))
 
 
 def written() -> str:
@@ -30,10 +33,10 @@ def written() -> str:
 
 
 def _what(case: tuple) -> str:
-    if case in cases.PARAMETERS:
+    if case in option_cases.PARAMETERS:
         text = case[1].replace("\t", "→").replace("\n", " ⏎ ").replace("\x00", "␀")
         return f"`{text if len(text) < 60 else text[:40] + ' ...'}`" if text.strip() else "an empty file"
-    if case in cases.KERNELS:
+    if case in option_cases.KERNELS:
         return f"{case[0]}: `{' '.join(word if word else repr('') for word in case[1])}`"
     return case[0]
 

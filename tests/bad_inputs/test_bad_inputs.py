@@ -2,11 +2,13 @@
 
 import re
 
-import cases
+import data_cases
+import option_cases
 import pandas as pd
 import pytest
+import reading_cases
 from page import PAGE, written
-from world import World, build
+from world import FIRST, World, build
 
 from aslutils.__main__ import main
 
@@ -56,7 +58,7 @@ def tried(case: tuple, usual: list[str]) -> tuple:
     return (change[0] if change and change[0] else lambda world: world), command, words
 
 
-@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in cases.PREPARE])
+@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in data_cases.PREPARE])
 def test_a_preparation_refuses(world, capsys, case):
     change, command, words = tried(case, ["prepare", "data", "out"])
     change(world)
@@ -64,14 +66,14 @@ def test_a_preparation_refuses(world, capsys, case):
     assert not (world.root / "out" / "store.json").exists()
 
 
-@pytest.mark.parametrize("what, change, words", named(cases.LISTED))
+@pytest.mark.parametrize("what, change, words", named(data_cases.LISTED))
 def test_a_preparation_lists(world, what, change, words):
     change(world)
     assert main(["prepare", "data", "out"]) == 0
     assert any(re.search(pattern(words), reason) for reason in pd.read_csv(world.root / "out" / "skipped.csv")["reason"])
 
 
-@pytest.mark.parametrize("what, change, words", named(cases.ARRAYS))
+@pytest.mark.parametrize("what, change, words", named(data_cases.ARRAYS))
 def test_a_preparation_of_arrays_lists(world, what, change, words):
     change(world)
     assert main(["prepare", "arrays", "out"]) == 0
@@ -79,47 +81,47 @@ def test_a_preparation_of_arrays_lists(world, what, change, words):
     assert list(listed.index) == [1000] and re.search(pattern(words), listed[1000])
 
 
-@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in cases.READ])
+@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in reading_cases.READ])
 def test_a_reader_refuses(world, capsys, case):
-    change, command, words = tried(case, ["read", "export", cases.FIRST])
+    change, command, words = tried(case, ["read", "export", FIRST])
     change(world)
     refused(command, words, capsys)
 
 
-@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in cases.SCORE])
+@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in reading_cases.SCORE])
 def test_a_scorer_refuses(world, capsys, case):
     change, command, words = tried(case, ["score", "submission.zip", "data"])
     change(world)
     refused(command, words, capsys)
 
 
-@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in cases.FOLDS])
+@pytest.mark.parametrize("case", [pytest.param(case[1:], id=case[0].replace(" ", "-")) for case in data_cases.FOLDS])
 def test_folds_are_refused(world, capsys, case):
     change, command, words = tried(case, ["folds", "folds.csv"])
     change(world)
     refused(command, words, capsys)
 
 
-@pytest.mark.parametrize("which, text, words", named(cases.PARAMETERS))
+@pytest.mark.parametrize("which, text, words", named(option_cases.PARAMETERS))
 def test_parameters_are_refused(tmp_path, capsys, which, text, words):
     (tmp_path / "p.yaml").write_text(text)
     refused(["train", which, "--params", str(tmp_path / "p.yaml")], words, capsys)
 
 
-@pytest.mark.parametrize("what, options, words", named(cases.KERNELS))
+@pytest.mark.parametrize("what, options, words", named(option_cases.KERNELS))
 def test_kernels_are_refused_before_anything_is_written(world, capsys, what, options, words):
     refused(["kaggle", "kernels", "--user", "signer", "--no-packages", "--out", "kernels", *options], words, capsys)
     assert not (world.root / "kernels").exists()
 
 
-@pytest.mark.parametrize("what, change, words", named(cases.PUBLISH))
+@pytest.mark.parametrize("what, change, words", named(option_cases.PUBLISH))
 def test_a_data_set_is_refused_before_anything_is_sent(world, kaggle_server, capsys, what, change, words):
     change(world)
     refused(["kaggle", "publish", "dataset"], words, capsys)
     assert not kaggle_server.datasets
 
 
-@pytest.mark.parametrize("what, change, words", named(cases.CHECKPOINTS))
+@pytest.mark.parametrize("what, change, words", named(option_cases.CHECKPOINTS))
 def test_a_checkpoint_is_refused(world, capsys, what, change, words):
     change(world)
     refused(["weights", "ours.pt", "theirs.pth"], words, capsys)

@@ -1,4 +1,9 @@
-"""What the malformed inputs are made of: a good data set, export, submission and checkpoint, and ways to damage them."""
+"""What the malformed inputs are made of: a good data set, export, submission and checkpoint, and ways to damage them.
+
+A case is one line: what is odd, how it is made from a copy of the good world, and what the kit says, where `...` stands for any
+words; a case with a command of its own names it second: what, command, words, how it is made. What is tried with a list, and the
+usual command, stands above it.
+"""
 
 import json
 import os
@@ -18,6 +23,10 @@ from aslutils.data.folds import divide
 from aslutils.data.prepare import prepare
 from aslutils.model.checkpoint import save_checkpoint
 from aslutils.task.landmarks import COLUMNS
+
+DEEP = 100_000                                   # levels of nesting
+FIRST, TRAIN = "data/train_landmarks/100.parquet", "data/train.csv"
+ARGUMENTS, METADATA = "export/inference_args.json", "dataset/dataset-metadata.json"
 
 
 def build(root: Path) -> Path:
@@ -177,3 +186,12 @@ def encrypted(content: bytes) -> bytes:
             content = content[:start + place] + bytes([content[start + place] | 1]) + content[start + place + 1:]
             start = content.find(magic, start + 4)
     return content
+
+
+def shuffled(table: pa.Table) -> pa.Table:
+    return table.take(np.random.default_rng(1).permutation(len(table)))
+
+
+def pandas(change):
+    """A change of a pandas table, as one of a pyarrow table."""
+    return lambda table: pa.Table.from_pandas(change(table.to_pandas()), preserve_index=True)

@@ -18,7 +18,7 @@ from aslutils.data.prepare import prepare
 from aslutils.data.sources import read_sequences
 from aslutils.reading.landmark_files import as_columns, sequences_in
 from aslutils.system.errors import UserError
-from aslutils.system.files import read_json
+from aslutils.system.inputs import read_json
 from aslutils.system.parameters import read_params
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS
 

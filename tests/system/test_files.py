@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from aslutils.system.files import atomic, read_json, write_json, write_table, write_text
+from aslutils.system.files import atomic, write_json, write_table, write_text
+from aslutils.system.inputs import read_json
 
 
 def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path):
