@@ -182,10 +182,11 @@ class _Run:
         return self.process.poll() is not None
 
     def stop(self):
-        """End papermill and its kernel if they are still running."""
+        """End papermill and its kernel if they are still running, and remove the line of progress."""
         if not self.ended():
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
+        self.status.unlink(missing_ok=True)
 
     def state(self) -> str:
         line = self.status.read_text(encoding="utf-8") if self.status.is_file() else ""

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import stat
+import sys
 from pathlib import Path
 
 from aslutils.system.errors import UserError
@@ -123,7 +124,8 @@ def read_array(path):
             shape, transposed, dtype = readers[npy.read_magic(file)](file)
         except Exception as error:                # a damaged header fails anywhere in numpy's reader, with any error
             raise UserError(f"{path} is cut short, damaged or not a .npy file of numbers: {_one_line(error)}") from error
-        if dtype.kind not in "fiu" or min(shape, default=0) < 0 or len(shape) > 32:
+        size = math.prod(filter(None, shape)) * dtype.itemsize               # without zeros: numpy counts so
+        if dtype.kind not in "fiu" or min(shape, default=0) < 0 or len(shape) > 32 or size > sys.maxsize:
             raise UserError(f"{path} holds {dtype} {str(shape)[:60]}, expected an array of numbers")
         promised, held = math.prod(shape) * dtype.itemsize, held - file.tell()
         if promised != held:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 import pyarrow.parquet as pq  # noqa: E402
 
 from aslutils.__main__ import main as door  # noqa: E402
-from aslutils.system.files import read_json  # noqa: E402
+from aslutils.system.inputs import read_json  # noqa: E402
 
 
 def cpu_seconds() -> float:

@@ -23,7 +23,7 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 def demo(folder):
     from aslutils.demo.writer import write_demo
-    write_demo(folder / "out", sequences=2, supplemental=1, participants=1, file_sequences=1, supplemental_repeats=1)
+    write_demo(folder / "out", sequences=1, supplemental=1, participants=1, file_sequences=1, supplemental_repeats=1)
 
 
 def prepare(folder):

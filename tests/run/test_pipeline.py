@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,10 @@ import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 import yaml
 from toy import write_profile
 
@@ -34,8 +38,17 @@ def place(place):
 
 @pytest.fixture(scope="module")
 def first_run(place):
+    began = time.monotonic()
     assert main(["run", "--profile", str(place / "toy"), "--processes", "2"]) == 0
+    shutil.copytree(place / "working" / "toy", place / "whole")              # tests below change the run
+    (place / "lasted").write_text(str(time.monotonic() - began))
     return place / "working" / "toy"
+
+
+@pytest.fixture(scope="module")
+def whole(first_run, place) -> tuple[Path, float]:
+    """What the first run left, and how many seconds it took."""
+    return place / "whole", float((place / "lasted").read_text())
 
 
 def test_five_notebooks_leave_a_scored_submission(first_run):
@@ -200,3 +213,50 @@ def test_the_shell_commands_help_needs_nothing_installed(tmp_path):
                           env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "")})
     assert done.returncode == 0 and "--profile" in done.stdout
     assert not Path(tmp_path / ".venv").exists()
+
+
+def run_all(root: Path, profile: Path, seconds: float | None = None) -> int:
+    """All five stages on a made-up machine; after `seconds` the process group is killed. Returns the exit code."""
+    command = [sys.executable, "-m", "aslutils", "run", "--profile", str(profile), "--processes", "2"]
+    with open(root / "log", "a") as log:
+        process = subprocess.Popen(command, cwd=KIT, env=os.environ | {"ASLUTILS_KAGGLE_ROOT": str(root)}, stdout=log, stderr=log,
+                                   start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+
+def files(run_folder: Path) -> set[str]:
+    """The names of a run's files, those of TensorBoard without their time and process."""
+    return {str(path.relative_to(run_folder)) if "events.out" not in path.name else str(path.parent.relative_to(run_folder))
+            for path in run_folder.rglob("*") if path.is_file() and not path.parent.parent.name == "events"}
+
+
+def test_killed_at_12_random_moments_it_leaves_the_same_weights_tables_and_model(whole, tmp_path):
+    theirs, lasted = whole
+    profile = write_profile(tmp_path / "toy")     # its own: tests above change the other one
+    for name in ("input", "working"):
+        (tmp_path / name).mkdir()
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")                         # shown if the test fails
+    moments = random.Random(seed)
+    kills = 0
+    for _ in range(12):
+        kills += run_all(tmp_path, profile, moments.uniform(0.03, 0.25) * lasted) == -signal.SIGKILL
+    print(f"{kills} kills")
+    assert kills >= 6 and run_all(tmp_path, profile) == 0
+    ours = tmp_path / "working" / "toy"
+    for path in sorted(theirs.rglob("*.pt")):
+        weights, other = (torch.load(folder / path.relative_to(theirs), weights_only=True)["model"] for folder in (theirs, ours))
+        assert all(torch.equal(weights[name], other[name]) for name in weights), path
+    for name in ("folds.csv", "train_folded_oof_supp.csv", "export/model.tflite", "store/columns.bin", "store/table.parquet",
+                 *(str(path.relative_to(theirs)) for path in theirs.glob("round*/*/predictions.csv"))):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    for path in theirs.glob("round*/*/history.csv"):
+        table, other = (pd.read_csv(folder / path.relative_to(theirs)) for folder in (theirs, ours))
+        np.testing.assert_array_equal(*(found.drop(columns="samples_per_second").to_numpy() for found in (table, other)))
+    assert files(ours) == files(theirs)
+    assert not [path for path in ours.rglob("*") if path.name.endswith(".part") or path.name.startswith("resume")]
+    assert all(len(list(folder.glob("events.out*"))) == 1 for folder in ours.glob("round*/*/events"))
