@@ -27,7 +27,7 @@ sys.path.insert(0, str(kit))
 # %%
 from aslutils import plots
 from aslutils.data.store import Store
-from aslutils.run import stages
+from aslutils.run import scoring, stages
 from aslutils.run.corpus import open_run
 from aslutils.run.sessions import end_session
 from aslutils.task.metric import score
@@ -47,6 +47,13 @@ table.groupby("is_sup")["score"].describe()
 read = table[~table["is_sup"] & ~table["holdout"]]
 print(f"Out-of-fold score of {len(read):,} sequences: {score(read['phrase'], read['prediction']):.4f}")
 plots.score_distribution(table)
+
+# %% [markdown]
+# These scores are the targets of round 2's confidence. In the demo's data some sequences are corrupted, and in some nobody
+# spells: round 1 cannot read them, so their targets are low by themselves.
+
+# %%
+read.groupby(scoring.kinds(folder, read))["score"].describe().round(3)
 
 # %% [markdown]
 # Scores by group, with 95 % intervals:

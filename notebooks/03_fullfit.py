@@ -21,7 +21,10 @@ folds_file: str = ""  # a published train_folded.csv to take the folds from
 holdout: float = 0.2  # share of the participants kept out of both rounds, for honest scores
 demo_sequences: int = 6000  # sequences in the demo data, written if there is no other data
 demo_supplemental: int = 400  # its supplemental sequences
-demo_participants: int = 60  # its participants
+demo_participants: int = 150  # its participants
+demo_characters: int = 8  # most characters of its phrases
+demo_pace: float = 7.0  # its frames per character, at the median; the corpus has 8.9
+demo_missing: float = 0.28  # its mean share of frames without a hand; the corpus has 0.44
 demo_seed: int = 1  # its seed
 dim: int = 96  # model width D
 blocks: int = 3  # Squeezeformer blocks
@@ -34,7 +37,7 @@ confidence: bool = True  # a head that predicts the out-of-fold score
 decoder_layers: int = 2  # transformer decoder layers
 decoder_heads: int = 4  # their attention heads
 decoder_ffn: int = 256  # their feed-forward width
-stem_channels: int = 32  # channels of the stem's convolution
+stem_channels: int = 16  # channels of the stem's convolution
 stem_momentum: float = 0.95  # weight of the new batch in the stem's BatchNorm1d statistics
 dropout: float = 0.0  # in the encoder's modules and on the decoder's residuals and activations
 decoder_attention_dropout: float = 0.0  # on the decoder's attention weights
@@ -43,12 +46,13 @@ backward_weight: float = 0.4  # share of the backward decoder in the cross-entro
 confidence_weight: float = 0.1  # share of the confidence head in the loss
 ctc_weight: float = 0.5  # an auxiliary CTC loss on the encoder, added; 0: none, as published
 ignore_pad: bool = True  # True: only characters and EOS are targets; False: PAD too, as published
+init: str = ""  # a checkpoint whose weights the training begins with (pretraining); "": random weights
 seed: int = 1  # decides weights, data order, augmentation, dropout
-epochs: int = 17  # passes over the data
-batch_size: int = 32  # sequences per step
+epochs: int = 13  # passes over the data
+batch_size: int = 16  # sequences per step
 accumulate: int = 1  # steps whose gradients are summed before the optimiser steps
 learning_rate: float = 2e-3  # peak learning rate
-warmup_epochs: float = 1.7  # epochs of linear warm-up from 0, then cosine decay to 0
+warmup_epochs: float = 1.3  # epochs of linear warm-up from 0, then cosine decay to 0
 weight_decay: float = 0.05  # AdamW's weight decay
 beta2: float = 0.98  # AdamW's second beta; 0.999 as published
 clip: float = 4.0  # maximum gradient norm
@@ -64,7 +68,7 @@ augmentations: list = [  # applied in order; each with its ranges and its probab
     {"name": "Mirror", "p": 0.5},
     {"name": "SpatialAffine", "scale": [0.82, 1.18], "shear": [-0.12, 0.12], "shift": [-0.09, 0.09],
      "degree": [-18, 18], "p": 0.75},
-    {"name": "Resample", "low": 0.8, "high": 1.25, "p": 0.5},
+    {"name": "Resample", "low": 0.4, "high": 1.1, "p": 0.8},
     {"name": "PartDrop", "pose": 0.1, "face": 0.05},
 ]
 
@@ -88,7 +92,7 @@ from IPython.display import display
 from aslutils import plots
 from aslutils.data import augment
 from aslutils.model.checkpoint import load_network
-from aslutils.run import stages
+from aslutils.run import scoring, stages
 from aslutils.run.corpus import open_corpus
 from aslutils.run.place import check_gpu, minutes_left
 from aslutils.run.sessions import end_session
@@ -135,15 +139,17 @@ plots.learning_curves(histories(jobs))
 # %%
 if finished:
     read = {job.name: rounds.final_predictions(job, corpus) for job in jobs}
+    kinds = {name: scoring.kinds(corpus.folder, predictions) for name, predictions in read.items()}
+    spelled = {name: predictions[kinds[name] != scoring.UNSPELLED] for name, predictions in read.items()}
     print(f"Scores on {rounds.validation_words(jobs[0])}:")
-    display(rounds.score_table(read).round(4))
+    display(rounds.score_table(spelled).round(4))
 
 # %% [markdown]
 # All pictures are of the first seed's network. Its scores by group, with 95 % intervals:
 
 # %%
 if finished:
-    predictions = read[jobs[0].name]
+    predictions = spelled[jobs[0].name]
     display(plots.scores_by(corpus.store.described(postprocess(predictions))))
 
 # %% [markdown]
@@ -151,7 +157,7 @@ if finished:
 
 # %%
 if finished and model.confidence:
-    display(plots.confidence(predictions))
+    display(plots.confidence(read[jobs[0].name]))
 
 # %%
 if finished:

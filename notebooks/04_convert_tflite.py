@@ -36,7 +36,6 @@ sys.path.insert(0, str(kit))
 import torch
 
 from aslutils import plots
-from aslutils.data.sources import IDENTITY
 from aslutils.model.checkpoint import load_checkpoint
 from aslutils.port.compare import compare_layers, read_pytorch
 from aslutils.port.export import check, write_export
@@ -78,10 +77,15 @@ if len(rows):
 if len(rows) and beam:
     greedy = [read_pytorch(networks, columns).text for columns in sequences]
     print(f"Decoded greedily it would be {score(phrases, greedy):.4f}")
-auc = scoring.confidence_auc(folder, store.table.iloc[rows][IDENTITY] if len(rows) else None,
-                             [answer.confidence for answer in reference])
-if auc is not None:
-    print(f"Confidence: AUC {auc:.3f}, corrupted vs. clean sequences")
+
+# %% [markdown]
+# What the demo's networks make of sequences that are corrupted, or in which nobody spells: these should be rejected.
+
+# %%
+others = scoring.unspelled_rows(folder, config.compared // 2)
+unspelled = [read_pytorch(networks, store.columns(row), beam) for row in progress(others, what="reading", unit="sequences")]
+answers = scoring.answers_by_kind(folder, store, [*rows, *others], [*reference, *unspelled])
+answers.round(3)
 
 # %% [markdown]
 # ## Layer by layer
@@ -113,10 +117,11 @@ plots.variants(table)
 
 # %%
 chosen = choose(table, config.precision, config.max_mb, config.max_ms)
-path = write_export(variants[chosen], folder / "export")
+path = write_export(variants[chosen], folder / "export", export.longest_end(loaded))
 (figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
 report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
-          "beams": beam.beams if beam else 0, "scored_on": kind.name, "compared": len(rows), "confidence_auc": auc,
+          "beams": beam.beams if beam else 0, "scored_on": kind.name, "compared": len(rows),
+          "kinds": answers.astype(object).where(answers.notna(), None).to_dict("index"),
           "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],
           "largest_difference": float(layers["tflite"].max())}
 write_json(folder / "export" / "report.json", report)

@@ -11,6 +11,7 @@ import numpy as np
 
 from aslutils.demo.hand import JOINTS
 
+STYLES = ("chart", "side", "relaxed")   # as alphabet charts draw letters; seen from the side; with a loose hand
 DIP_SHARE = 0.6                    # a finger's last joint bends this share of its middle joint: one tendon moves both
 
 
@@ -18,6 +19,7 @@ DIP_SHARE = 0.6                    # a finger's last joint bends this share of i
 class Shape:
     """One way to make a hand shape."""
 
+    style: str                 # of signing: one of STYLES, or "" if every style has it
     angles: np.ndarray         # (21,) degrees, in the order of hand.JOINTS
     orientation: np.ndarray    # (3,) degrees: turn, tilt, lean
 
@@ -45,13 +47,15 @@ def shapes() -> dict[str, tuple[Shape, ...]]:
     """Each shape's name -> the ways to make it, at least one."""
     found: dict[str, tuple[Shape, ...]] = {}
     for line in _rows("shapes.txt"):
-        name, thumb, *fingers, orientation, _ = (cell.strip() for cell in line.split("|"))
+        name, style, thumb, *fingers, orientation, _ = (cell.strip() for cell in line.split("|"))
         triples = np.stack([_numbers(finger) for finger in fingers])                       # (4, 3): spread, mcp, pip
         quads = np.concatenate([triples, DIP_SHARE * triples[:, 2:]], 1)                   # (4, 4): and dip
         angles = np.concatenate([_numbers(thumb), quads.ravel()])
         if angles.shape != (len(JOINTS),):
             raise ValueError(f"the shape {name!r} has {angles.size} joint angles, expected {len(JOINTS)}: {line}")
-        found[name] = (*found.get(name, ()), Shape(angles, _numbers(orientation)))
+        if style not in ("", *STYLES):
+            raise ValueError(f"the shape {name!r} has the style {style!r}, expected one of {', '.join(STYLES)} or none: {line}")
+        found[name] = (*found.get(name, ()), Shape(style, angles, _numbers(orientation)))
     return found
 
 

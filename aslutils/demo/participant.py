@@ -5,12 +5,44 @@ from dataclasses import dataclass
 import numpy as np
 
 from aslutils.demo.hand import Camera, Hand, limited
-from aslutils.demo.handshapes import Shape, shapes
+from aslutils.demo.handshapes import STYLES, Shape, shapes
 
 # How far participants' joints differ, in degrees (thumb; spread, mcp, pip, dip of a finger): in all their shapes alike, and in
-# each shape separately. Together they match the spread in digits of 218 people: thumb 10 to 15, spread 6, mcp 12, pip 9, dip 7.
-_HABIT = (5, 5, 7, 6, 7), (2, 6, 4, 3)
-_OWN = (5, 6, 8, 9, 9), (4, 8, 6, 5)
+# each shape separately. The fingers match the spread in digits of 218 people (spread 6, mcp 12, pip 9, dip 7); the thumb varies
+# more (there by 10 to 15), because six signers' letters do.
+_HABIT = (5, 6, 9, 9, 9), (2, 6, 4, 3)
+_OWN = (6, 8, 12, 13, 12), (4, 8, 6, 5)
+_KEPT = 0.8                        # share of their shapes that participants make in their own style
+_NEAR = 50                         # degrees: ways whose orientations differ by less can be mixed
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What all of a participant's hand shapes have in common."""
+
+    style: str                     # one of handshapes.STYLES
+    habit: np.ndarray              # (24,) degrees, added to joint angles and orientation
+    curl: float                    # how tightly folded fingers fold, as a factor
+    spread: float                  # how far fingers spread, as a factor
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> "Manner":
+        """A random manner."""
+        return cls(style=str(rng.choice(STYLES)), habit=np.concatenate([_joint_noise(rng, _HABIT), rng.normal(0, (8, 9, 6))]),
+                   curl=float(rng.normal(1, 0.08)), spread=float(np.exp(rng.normal(0, 0.25))))
+
+    def shape(self, ways: tuple[Shape, ...], rng: np.random.Generator) -> Shape:
+        """The participant's own shape: one of the known `ways`, mostly of their style, mixed with others like it, plus noise."""
+        own = [way for way in ways if way.style in ("", self.style)]
+        kept = own if own and rng.random() < _KEPT else ways
+        first = kept[rng.integers(len(kept))]
+        near = [way for way in ways if np.abs(way.orientation - first.orientation).max() < _NEAR]
+        weights = rng.dirichlet([1.5 if way is first else 0.4 for way in near])
+        angles = sum(weight * way.angles for weight, way in zip(weights, near))
+        orientation = sum(weight * way.orientation for weight, way in zip(weights, near))
+        angles = angles * np.concatenate([np.ones(5), np.tile((self.spread, self.curl, self.curl, self.curl), 4)])
+        angles = limited(angles + self.habit[:21] + _joint_noise(rng, _OWN))
+        return Shape(first.style, angles, orientation + self.habit[21:] + rng.normal(0, 6, 3))
 
 
 @dataclass(frozen=True)
@@ -32,21 +64,21 @@ class Participant:
     @classmethod
     def random(cls, rng: np.random.Generator) -> "Participant":
         """A random participant, drawn from the ranges in the real sequences."""
-        habit = np.concatenate([_joint_noise(rng, _HABIT), rng.normal(0, (8, 7, 6))])     # what all their shapes share
+        manner = Manner.random(rng)
         focal, distance = rng.uniform(0.95, 1.25), 62 * np.exp(rng.normal(0, 0.18))
         aside = min(abs(rng.normal(12, 3)), 0.29 * (distance - 9) / focal)                # they keep the hand in the picture
         return cls(
             hand=Hand.random(rng),
             palm=float(rng.normal(8.3, 0.6)),
             left_handed=bool(rng.random() < 0.19),
-            ways={name: _own_way(ways, habit, rng) for name, ways in shapes().items()},
+            ways={name: manner.shape(ways, rng) for name, ways in shapes().items()},
             pace=float(rng.normal(0, 0.5 ** 0.5)),
-            camera=Camera(float(distance), *rng.normal(0, (8, 7, 4)).tolist(), focal=float(focal),
+            camera=Camera(float(distance), *rng.normal(0, (9, 9, 5)).tolist(), focal=float(focal),
                           aspect=float(rng.choice([9 / 16, 3 / 4], p=[0.6, 0.4])),
                           centre=(float(rng.normal(0.5, 0.04)), float(rng.normal(0.53, 0.05)))),
             place=np.array([-aside, rng.normal(-1, 4), rng.normal(-9, 4)]),
             jitter=float(0.015 * np.exp(rng.normal(0, 0.4))),
-            depth_gain=float(np.exp(rng.normal(0.1, 0.25))),
+            depth_gain=float(np.exp(rng.normal(-0.15, 0.35))),
             pose_gain=float(rng.uniform(2.8, 4.2)),
             slide=float(rng.uniform(0.0, 0.8)),
         )
@@ -57,12 +89,3 @@ def _joint_noise(rng: np.random.Generator, scale: tuple) -> np.ndarray:
     thumb, finger = scale
     fingers = rng.normal(0, 1, (5, 4))
     return np.concatenate([rng.normal(0, thumb), ((fingers[1:] + fingers[:-1]) / 2**0.5 * finger).ravel()])
-
-
-def _own_way(ways: tuple[Shape, ...], habit: np.ndarray, rng: np.random.Generator) -> Shape:
-    """A participant's own shape: a mix of the known ways, plus their habit, plus noise for this shape alone."""
-    weights = rng.dirichlet(np.full(len(ways), 0.5))
-    angles = sum(weight * way.angles for weight, way in zip(weights, ways))
-    orientation = sum(weight * way.orientation for weight, way in zip(weights, ways))
-    angles = limited(angles + habit[:21] + _joint_noise(rng, _OWN))
-    return Shape(angles, orientation + habit[21:] + rng.normal(0, 5, 3))

@@ -1,4 +1,7 @@
-"""Sequences of a participant who fingerspells in front of a phone, as from MediaPipe: with jitter and missing parts."""
+"""Sequences of a participant in front of a phone, as from MediaPipe: with jitter and missing parts.
+
+Most participants fingerspell (`spelling`), some only move their hands (`gestures`).
+"""
 
 from dataclasses import dataclass
 from math import erf
@@ -6,6 +9,7 @@ from math import erf
 import numpy as np
 
 from aslutils.demo.body import FACE, LOWER_LIP, PALM_POINTS, head_rotation, pose_points
+from aslutils.demo.gestures import GESTURES, gesture
 from aslutils.demo.hand import limited, pose_hand
 from aslutils.demo.participant import Participant
 from aslutils.demo.spelling import spell
@@ -31,22 +35,34 @@ _STEPS = np.repeat(np.float32([2**12, 2**15, 2**15, 2**15]), list(HOLISTIC.value
 class Recording:
     """How to record: what all sequences of a data set share."""
 
-    frames_per_character: float = 5.0     # at the median; the corpus has 8.9
+    frames_per_character: float = 7.0     # at the median, of all frames; the corpus has 8.9
     fastest: float = 3.0                  # fewest frames a character of a whole sequence
     shortest: int = 15                    # fewest frames of a whole sequence: a shorter phrase is held longer
-    missing: float = 0.10                 # mean share of frames in which no hand is seen; the corpus has 0.44
+    missing: float = 0.28                 # mean share of frames in which no hand is seen; the corpus has 0.44
 
 
-def record(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, corruption: str = "") -> np.ndarray:
+def record(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "") -> np.ndarray:
     """A sequence of `participant` spelling `phrase`: float32 (T, 543, 3), face, left hand, pose, right hand, NaN where unseen.
 
-    corruption: "" or one of CORRUPTIONS.
+    kind: "", one of CORRUPTIONS, which is applied to the spelling, or one of gestures.GESTURES, which takes its place.
     """
     length = _length(phrase, participant, how, rng)
-    motion = spell(phrase, participant, length, rng)
-    scene = _scene(motion, participant, rng)
-    hidden = _unseen(rng, length, _missing_share(how, rng), how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
-    return _corrupt(_film(scene, hidden, participant, rng), corruption, participant, rng)
+    share = _missing_share(how, rng)
+    if kind in GESTURES:
+        length, needed = max(how.shortest, int(rng.uniform(2, 11) * how.frames_per_character)), how.shortest
+    else:
+        needed = int(np.ceil(len(phrase) * how.fastest))
+    ends = _ends(length, needed, share, rng)
+    shown = length - sum(ends)
+    inside = (share * length - sum(ends)) / shown
+    if kind in GESTURES:
+        motion, other = gesture(kind, participant, shown, ends, rng)
+    else:
+        motion, other = spell(phrase, participant, shown, rng, ends), None
+    hidden = _unseen(rng, shown, inside, how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
+    hidden = np.pad(hidden, ends, constant_values=True)
+    picture = _film(_scene(motion, other, participant, rng), hidden, other is not None, participant, rng)
+    return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng)
 
 
 def _length(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator) -> int:
@@ -55,13 +71,24 @@ def _length(phrase: str, participant: Participant, how: Recording, rng: np.rando
     rate = _quantile(_FRAMES_PER_CHARACTER, level) * how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER
     length = int(np.ceil(len(phrase) * max(rate, how.fastest)))
     if length < how.shortest:
-        length = how.shortest + int(rng.integers(0, how.shortest + 1))
+        length = how.shortest + int(min(rng.exponential(how.shortest), 5 * how.shortest))    # held for longer, by chance
     return length
 
 
 def _missing_share(how: Recording, rng: np.random.Generator) -> float:
     """This sequence's share of frames without a hand: the corpus's quantiles, scaled to the wanted mean."""
     return (1 - _quantile(_SEEN_SHARE, rng.random())) * how.missing / CORPUS_MISSING
+
+
+def _ends(length: int, needed: int, share: float, rng: np.random.Generator) -> tuple[int, int]:
+    """How many frames a sequence begins and ends with in which no hand is seen: a part of the unseen `share`.
+
+    needed: frames that are left for the hand at least.
+    """
+    part = rng.beta(1.6, 0.8) if rng.random() < 0.6 else 0.0
+    both = int(min(share * length * part, max(length - needed, 0)))
+    begin = int(rng.random() * (both + 1))
+    return begin, both - begin
 
 
 def _quantile(values: tuple, level: float) -> float:
@@ -83,7 +110,7 @@ def _unseen(rng: np.random.Generator, length: int, share: float, scale: float) -
     return run % 2 == (0 if hidden_first else 1)
 
 
-def _scene(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> np.ndarray:
+def _scene(motion: np.ndarray, other: np.ndarray | None, participant: Participant, rng: np.random.Generator) -> np.ndarray:
     """The signer in space: float32 (T, 543, 3), cm, axes as in `aslutils.demo.hand`; 0 is 15 cm below the nose."""
     length = len(motion)
     sway = _wander(rng, length, (0.5, 0.3, 0.5), 90)
@@ -94,7 +121,7 @@ def _scene(motion: np.ndarray, participant: Participant, rng: np.random.Generato
     scene = np.empty((length, 3, _PARTS[-1]), np.float32).swapaxes(1, 2)                     # each coordinate's row is contiguous
     scene[:, PART_SLICES["face"]] = (turn.astype(np.float32) @ FACE.T + head[:, :, None].astype(np.float32)).swapaxes(1, 2)
     scene[:, LOWER_LIP] += (mouth * turn[:, :, 1])[:, None]
-    hands = {side: points + sway[:, None] for side, points in _hands(motion, participant, rng).items()}
+    hands = {side: points + sway[:, None] for side, points in _hands(motion, other, participant, rng).items()}
     palms = {side: points[:, PALM_POINTS] + _pose_error(length, rng)[:, None] for side, points in hands.items()}
     scene[:, PART_SLICES["pose"]] = pose_points(head, turn, trunk, palms)
     for side, points in hands.items():
@@ -107,18 +134,27 @@ def _pose_error(length: int, rng: np.random.Generator) -> np.ndarray:
     return rng.normal(0, 1.3, 3) + _wander(rng, length, (1.3, 1.3, 1.3), 20)
 
 
-def _hands(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The signing hand, and the other one that holds the phone or rests: {"left", "right"} -> (T, 21, 3), cm."""
+def _hands(motion: np.ndarray, other: np.ndarray | None, participant: Participant, rng: np.random.Generator,
+           ) -> dict[str, np.ndarray]:
+    """The signing hand, and the other one, which moves too or holds the phone or rests: {"left", "right"} -> (T, 21, 3), cm."""
     length, rest = len(motion), participant.ways["rest"]
-    motion = motion + _wander(rng, length, np.repeat((1.5, 2.5, 0.08), (21, 3, 3)), 25)
-    signing = pose_hand(limited(motion[:, :21]), motion[:, 21:24], participant.hand) + motion[:, None, 24:]
-    signing = signing * participant.palm + participant.place
-    other = pose_hand(rest.angles, rest.orientation + _wander(rng, length, (2, 2, 2)), participant.hand) * participant.palm
-    other = other + (_wander(rng, length, (1, 1, 1)) + participant.place * (1, 0, 1) + (0, 23, -14))[:, None]
+    signing = _placed(motion, participant, rng)
+    if other is None:
+        other = pose_hand(rest.angles, rest.orientation + _wander(rng, length, (2, 2, 2)), participant.hand) * participant.palm
+        other = other + (_wander(rng, length, (1, 1, 1)) + participant.place * (1, 0, 1) + (0, rng.uniform(12, 26), -14))[:, None]
+    else:
+        other = _placed(other, participant, rng)
     mirrored = np.array([-1, 1, 1])
     if participant.left_handed:
         return {"left": signing * mirrored, "right": other}
     return {"left": other * mirrored, "right": signing}
+
+
+def _placed(motion: np.ndarray, participant: Participant, rng: np.random.Generator) -> np.ndarray:
+    """A right hand that makes a motion (T, 27), where the participant holds it: (T, 21, 3) cm."""
+    motion = motion + _wander(rng, len(motion), np.repeat((1.5, 2.5, 0.08), (21, 3, 3)), 25)
+    points = pose_hand(limited(motion[:, :21]), motion[:, 21:24], participant.hand) + motion[:, None, 24:]
+    return points * participant.palm + participant.place
 
 
 def _wander(rng: np.random.Generator, length: int, scale, period: float = 40.0) -> np.ndarray:
@@ -130,7 +166,7 @@ def _wander(rng: np.random.Generator, length: int, scale, period: float = 40.0) 
     return scale * (np.sin(rates[0] * time + phases[0]) + 0.5 * np.sin(2.3 * rates[1] * time + phases[1])) * 0.9
 
 
-def _film(scene: np.ndarray, hidden: np.ndarray, participant: Participant, rng: np.random.Generator) -> np.ndarray:
+def _film(scene: np.ndarray, hidden: np.ndarray, both: bool, participant: Participant, rng: np.random.Generator) -> np.ndarray:
     """What MediaPipe sees of the scene through the participant's camera: (T, 543, 3) float32 with jitter and missing parts."""
     camera, jitter = participant.camera, participant.jitter
     picture = camera.project(scene)
@@ -149,19 +185,25 @@ def _film(scene: np.ndarray, hidden: np.ndarray, participant: Participant, rng: 
     for hand in ("left_hand", "right_hand"):
         picture[:, PART_SLICES[hand], :2] += rng.normal(0, jitter * palm[:2], (len(picture), 1, 2)).astype(np.float32)
     np.multiply(np.rint(picture * _STEPS), 1 / _STEPS, out=picture)
-    _lose(picture, hidden, participant, rng)
+    _lose(picture, hidden, both, participant, rng)
     return picture
 
 
-def _lose(picture: np.ndarray, hidden: np.ndarray, participant: Participant, rng: np.random.Generator) -> None:
-    """NaN where nothing is found: the signing hand when `hidden` or out of the picture, the other usually, the face rarely."""
+def _lose(picture: np.ndarray, hidden: np.ndarray, both: bool, participant: Participant, rng: np.random.Generator) -> None:
+    """NaN where nothing is found: the signing hand when `hidden` or out of the picture, the other usually, the face rarely.
+
+    both: the other hand takes part, and is seen about as often as the signing one.
+    """
     length = len(picture)
     signing, other = ("left_hand", "right_hand") if participant.left_handed else ("right_hand", "left_hand")
-    middle = picture[:, PART_SLICES[signing], :2].mean(1)
-    outside = ((middle < -0.03) | (middle > 1.03)).any(1)
-    picture[hidden | outside, PART_SLICES[signing]] = np.nan
-    other_hidden = _unseen(rng, length, 0.5, 1.0) if rng.random() < 0.02 else np.ones(length, bool)
-    picture[other_hidden, PART_SLICES[other]] = np.nan
+    if both:
+        other_hidden = hidden | _unseen(rng, length, rng.uniform(0, 0.6), 1.0)
+    else:
+        other_hidden = _unseen(rng, length, 0.5, 1.0) if rng.random() < 0.06 else np.ones(length, bool)
+    for hand, unseen in ((signing, hidden), (other, other_hidden)):
+        middle = picture[:, PART_SLICES[hand], :2].mean(1)
+        outside = ((middle < -0.03) | (middle > 1.03)).any(1)
+        picture[unseen | outside, PART_SLICES[hand]] = np.nan
     if rng.random() < 0.03:
         picture[_unseen(rng, length, 0.4, 1.0), PART_SLICES["face"]] = np.nan
 
@@ -184,5 +226,5 @@ def _corrupt(picture: np.ndarray, kind: str, participant: Participant, rng: np.r
         picture[:, signing] = centre + rng.normal(0, 0.08, (length, 21, 3))
         picture[_unseen(rng, length, 0.3, 0.5), signing] = np.nan
     elif kind:
-        raise ValueError(f"{kind!r} is not a kind of corruption; expected one of {', '.join(CORRUPTIONS)}")
+        raise ValueError(f"{kind!r} is not a kind of sequence; expected one of {', '.join((*CORRUPTIONS, *GESTURES))}")
     return picture

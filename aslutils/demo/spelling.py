@@ -5,41 +5,50 @@ import numpy as np
 from aslutils.demo.handshapes import signs
 from aslutils.demo.participant import Participant
 
+_OPENED = 0.04        # how often the hand opens between two characters
+_PAUSED = 0.05        # how often it stays with one for longer
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
 _GROUPS = np.repeat(np.arange(7), (5, 4, 4, 4, 4, 3, 3))
 
 
-def spell(phrase: str, participant: Participant, length: int, rng: np.random.Generator) -> np.ndarray:
+def spell(phrase: str, participant: Participant, length: int, rng: np.random.Generator, ends: tuple[int, int] = (0, 0),
+          ) -> np.ndarray:
     """The hand's motion over `length` frames of spelling `phrase`: (T, 27), joint angles, orientation (degrees), travel (palms).
 
-    Sometimes the hand comes up from below first, or goes down at the end.
+    ends: frames before and after, in which the hand is mostly down; T is the sum. Sometimes the hand is still
+    coming up when the spelling begins, or goes down before it ends.
     """
     keys, characters, held = key_frames(phrase, participant, rng)
-    lead = rng.uniform(0, max(0.1 * length, min(6, 0.3 * length)), 2) * (rng.random(2) < 0.4)
+    lead = rng.uniform(0, max(0.2 * length, min(10, 0.35 * length)), 2) * (rng.random(2) < 0.6)
     times, numbers = _timing(phrase, characters, held, lead[0], length - lead[1], rng)
     if lead.any():
         keys, times, numbers = _with_rest(keys, times, numbers, lead, length, participant, rng)
-    return _move(keys, times, numbers, length, rng)
+    return lowered(move(keys, times, numbers, length, rng), ends, participant, rng)
 
 
 def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a participant's hand does for `phrase`, before it has times.
 
     Returns keys (K, 27): joint angles, orientation (degrees) and travel (palms); character (K,): which character each key
-    belongs to (between two characters, for the tap of a double letter: the first one's plus a half); held (K,): whether the
-    hand rests there.
+    belongs to (between two characters, where the hand opens or taps a double letter: the first one's plus a half); held (K,):
+    whether the hand rests there.
     """
     keys, characters, held, drift = [], [], [], 0.0
     for position, character in enumerate(phrase):
         sign = signs()[character]
         doubled = position > 0 and phrase[position - 1] == character
         drift -= 0.03 + (participant.slide if doubled and len(sign) == 1 else 0.1 * drift)   # it comes back unnoticed
+        between = None
         if doubled and len(sign) == 1:
-            tap = keys[-1].copy()
-            loose = participant.ways["rest"].angles
-            tap[:21] += (0.30 - 0.2 * participant.slide) * (loose - tap[:21])
-            tap[24:] += (-participant.slide / 2, -0.25, 0.3)
-            keys.append(tap)
+            between = 0.30 - 0.2 * participant.slide, (-participant.slide / 2, -0.25, 0.3)
+        elif position and rng.random() < _OPENED:
+            between = rng.uniform(0.3, 0.9), (0, rng.uniform(0, 0.8), 0)
+        if between:
+            loosened, travel = between
+            key = keys[-1].copy()
+            key[:21] += loosened * (participant.ways["rest"].angles - key[:21])
+            key[24:] += travel
+            keys.append(key)
             characters.append(position - 0.5)
             held.append(False)
         wobble = rng.normal(0, 1, 24)
@@ -55,18 +64,18 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
 def _timing(phrase: str, characters: np.ndarray, held: np.ndarray, begin: float, end: float, rng: np.random.Generator):
     """When the hand is at which key: knots (time in frames, key number) for a phrase spelled between begin and end."""
     weights = np.array([1 + 0.35 * (len(signs()[character]) - 1) for character in phrase])
-    weights *= np.exp(rng.normal(0, 0.25, len(phrase)))
+    weights *= np.exp(rng.normal(0, 0.3, len(phrase))) * np.where(rng.random(len(phrase)) < _PAUSED, rng.uniform(1.5, 4), 1)
     weights *= np.exp(rng.normal(0, 0.25) * np.linspace(-1, 1, len(phrase)))               # they warm up, or tire
     borders = begin + (end - begin) * np.concatenate([[0], np.cumsum(weights) / weights.sum()])
-    times, numbers = [], []
+    times, numbers, rested = [], [], rng.uniform(0.05, 0.6)
     for number, (position, still) in enumerate(zip(characters, held)):
-        if position % 1:                                                                   # the tap between two doubles
+        if position % 1:                                                                   # between two characters
             times.append(borders[int(position + 0.5)])
             numbers.append(number)
             continue
         start, stop = borders[int(position)], borders[int(position) + 1]
         if still:
-            hold = rng.uniform(0.25, 0.65) * (stop - start)
+            hold = rng.uniform(0.7, 1.3) * rested * (stop - start)
             middle = (start + stop) / 2
             times += [middle - hold / 2, middle + hold / 2]
             numbers += [number, number]
@@ -79,18 +88,29 @@ def _timing(phrase: str, characters: np.ndarray, held: np.ndarray, begin: float,
 
 
 def _with_rest(keys, times, numbers, lead, length, participant, rng):
-    """The keys with the hand coming up from below before the first and going down after the last."""
-    rest = np.concatenate([participant.ways["rest"].angles, participant.ways["rest"].orientation, (0.3, rng.uniform(1, 3.5), 0)])
-    away = np.repeat(rng.random((2, 3)), (21, 3, 3), axis=1)                               # how far they loosen, turn and sink
-    away = away * np.minimum(1, lead / 2)[:, None]
-    ends = keys[[0, -1]] * (1 - away) + rest * away
-    keys = np.concatenate([ends[:1], keys, ends[1:]])
-    return keys, np.concatenate([[0], np.maximum(times, 0.01), [max(length - 1, times[-1] + 0.01)]]), \
-        np.concatenate([[0], numbers + 1, [len(keys) - 1]])
+    """The keys with the hand that rests and comes up before the first, and goes down and rests after the last."""
+    way = participant.ways["rest"]
+    rests = np.stack([np.concatenate([way.angles + rng.normal(0, 15, 21), way.orientation + rng.normal(0, 30, 3),
+                                      (0.3, rng.uniform(0, 3.5), 0)]) for _ in lead])
+    away = np.repeat(rng.random((2, 3)) ** 0.5, (21, 3, 3), axis=1)                        # how far they loosen, turn and sink
+    ends = keys[[0, -1]] * (1 - away) + rests * away
+    still = rng.uniform(0, 0.7, 2) * lead                                                  # how long it rests
+    if lead[0]:
+        keys = np.concatenate([ends[:1], keys])
+        times = np.concatenate([[0, max(still[0], 0.01)], np.maximum(times, still[0] + 0.02)])
+        numbers = np.concatenate([[0, 0], numbers + 1])
+    if lead[1]:
+        keys = np.concatenate([keys, ends[1:]])
+        times = np.concatenate([times, [length - 1 - still[1], length - 0.99]])
+        numbers = np.concatenate([numbers, [len(keys) - 1] * 2])
+    return keys, times, numbers
 
 
-def _move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
-    """The 27 channels at every frame, (T, 27): minimum-jerk moves from key to key, each finger a little early or late."""
+def move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """The 27 channels at every frame, (T, 27): smooth moves from key to key, each finger a little early or late.
+
+    keys: (K, 27); times, numbers: (N,) each: when, in frames, the hand is at which key.
+    """
     pace = (times[-1] - times[0] + 1) / len(times)                                         # frames from knot to knot
     lag = np.append(rng.normal(0, min(0.6, 0.15 * pace), 5), rng.normal(0, min(0.6, 0.15 * pace), 2))
     moments = np.arange(length)[:, None] + lag                                             # (T, 7)
@@ -102,3 +122,18 @@ def _move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int,
     after = np.minimum(before + 1, len(keys) - 1)
     channel = np.arange(keys.shape[1])
     return keys[before, channel] * (1 - share) + keys[after, channel] * share
+
+
+def lowered(motion: np.ndarray, ends: tuple[int, int], participant: Participant, rng: np.random.Generator) -> np.ndarray:
+    """A motion (T, 27) with `ends` frames added before and after it, in which the hand mostly rests and sinks: (T + ends, 27)."""
+    motion = np.pad(motion, (ends, (0, 0)), mode="edge")
+    rest = participant.ways["rest"]
+    for count, frames in zip(ends, (motion[:ends[0]][::-1], motion[len(motion) - ends[1]:])):
+        if not count:
+            continue
+        gone = np.clip((np.arange(count)[:, None] + 1) / rng.uniform(4, 12), 0, 1)
+        gone = gone ** 2 * (3 - 2 * gone)
+        loose, depth = rng.uniform(0, 1), rng.uniform(1, 7) * (rng.random() < 0.75)
+        frames[:, :24] += loose * gone * (np.concatenate([rest.angles, rest.orientation]) - frames[:, :24])
+        frames[:, 25] += depth * gone[:, 0]
+    return motion

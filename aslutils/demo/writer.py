@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aslutils.demo.gestures import GESTURES
 from aslutils.demo.phrases import random_phrase
 from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, record
 from aslutils.system import versions
@@ -35,29 +36,34 @@ class DemoConfig:
 
     sequences: int = 6000                     # training sequences
     supplemental: int = 400                   # supplemental sequences: few phrases, recorded often
-    participants: int = 60
+    participants: int = 150
     seed: int = 1
     characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase; the corpus has 1..31
     frames_per_character: float = Recording.frames_per_character  # at the median; the corpus has 8.9
     fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
     shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
     missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
-    corrupted: float = 0.06                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
+    corrupted: float = 0.05                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
+    gestures: float = 0.12                    # share of them that spell nothing (gestures.GESTURES), whatever their phrase says
+    gesture_characters: int = 3               # most characters of such a phrase: few, because nobody can read them
     phrases: tuple[str, ...] = ()             # spell these, equally often, instead of made-up ones
     file_sequences: int = 500                 # sequences a parquet file
     supplemental_repeats: int = 10            # sequences of each supplemental phrase
 
     def __post_init__(self):
-        at_least(self, sequences=1, supplemental=0, participants=1, seed=0, shortest=1, file_sequences=1, supplemental_repeats=1)
+        at_least(self, sequences=1, supplemental=0, participants=1, seed=0, shortest=1, gesture_characters=1, file_sequences=1,
+                 supplemental_repeats=1)
         low, high = self.characters
         if not 1 <= low <= high:
             raise UserError(f"characters is {low}, {high}; expected 1 <= fewest <= most")
         if not 0 < self.frames_per_character < 1e6 or not 0 < self.fastest < 1e6:
             raise UserError("frames_per_character and fastest must be above 0; got "
                             f"{self.frames_per_character} and {self.fastest}")
-        for name in ("missing", "corrupted"):
+        for name in ("missing", "corrupted", "gestures"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
+        if self.corrupted + self.gestures >= 1:
+            raise UserError(f"corrupted ({self.corrupted}) and gestures ({self.gestures}) leave no sequence that spells")
         for phrase in self.phrases:
             if not phrase or unknown_characters(phrase):
                 raise UserError(f"the phrase {phrase!r} is empty or holds {unknown_characters(phrase)!r}, which is not among "
@@ -71,8 +77,8 @@ class DemoConfig:
 def plan(config: DemoConfig) -> pd.DataFrame:
     """Which sequences will be written, before any is made: one row each, training rows first.
 
-    Columns: path, file_id, sequence_id, participant_id, phrase (the competition's), participant (its number, from 0), corruption
-    ("" or a kind), supplemental (bool).
+    Columns: path, file_id, sequence_id, participant_id, phrase (the competition's), participant (its number, from 0), kind ("",
+    one of CORRUPTIONS or of GESTURES), supplemental (bool).
     """
     rng = np.random.default_rng([config.seed, 1])
     total = config.sequences + config.supplemental
@@ -80,8 +86,12 @@ def plan(config: DemoConfig) -> pd.DataFrame:
     phrases = _phrases(config, config.sequences, rng)
     phrases += (_phrases(config, distinct, rng) * config.supplemental_repeats * 2)[:config.supplemental]
     participant = np.concatenate([rng.permutation(config.participants) for _ in range(total // config.participants + 1)])[:total]
-    kinds = np.where(rng.random(total) < config.corrupted, rng.choice(CORRUPTIONS, total), "")
+    chance = rng.random(total)
+    kinds = np.where(chance < config.corrupted, rng.choice(CORRUPTIONS, total), "").astype(object)
+    spelled_not = (config.corrupted <= chance) & (chance < config.corrupted + config.gestures)
+    kinds[spelled_not] = rng.choice(GESTURES, total)[spelled_not]
     kinds[config.sequences:] = ""
+    phrases = [_short(phrase, config, rng) if kind in GESTURES else phrase for phrase, kind in zip(phrases, kinds)]
     train_files, supplemental_files = (np.arange(count) // config.file_sequences
                                        for count in (config.sequences, config.supplemental))
     files = np.concatenate([train_files, supplemental_files + train_files[-1] + 1])
@@ -92,7 +102,7 @@ def plan(config: DemoConfig) -> pd.DataFrame:
     return pd.DataFrame({
         "path": [f"{folder}/{file_id}.parquet" for folder, file_id in zip(folders, file_ids)],
         "file_id": file_ids, "sequence_id": rng.choice(2**31 - 1, total, replace=False), "participant_id": people[participant],
-        "phrase": phrases, "participant": participant, "corruption": kinds, "supplemental": supplemental,
+        "phrase": phrases, "participant": participant, "kind": kinds, "supplemental": supplemental,
     })
 
 
@@ -101,6 +111,11 @@ def _phrases(config: DemoConfig, count: int, rng: np.random.Generator) -> list[s
         turns = -(-count // len(config.phrases))
         return [config.phrases[index] for _ in range(turns) for index in rng.permutation(len(config.phrases))][:count]
     return [random_phrase(rng, config.characters) for _ in range(count)]
+
+
+def _short(phrase: str, config: DemoConfig, rng: np.random.Generator) -> str:
+    """The phrase of a sequence that does not spell it."""
+    return phrase[:int(rng.integers(1, config.gesture_characters + 1))].strip() or "a"
 
 
 @lru_cache(maxsize=512)
@@ -112,7 +127,7 @@ def participant(seed: int, number: int) -> Participant:
 def landmarks_of(config: DemoConfig, row) -> np.ndarray:
     """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
-    return record(participant(config.seed, int(row.participant)), row.phrase, config.recording(), rng, row.corruption)
+    return record(participant(config.seed, int(row.participant)), row.phrase, config.recording(), rng, row.kind)
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +171,7 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     """Write a data set to the folder `out` in the competition's layout; returns the folder.
 
     options: the fields of DemoConfig. workers: processes; the bytes do not depend on it. Beside the competition's files are
-    demo.json (this configuration) and corrupted.csv (file_id, sequence_id, corruption). A complete folder of the same
+    demo.json (this configuration) and unreadable.csv (file_id, sequence_id, kind). A complete folder of the same
     configuration is left alone, an interrupted one is continued. Raises FileExistsError for a folder that holds
     anything else, ValueError for an invalid configuration or a phrase that cannot be spelled.
     """
@@ -179,7 +194,7 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     competition = ["path", "file_id", "sequence_id", "participant_id", "phrase"]
     write_table(out / "train.csv", table.loc[~table.supplemental, competition])
     write_table(out / "supplemental_metadata.csv", table.loc[table.supplemental, competition])
-    write_table(out / "corrupted.csv", table.loc[table.corruption != "", ["file_id", "sequence_id", "corruption"]])
+    write_table(out / "unreadable.csv", table.loc[table.kind != "", ["file_id", "sequence_id", "kind"]])
     write_json(out / "character_to_prediction_index.json", INDEX)
     write_json(out / "demo.json", wanted | {"complete": True})
     return out

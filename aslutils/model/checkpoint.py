@@ -66,6 +66,21 @@ def load_checkpoint(path) -> Checkpoint:
     return Checkpoint(from_published(content["model"], str(path)), facts={"checkpoint": path.name}, published=True)
 
 
+def load_init(path, config: ModelConfig) -> dict:
+    """The weights of a checkpoint, ours or a published one, that a network of this configuration can begin its training with.
+
+    Raises as `load_checkpoint` does, and UserError naming what differs if the network has other sizes or parts.
+    """
+    found, wanted = load_checkpoint(path).network, Network(config)
+    weights, expected = found.state_dict(), wanted.state_dict()
+    if {name: value.shape for name, value in weights.items()} != {name: value.shape for name, value in expected.items()}:
+        differing = [f"{field.name} {theirs!r} (here {ours!r})" for field in fields(ModelConfig)
+                     if (theirs := getattr(found.config, field.name)) != (ours := getattr(config, field.name))]
+        raise UserError(f"init: the network of {path} is another one: it has {', '.join(differing)}. Set these parameters alike, "
+                        "or leave init out")
+    return weights
+
+
 def load_network(path) -> Network:
     """The network of a checkpoint, ready for inference; errors as `load_checkpoint`'s."""
     return load_checkpoint(path).network.eval()

@@ -61,7 +61,9 @@ def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Answer:
         rows = rows[tokens != EOS]                                              # (n, V)
     else:
         rows = search(networks, encoded, beam)
-    return Answer(decode(rows.argmax(dim=1)), found, confidence, rows.numpy())
+    text = decode(rows.argmax(dim=1))
+    found = verdict(len(inputs), hand_frames, confidence, len(text))
+    return Answer(text, found, confidence, rows.numpy()) if found is Verdict.READ else _rejected(found, confidence)
 
 
 def _rejected(found: Verdict, confidence: float = UNKNOWN) -> Answer:
@@ -72,7 +74,8 @@ def read_tflite(model: Model, inputs) -> Answer:
     """Read one sequence with an exported model."""
     answer = model(inputs)
     confidence = float(answer["confidence"])
-    found = verdict(len(inputs), count_hand_frames(inputs), confidence)
+    characters = int((answer["probabilities"] > 0).sum())                         # the dummy phrase's are 0
+    found = verdict(len(inputs), count_hand_frames(inputs), confidence, characters)
     return Answer(decode(answer["outputs"].argmax(axis=1)), found, confidence, answer["outputs"])
 
 

@@ -19,8 +19,8 @@ from aslutils.reading.tflite import INPUT, SIGNATURE
 from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
 from aslutils.task import rejection
-from aslutils.task.landmarks import COLUMNS
-from aslutils.task.text import DUMMY_PHRASE, INDEX, VOCABULARY, encode
+from aslutils.task.landmarks import COLUMNS, LONGEST_END
+from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, INDEX, STEPS, VOCABULARY, encode
 
 SENSITIVE = (".conv/", ".embedding/", ".head/")    # few weights, but most of the error of float16
 TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # least affected by int8
@@ -52,9 +52,8 @@ class Ensemble(tf.Module):
     """Columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, `probabilities` (n,) of its tokens, and
     `confidence` ().
 
-    `outputs` are the rows before the first EOS, n in 1..33. An empty phrase is one row for EOS, which is not a character:
-    LiteRT's Python interface cannot return an array without rows (tensorflow/tensorflow#57084). A rejected sequence is
-    the dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head.
+    `outputs` are the rows before the first EOS, n in 1..33. A rejected sequence, which includes one with an empty text, is the
+    dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head.
     """
 
     def __init__(self, networks, beam: BeamSearch | None = None):
@@ -72,9 +71,11 @@ class Ensemble(tf.Module):
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
         rejected = rejection.rejected(tf.shape(inputs)[0], hand_frames, confidence)
         rows, probabilities, count = self.spell(encoded, rejected)
+        spelled = (tf.range(STEPS) < count) & (tf.argmax(rows, axis=1) < len(CHARACTERS))       # (33,)
+        rejected |= rejection.rejected(tf.shape(inputs)[0], hand_frames, confidence, tf.reduce_sum(tf.cast(spelled, tf.int32)))
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
         probabilities = tf.where(rejected, 0.0, probabilities)
-        count = tf.where(rejected, len(DUMMY_PHRASE), tf.maximum(count, 1))
+        count = tf.where(rejected, len(DUMMY_PHRASE), count)
         return {"outputs": rows[:count], "confidence": confidence, "probabilities": probabilities[:count]}
 
     def spell(self, encoded, rejected):
@@ -131,11 +132,15 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
     return write_export(with_precision(convert(networks, beam), precision), folder)
 
 
-def write_export(content: bytes, folder) -> Path:
-    """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path."""
+def write_export(content: bytes, folder, longest_end: int | None = None) -> Path:
+    """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path.
+
+    longest_end: the longest hand-less beginning or end, in frames, that its training showed; None: unknown.
+    """
     folder = Path(folder)
     (folder / "report.json").unlink(missing_ok=True)             # an earlier export's; notebook 04 writes this one's last
-    write_json(folder / "inference_args.json", {"selected_columns": COLUMNS})
+    ends = {} if longest_end is None else {LONGEST_END: longest_end}
+    write_json(folder / "inference_args.json", {"selected_columns": COLUMNS, **ends})
     write_json(folder / "character_to_prediction_index.json", INDEX)
     with atomic(folder / "model.tflite") as temporary:
         temporary.write_bytes(content)

@@ -32,12 +32,19 @@ class DataConfig(RunConfig):
     demo_sequences: int             # sequences in the demo data, written if there is no other data
     demo_supplemental: int          # its supplemental sequences
     demo_participants: int          # its participants
+    demo_characters: int            # most characters of its phrases
+    demo_pace: float                # its frames per character, at the median; the corpus has 8.9
+    demo_missing: float             # its mean share of frames without a hand; the corpus has 0.44
     demo_seed: int                  # its seed
 
     def __post_init__(self):
         super().__post_init__()
         one_of(self, store_dtype=("float16", "float32"))
-        at_least(self, fold_count=2, fold_seed=0, demo_sequences=1, demo_supplemental=0, demo_participants=1, demo_seed=0)
+        at_least(self, fold_count=2, fold_seed=0, demo_sequences=1, demo_supplemental=0, demo_participants=1, demo_characters=1,
+                 demo_seed=0)
+        above_zero(self, "demo_pace")
+        if not 0 <= self.demo_missing < 1:
+            raise UserError(f"demo_missing is {self.demo_missing}; it must be a share of the frames, at least 0 and below 1")
         if not 0 <= self.holdout < 1:
             raise UserError(f"holdout is {self.holdout}; it must be a share of the participants, at least 0 and below 1")
         if self.folds_file and self.holdout:

@@ -5,6 +5,7 @@ from pathlib import Path
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.run.config import ExportConfig
+from aslutils.task.landmarks import LONGEST_END
 from aslutils.training.folder import CHECKPOINT
 
 BEAMS = 8                          # default number of beams for our networks
@@ -33,6 +34,12 @@ def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | Non
                and checkpoint.facts.get("backward_weight", 0) > 0 for checkpoint in loaded)
     beams = config.beams if config.beams >= 0 else BEAMS if ours else 0
     return BeamSearch(beams, config.length_penalty, config.rerank_weight) if beams else None
+
+
+def longest_end(loaded: list[Checkpoint]) -> int | None:
+    """The longest hand-less beginning or end, in frames, that all of the networks were trained for; None if one does not say."""
+    ends = [checkpoint.facts.get(LONGEST_END) for checkpoint in loaded]
+    return None if None in ends else min(ends)
 
 
 def find_export(folder: Path) -> Path:

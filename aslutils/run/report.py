@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from markdown_it import MarkdownIt
 
-from aslutils.run.scoring import ScoredOn
+from aslutils.run.scoring import CORRUPTED, UNSPELLED, ScoredOn
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_text
 from aslutils.system.inputs import read_json
@@ -59,7 +59,7 @@ def figures(folder: Path) -> list[tuple[str, str]]:
         people = "held-out participants, " if export["scored_on"] == ScoredOn.HELD_OUT.name else ""
         rows += [(f"score on {people}{export['compared']} sequences: PyTorch / exported file",
                   f"{_number(export['score'], '.4f')} / {_number(export['score_exported'], '.4f')}"),
-                 ("confidence: AUC, corrupted vs. clean sequences", _number(export["confidence_auc"], ".3f"))]
+                 *_confidence(export.get("kinds", {}))]
     if submission:
         scored_on = ScoredOn.__members__.get(submission["scored_on"])           # a run of an earlier version says words
         rows += [("score by the competition's scorer (exported file)", _number(submission["score"], ".4f")),
@@ -72,6 +72,15 @@ def figures(folder: Path) -> list[tuple[str, str]]:
                   f"{_number(submission['projected_hours'], '.2f')} h of {MAX_HOURS}")]
     if store and store["source"]["skipped"]:
         rows.append(("sequences left out", f"{store['source']['skipped']:,}, listed in store/skipped.csv"))
+    return rows
+
+
+def _confidence(kinds: dict[str, dict]) -> list[tuple[str, str]]:
+    """How the confidence tells the demo's unreadable sequences from those that are spelled, as `figures` says it."""
+    rows = [(f"confidence: AUC, {kind} vs. spelled sequences", _number(kinds[kind]["AUC"], ".3f"))
+            for kind in (CORRUPTED, UNSPELLED) if kind in kinds]
+    if UNSPELLED in kinds:
+        rows.append(("texts invented where nobody spells", f"{100 * kinds[UNSPELLED]['read']:.0f} %"))
     return rows
 
 

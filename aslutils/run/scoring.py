@@ -9,12 +9,16 @@ import pandas as pd
 from aslutils.data import folds
 from aslutils.data.sources import IDENTITY, find_kind
 from aslutils.data.store import HEADER, Store
+from aslutils.demo.gestures import GESTURES
 from aslutils.run.sessions import CORPUS
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import read_json, read_table
+from aslutils.task.metric import sequence_scores
+from aslutils.task.rejection import Verdict
 
 MADE_FROM = {"demo": "made up by the kit's kinematic hand, not by a person", "competition": "files in the competition's layout",
              "npy": "the published preprocessed arrays"}      # by the kind of a run's data
+SPELLED, CORRUPTED, UNSPELLED = "spelled", "corrupted", "nobody spells"      # kinds of the demo's sequences
 
 
 class ScoredOn(Enum):
@@ -32,11 +36,61 @@ def has_store(folder: Path) -> bool:
     return (folder / "store" / HEADER).is_file() and (folder / folds.FOLDS).is_file()
 
 
+def kinds(folder: Path, table: pd.DataFrame) -> np.ndarray:
+    """What the sequences of `table` are: str (N,), SPELLED, or CORRUPTED or UNSPELLED in the demo's own data.
+
+    table: with file_id and sequence_id.
+    """
+    path = folder / "data" / "unreadable.csv"
+    if not path.is_file():
+        return np.full(len(table), SPELLED)
+    listed = read_table(path).set_index(IDENTITY)["kind"]
+    found = listed.reindex(pd.MultiIndex.from_frame(table[IDENTITY]))
+    return np.where(found.isna(), SPELLED, np.where(found.isin(GESTURES), UNSPELLED, CORRUPTED))
+
+
+def by_kind(kinds: np.ndarray, answers: pd.DataFrame) -> pd.DataFrame:
+    """How each kind of sequences was answered, one row a kind, SPELLED first.
+
+    answers: phrase, prediction, read (not rejected), confidence, of as many sequences. Columns: sequences; score, clipped to
+    0..1 and averaged over sequences; read, the share that got a text; confidence, its mean; AUC, how often a spelled
+    sequence has the higher confidence (NaN for these themselves, and where confidences are unknown).
+    """
+    answers = answers.assign(score=sequence_scores(answers["phrase"], answers["prediction"]))
+    spelled = answers.loc[kinds == SPELLED, "confidence"]
+    rows = {}
+    for kind in (SPELLED, CORRUPTED, UNSPELLED):
+        own = answers[kinds == kind]
+        if len(own):
+            rows[kind] = {"sequences": len(own), **own[["score", "read", "confidence"]].mean(),
+                          "AUC": float("nan") if kind == SPELLED else auc(spelled, own["confidence"])}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["sequences", "score", "read", "confidence", "AUC"])
+
+
+def answers_by_kind(folder: Path, store: Store | None, rows, answers) -> pd.DataFrame:
+    """`by_kind` of an ensemble's answers (`port.compare.Answer`) to the store's `rows`; no row without a store."""
+    table = store.table.iloc[rows] if store else pd.DataFrame(columns=[*IDENTITY, "phrase"])
+    return by_kind(kinds(folder, table), pd.DataFrame({
+        "phrase": table["phrase"].tolist(), "prediction": [answer.text for answer in answers],
+        "read": [answer.verdict is Verdict.READ for answer in answers],
+        "confidence": [answer.confidence for answer in answers]}))
+
+
+def auc(higher, lower) -> float:
+    """How often a value of `higher` is above one of `lower`, ties counted half; NaN without values or with an unknown one."""
+    values, above, below = pd.Series([*higher, *lower], dtype=float), len(higher), len(lower)
+    if not above or not below or values.isna().any():
+        return float("nan")
+    order = values.rank().to_numpy()
+    return float((order[:above].sum() - above * (above + 1) / 2) / (above * below))
+
+
 def scored_rows(folder: Path, most: int, facts: list[dict]) -> tuple[Store | None, np.ndarray, ScoredOn]:
     """What an export is scored on: the store, up to `most` of its rows drawn at random, and what they are.
 
-    Sequences of held-out participants if there are any, else sequences that were trained on; without a store, none. facts: of the
-    ensemble's checkpoints; only networks trained in this run are known not to have seen the held-out participants.
+    Sequences of held-out participants if there are any, else sequences that were trained on; without a store, none. The demo's
+    sequences that spell nothing are not among them. facts: of the ensemble's checkpoints; only networks trained in this run are
+    known not to have seen the held-out participants.
     """
     if not has_store(folder):
         return None, np.zeros(0, int), ScoredOn.NOTHING
@@ -44,8 +98,19 @@ def scored_rows(folder: Path, most: int, facts: list[dict]) -> tuple[Store | Non
     held = table[table["holdout"]]
     honest = all(known.get("held_out") == folds.held_out(table) for known in facts)
     kind = ScoredOn.TRAINED_ON if not len(held) else ScoredOn.HELD_OUT if honest else ScoredOn.ELSEWHERE
-    rows = np.random.default_rng(1).permutation(store.rows(held if len(held) else table))[:most]
-    return store, np.sort(rows), kind
+    candidates = held if len(held) else table
+    rows = store.rows(candidates[kinds(folder, candidates) != UNSPELLED])
+    return store, np.sort(np.random.default_rng(1).permutation(rows)[:most]), kind
+
+
+def unspelled_rows(folder: Path, most: int) -> np.ndarray:
+    """Up to `most` of the store's rows, drawn like `scored_rows`, in which nobody spells; the demo's data alone has such."""
+    if not has_store(folder):
+        return np.zeros(0, int)
+    table = folds.read_folds(folder / folds.FOLDS)
+    candidates = table[table["holdout"]] if table["holdout"].any() else table
+    rows = Store(folder / "store").rows(candidates[kinds(folder, candidates) == UNSPELLED])
+    return np.sort(np.random.default_rng(1).permutation(rows)[:most])
 
 
 def scored_sequences(folder: Path, most: int, data: str) -> tuple[pd.DataFrame | None, ScoredOn]:
@@ -66,24 +131,6 @@ def scoring_data(folder: Path, data: str) -> Path | None:
         return None
     known = read_json(folder / CORPUS)
     return None if known["kind"] == "npy" or not Path(known["data"]).is_dir() else Path(known["data"])
-
-
-def confidence_auc(folder: Path, sequences: pd.DataFrame | None, confidences) -> float | None:
-    """AUC of the confidence: how well it separates the demo's corrupted sequences from its clean ones.
-
-    sequences: a table of file_id and sequence_id; confidences: one per sequence, NaN for networks without that head. Returns None
-    without sequences or confidences, if the data is not the demo's, or if all sequences are of one kind.
-    """
-    path = folder / "data" / "corrupted.csv"
-    if not path.is_file() or sequences is None or not len(sequences):
-        return None
-    known = pd.MultiIndex.from_frame(read_table(path)[IDENTITY])
-    corrupted = pd.MultiIndex.from_frame(sequences[IDENTITY]).isin(known)
-    if corrupted.all() or not corrupted.any() or np.isnan(confidences).any():
-        return None
-    order = pd.Series(confidences).rank().to_numpy()
-    clean, others = int((~corrupted).sum()), int(corrupted.sum())
-    return float((order[~corrupted].sum() - clean * (clean + 1) / 2) / (clean * others))
 
 
 def submission_report(folder: Path, result: dict | None, kind: ScoredOn) -> dict:

@@ -1,6 +1,7 @@
 """When a sequence is rejected: the one rule, for arrays and tensors of every framework.
 
-`hand_frames` counts the frames with a hand seen; a confidence is NaN where no network has that head, and rejects nothing then.
+`hand_frames` counts the frames with a hand seen, `characters` those of the predicted text; a confidence is NaN where no network
+has that head, and rejects nothing then.
 """
 
 from enum import Enum
@@ -19,20 +20,22 @@ class Verdict(Enum):
     NO_HANDS = "no hands seen"
     TOO_SHORT = f"too short: at least {MIN_FRAMES} frames are needed"
     UNSURE = "not sure enough to read it"
-    NO_TEXT = "no character recognised"          # only a reader says so: the score of an empty text is its distance
+    NO_TEXT = "no character recognised"
+    NO_DEPTH = "no depth: the hands' z is 0, constant or missing, but handshapes differ in it; record it too"   # only a reader's
 
 
-def _faults(length, hand_frames, confidence) -> dict:
+def _faults(length, hand_frames, confidence, characters) -> dict:
     """Each reason for a rejection, and whether it holds."""
     return {Verdict.NO_HANDS: hand_frames < 1, Verdict.TOO_SHORT: length < MIN_FRAMES,
-            Verdict.UNSURE: confidence < MIN_CONFIDENCE}
+            Verdict.UNSURE: confidence < MIN_CONFIDENCE, Verdict.NO_TEXT: characters < 1}
 
 
-def rejected(length, hand_frames, confidence=UNKNOWN):
+def rejected(length, hand_frames, confidence=UNKNOWN, characters=1):
     """Whether sequences are rejected: bool, of the shape to which numbers, arrays, table columns or tensors broadcast."""
-    return reduce(or_, _faults(length, hand_frames, confidence).values())
+    return reduce(or_, _faults(length, hand_frames, confidence, characters).values())
 
 
-def verdict(length: int, hand_frames: int, confidence: float = UNKNOWN) -> Verdict:
+def verdict(length: int, hand_frames: int, confidence: float = UNKNOWN, characters: int = 1) -> Verdict:
     """What becomes of one sequence: the first fault that holds, else READ."""
-    return next((fault for fault, holds in _faults(length, hand_frames, confidence).items() if holds), Verdict.READ)
+    faults = _faults(length, hand_frames, confidence, characters)
+    return next((fault for fault, holds in faults.items() if holds), Verdict.READ)

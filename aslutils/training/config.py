@@ -14,6 +14,7 @@ SEEDS = 2**32                       # every random generator in use takes seeds 
 class TrainConfig:
     """How a network is trained."""
 
+    init: str                       # a checkpoint whose weights the training begins with; "": random weights
     seed: int                       # decides weights, data order, augmentation, dropout
     epochs: int                     # passes over the data
     batch_size: int                 # sequences per step, over all processes

@@ -42,5 +42,5 @@ def predict(network, store: Store, rows, *, batch_size: int = 64, device="cpu", 
 
 def postprocess(table: pd.DataFrame) -> pd.DataFrame:
     """A table from `predict`, with the dummy phrase for rejected sequences."""
-    unreadable = rejected(table["length"], table["hand_frames"], table["confidence"])
+    unreadable = rejected(table["length"], table["hand_frames"], table["confidence"], table["prediction"].str.len())
     return table.assign(prediction=np.where(unreadable, DUMMY_PHRASE, table["prediction"]))

@@ -14,7 +14,7 @@ from aslutils.data import folds
 from aslutils.data.folds import FOLDS, Corpus, held_out
 from aslutils.data.sources import IDENTITY
 from aslutils.data.store import Store
-from aslutils.model.checkpoint import load_network
+from aslutils.model.checkpoint import load_init, load_network
 from aslutils.model.config import LossConfig, ModelConfig
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_table
@@ -55,9 +55,11 @@ def seed_job(corpus: Corpus, table: pd.DataFrame, model: ModelConfig, loss: Loss
 
 
 def _job(corpus, name, folder, rows, scores, validation, model, loss, train, augmentations) -> Job:
+    model = replace(model, ctc=loss.ctc_weight > 0)
+    if train.init:
+        load_init(train.init, model)              # an unusable checkpoint is named before anything is trained
     return Job(name=name, folder=corpus.folder / folder, store=corpus.store.path, rows=rows, scores=scores, validation=validation,
-               augmentations=tuple(augmentations), held_out=held_out(corpus.folds), loss=loss, train=train,
-               model=replace(model, ctc=loss.ctc_weight > 0))
+               augmentations=tuple(augmentations), held_out=held_out(corpus.folds), loss=loss, train=train, model=model)
 
 
 def read_predictions(path, store: Store) -> pd.DataFrame:

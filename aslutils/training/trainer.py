@@ -26,6 +26,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from aslutils.data import augment
 from aslutils.data.dataset import TrainLoader
 from aslutils.data.store import Store
+from aslutils.model.checkpoint import load_init
 from aslutils.model.config import LossConfig, ModelConfig
 from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
@@ -33,6 +34,7 @@ from aslutils.system import versions
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_table
 from aslutils.system.parameters import decisive
+from aslutils.task.landmarks import LONGEST_END
 from aslutils.task.metric import score
 from aslutils.training import folder as training_folder
 from aslutils.training.config import TrainConfig
@@ -62,12 +64,15 @@ class Job:
     def facts(self) -> dict:
         """Everything that decides the outcome: stored with the weights and compared on resuming."""
         train = decisive(asdict(self.train))
-        digest = hashlib.sha256(json.dumps(Store(self.store).header["source"], sort_keys=True).encode())
+        store = Store(self.store)
+        if self.train.init:                      # its weights decide, not where they are
+            train["init"] = hashlib.sha256(Path(self.train.init).read_bytes()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(store.header["source"], sort_keys=True).encode())
         digest.update(np.asarray(self.rows, np.int64).tobytes())
         digest.update(np.asarray(self.scores, np.float64).tobytes())
         return {**asdict(self.model), **asdict(self.loss), **train, "augmentations": [dict(item) for item in self.augmentations],
                 "version": versions.TRAINING, "sequences": len(self.rows), "data": digest.hexdigest()[:16],
-                "held_out": self.held_out}
+                "held_out": self.held_out, LONGEST_END: store.longest_end(self.rows)}
 
 
 def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float:
@@ -107,6 +112,8 @@ class Trainer:
         self.total = self.steps_per_epoch * self.config.epochs
         torch.manual_seed(self.config.seed)
         self.network = Network(job.model)
+        if self.config.init:
+            self.network.load_state_dict(load_init(self.config.init, job.model))
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, self.config.beta2),
                                       eps=1e-8, weight_decay=self.config.weight_decay)
         self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)

@@ -18,7 +18,7 @@ from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan
 pytestmark = pytest.mark.slow
 
 CORPUS = DemoConfig(sequences=300, supplemental=0, characters=(1, 31), frames_per_character=8.9, fastest=1.2, shortest=1,
-                    missing=0.43)
+                    missing=0.43, gestures=0.0)
 FACE, LEFT, POSE, RIGHT = slice(0, 468), slice(468, 489), slice(489, 522), slice(522, 543)
 
 
@@ -52,7 +52,7 @@ def generated():
         unseen.append([np.isnan(landmarks[:, part]).any((1, 2)).sum() for part in (FACE, POSE)])
         stretches += runs(sides.any(1))
         person = participant(CORPUS.seed, row.participant)
-        if sides[:, int(not person.left_handed)].sum() > 3 and row.corruption != "random":
+        if sides[:, int(not person.left_handed)].sum() > 3 and row.kind != "random":
             hands.append(hand_figures(landmarks[:, LEFT if person.left_handed else RIGHT], person.camera.aspect))
     return SimpleNamespace(frames=np.array(frames), characters=np.array(characters), seen=np.array(seen),
                            left=sum(left) / sum(frames), right=sum(right) / sum(frames), runs=stretches, hands=np.array(hands),
@@ -92,8 +92,8 @@ def test_a_hand_is_seen_as_often_as_in_the_corpus(generated, histograms):
 def test_runs_with_and_without_a_hand_are_as_long_as_mediapipes(generated):
     for seen, long in ((True, 17), (False, 16)):                        # realdata: median 3, 90 % at 17 and 16
         lengths = [length for kind, length in generated.runs if kind == seen]
-        assert 2 <= np.median(lengths) <= 5
-        assert 0.6 * long <= np.quantile(lengths, 0.9) <= 1.7 * long
+        assert 2 <= np.median(lengths) <= 6
+        assert 0.6 * long <= np.quantile(lengths, 0.9) <= 2.2 * long     # its sequences have 55 frames on average, these 160
 
 
 def test_the_face_is_seldom_unseen_and_the_pose_never(generated):

@@ -10,6 +10,7 @@ import pytest
 
 from aslutils.__main__ import main
 from aslutils.demo import writer as demo
+from aslutils.demo.gestures import GESTURES, gesture
 from aslutils.demo.signer import CORRUPTIONS, Recording, record
 from aslutils.demo.spelling import key_frames, spell
 from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan, write_demo
@@ -19,7 +20,7 @@ from aslutils.task.text import CHARACTERS, phrase_kind
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "corrupted": 0.2}
+SMALL = {"sequences": 50, "supplemental": 12, "participants": 5, "file_sequences": 20, "corrupted": 0.2, "gestures": 0.2}
 LEFT, RIGHT, FACE = slice(468, 489), slice(522, 543), slice(0, 468)
 
 
@@ -41,6 +42,8 @@ def test_the_command_and_the_notebooks_write_the_same_data():
         given = defaults(stage)
         for name in ("sequences", "supplemental", "participants", "seed"):
             assert given[f"demo_{name}"] == getattr(DemoConfig(), name)
+        assert (1, given["demo_characters"]) == DemoConfig().characters
+        assert (given["demo_pace"], given["demo_missing"]) == (DemoConfig().frames_per_character, DemoConfig().missing)
 
 
 def test_the_layout_is_the_competitions(written, shared):
@@ -115,7 +118,8 @@ def test_a_folder_with_other_content_is_refused(written, tmp_path):
 @pytest.mark.parametrize("options, message", [
     ({"sequences": 0}, "sequences is 0"), ({"participants": 0}, "participants is 0"),
     ({"supplemental": -1}, "supplemental is -1"), ({"seed": -1}, "seed is -1"), ({"characters": (4, 2)}, "characters is 4, 2"),
-    ({"corrupted": 1.0}, "corrupted is 1.0"), ({"missing": -0.1}, "missing is -0.1"),
+    ({"corrupted": 1.0}, "corrupted is 1.0"), ({"gestures": -0.1}, "gestures is -0.1"),
+    ({"corrupted": 0.5, "gestures": 0.5}, "leave no sequence that spells"), ({"missing": -0.1}, "missing is -0.1"),
     ({"frames_per_character": 0.0}, "above 0"), ({"phrases": ("naïve",)}, "'naïve'.*'ï'"), ({"phrases": ("ok", "")}, "empty"),
 ])
 def test_a_configuration_that_makes_no_sense_is_named(options, message, tmp_path):
@@ -151,24 +155,26 @@ def test_the_command_line_says_what_is_wrong_without_a_traceback(arguments, mess
 def test_the_default_plan_has_all_kinds_and_every_letter_and_digit_often():
     table = plan(DemoConfig())
     train = table[~table.supplemental]
-    assert table.sequence_id.is_unique and table.participant_id.nunique() == 60 and len(train) == 6000
-    assert train.groupby("participant_id").size().between(90, 110).all()
+    assert table.sequence_id.is_unique and table.participant_id.nunique() == 150 and len(train) == 6000
+    assert train.groupby("participant_id").size().between(35, 45).all()
     assert train.phrase.str.len().between(1, 8).all()
-    assert train.phrase.map(phrase_kind).value_counts(normalize=True).min() > 0.1
-    counts = train.phrase.map(list).explode().value_counts()
+    assert train.phrase[train.kind == ""].map(phrase_kind).value_counts(normalize=True).min() > 0.1
+    counts = train.phrase[train.kind == ""].map(list).explode().value_counts()
     alphanumeric = [character for character in CHARACTERS if character.isalnum()]
-    assert counts[alphanumeric].min() > 250 and {*" -./+_"} < set(counts[counts > 60].index)
+    assert counts[alphanumeric].min() > 200 and {*" -./+_"} < set(counts[counts > 40].index)
     supplemental = table[table.supplemental]
     assert len(supplemental) == 400 and supplemental.phrase.value_counts().median() >= 8
 
 
-def test_the_stated_share_is_corrupted_in_every_way_and_listed(written):
+def test_the_stated_shares_are_corrupted_or_spell_nothing_in_every_way_and_are_listed(written):
     table = plan(DemoConfig())
-    assert abs((table.corruption[~table.supplemental] != "").mean() - 0.06) < 0.01
-    assert set(table.corruption) == {"", *CORRUPTIONS}
-    small, listed = plan(DemoConfig(**SMALL)), pd.read_csv(written / "corrupted.csv")
-    corrupted = small[small.corruption != ""]
-    assert listed.values.tolist() == corrupted[["file_id", "sequence_id", "corruption"]].values.tolist()
+    for kinds, share in ((CORRUPTIONS, 0.05), (GESTURES, 0.12)):
+        assert abs(table.kind[~table.supplemental].isin(kinds).mean() - share) < 0.01
+    assert set(table.kind) == {"", *CORRUPTIONS, *GESTURES} and (table.kind[table.supplemental] == "").all()
+    assert table.phrase[table.kind.isin(GESTURES)].str.len().between(1, 3).all()
+    small, listed = plan(DemoConfig(**SMALL)), pd.read_csv(written / "unreadable.csv")
+    unreadable = small[small.kind != ""]
+    assert listed.values.tolist() == unreadable[["file_id", "sequence_id", "kind"]].values.tolist()
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
@@ -187,7 +193,7 @@ def test_each_corruption_changes_the_sequence_its_way(kind):
         assert np.isnan(signing(person, corrupted)).mean() > 0.7
     else:
         assert np.nanmean(np.abs(signing(person, corrupted) - signing(person, good))) > 0.1
-    with pytest.raises(ValueError, match="not a kind of corruption"):
+    with pytest.raises(ValueError, match="not a kind of sequence"):
         recorded("upside down")
 
 
@@ -241,8 +247,69 @@ def test_the_arm_leads_to_the_hand_which_stays_in_the_picture_and_the_other_hand
         frames = record(person, "grove", Recording(missing=0.0), np.random.default_rng(number))
         wrist = frames[:, 489 + (15 if person.left_handed else 16)]
         gap = np.abs(wrist[:, :2] - signing(person, frames)[:, 0, :2])
-        assert 0.005 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real sequences: about 0.05 apart
+        assert 0.003 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real sequences: about 0.05 apart
         assert (frames[:, 502:504, 1] > frames[:, 500:502, 1]).all()                 # elbows hang below the shoulders
         assert not np.isnan(signing(person, frames)).any()                           # people keep their hand in the picture
         seen.append(~np.isnan(frames[:, RIGHT if person.left_handed else LEFT]).all())
     assert np.mean(seen) < 0.3
+
+
+@pytest.mark.parametrize("kind", GESTURES)
+def test_where_nobody_spells_hands_move_otherwise_and_are_recorded_alike(kind):
+    lengths, seen = [], []
+    for number in range(12):
+        person, rng = participant(2, number), np.random.default_rng(number)
+        frames = record(person, "ab", Recording(), rng, kind)
+        assert frames.shape[1:] == (543, 3) and np.isfinite(frames[:, FACE]).any()
+        lengths.append(len(frames))
+        seen.append(np.isfinite(frames[:, [LEFT.start, RIGHT.start], 0]).any(1).mean())
+    assert min(lengths) >= 15 and len(set(lengths)) > 6
+    assert np.mean(seen) > (0.05 if kind == "pass" else 0.3)
+
+
+def test_a_held_gesture_is_no_shape_of_the_signer_s_own():
+    gaps = []
+    for number in range(30):
+        person = participant(2, number)
+        motion, other = gesture("hold", person, 20, (0, 0), np.random.default_rng(number))
+        assert other is None and np.ptp(motion, axis=0).max() == 0
+        own = np.array([[*person.ways[name].angles[5:], *person.ways[name].orientation] for name in "abcdefghiklmnopqrstuvwxy"])
+        gap = np.abs(own - motion[0, 5:24])
+        gaps.append(((np.sqrt((gap[:, :16] ** 2).mean(1)) < 22) & (gap[:, 16:].max(1) < 40)).any())
+    assert np.mean(gaps) < 0.1
+
+
+def test_both_hands_of_a_two_handed_sign_move_and_are_seen():
+    motion, other = gesture("sign with both hands", participant(2, 1), 40, (3, 5), np.random.default_rng(1))
+    assert motion.shape == other.shape == (48, 27) and np.ptp(other, axis=0).max() > 5
+    frames = record(participant(2, 1), "a", Recording(missing=0.0), np.random.default_rng(1), "sign with both hands")
+    assert all(np.isfinite(frames[:, hand.start, 0]).mean() > 0.3 for hand in (LEFT, RIGHT))
+
+
+def test_sequences_begin_and_end_without_a_hand_as_often_as_hands_are_missing():
+    def ends(missing):
+        found = []
+        for number in range(60):
+            frames = record(participant(3, number), "maple st", Recording(missing=missing), np.random.default_rng(number))
+            seen = np.isfinite(frames[:, [LEFT.start, RIGHT.start], 0]).any(1)
+            found.append((seen.argmax(), seen[::-1].argmax()) if seen.any() else (len(frames), 0))
+        return np.array(found)
+
+    many, none = ends(0.44), ends(0.0)
+    assert none.max() <= 3 and (many > 0).mean() > 0.3 and np.quantile(many, 0.95) >= 15
+
+
+def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
+    sunk = []
+    for number in range(40):
+        motion = spell("ab", participant(1, number), 40, np.random.default_rng(number), (12, 20))
+        assert motion.shape == (72, 27)
+        sunk.append(motion[0, 25] - motion[12, 25] > 0.8 and motion[-1, 25] - motion[-21, 25] > 0.8)
+    assert 0.3 < np.mean(sunk) < 0.9
+
+
+def test_people_sign_in_styles():
+    """Chart-like signers turn G sideways with the palm forward, others turn the palm to their middle or to themselves."""
+    turns = np.array([participant(4, number).ways["g"].orientation for number in range(200)])
+    forward, leaning = np.abs(turns[:, 0]) < 45, turns[:, 2] > 60
+    assert 0.15 < (forward & leaning).mean() < 0.6 and 0.15 < (~leaning).mean() < 0.7

@@ -64,7 +64,9 @@ def run(tmp_path):
             "made_from": {}, "seconds": 133.4, "ended": "2026-11-22 20:00:00",
             "parameters": {"run": "my run", "seed": 1, "augmentations": [{"name": "Mirror", "p": 0.5}, {"name": "CutMix"}]}})
     write_json(folder / "export" / "report.json", {
-        "score": 0.8123, "score_exported": 0.8123, "compared": 12, "scored_on": "HELD_OUT", "confidence_auc": None})
+        "score": 0.8123, "score_exported": 0.8123, "compared": 12, "scored_on": "HELD_OUT", "kinds": {
+            "spelled": {"AUC": None, "read": 1.0}, "corrupted": {"AUC": None, "read": 0.3},
+            "nobody spells": {"AUC": 0.961, "read": 0.08}}})
     write_json(folder / "submission" / "report.json", {"score": 0.8119, "megabytes": 7.31, "mean_ms": 41.2, "p95_ms": 60.3,
                                                        "projected_hours": 0.78, "scored_on": "HELD_OUT", "sequences": 1200,
                                                        "precision": "float32", "seeds": 2})
@@ -78,8 +80,8 @@ def test_the_report_holds_pictures_tables_scores_and_parameters(run):
     assert path == run / "report.html"
     assert page.count("<img ") == 6 and 'alt="Learning curves 03_fullfit"' in page and 'alt="Scores"' in page
     assert page.count("<table border") == 2 and "<style scoped>" not in page
-    for words in ("0.812", "7.3 MB", "41.2 / 60.3 ms", "0.78 h", "1,200 sequences of held-out participants", "not measured",
-                  "took 2 min 13 s",
+    for words in ("0.812", "0.961", "8 %", "7.3 MB", "41.2 / 60.3 ms", "0.78 h", "1,200 sequences of held-out participants",
+                  "not measured", "took 2 min 13 s",
                   "decides &lt;weights&gt;", "Mirror", "ready\n100 %",
                   "Trains on &lt;everything&gt; and <code>more</code>", "<li>a</li>"):
         assert words in page, words

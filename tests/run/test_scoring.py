@@ -1,5 +1,6 @@
 """What notebooks 04 and 05 decide: how the model decodes, how the confidence is rated, what the report says."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from configs import export_config, model_config, submission_config
@@ -11,7 +12,7 @@ from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.network import Network
 from aslutils.run import scoring
 from aslutils.run.export import decoding
-from aslutils.run.scoring import ScoredOn, confidence_auc
+from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
 
 OURS = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.4})
@@ -43,14 +44,23 @@ def named(*ids):
     return pd.DataFrame({"file_id": 7, "sequence_id": ids})
 
 
-def test_the_confidence_is_rated_by_how_it_ranks_corrupted_sequences(tmp_path):
+def test_the_confidence_is_rated_by_how_it_ranks():
+    assert auc([0.9, 0.8], [0.1, 0.2]) == 1.0 and auc([0.9, 0.15], [0.1, 0.2]) == 0.75 and auc([0.5], [0.5]) == 0.5
+    assert np.isnan(auc([], [0.9])) and np.isnan(auc([0.9], [float("nan")]))
+
+
+def test_each_kind_of_the_demo_s_sequences_is_rated_by_itself(tmp_path):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "corrupted.csv").write_text("file_id,sequence_id,corruption\n7,3,late\n7,4,early\n")
-    assert confidence_auc(tmp_path, named(1, 2, 3, 4), [0.9, 0.8, 0.1, 0.2]) == 1.0
-    assert confidence_auc(tmp_path, named(1, 2, 3, 4), [0.9, 0.15, 0.1, 0.2]) == 0.75
-    assert confidence_auc(tmp_path, named(1, 2), [0.9, 0.8]) is None
-    assert confidence_auc(tmp_path, named(1, 3), [float("nan")] * 2) is None
-    assert confidence_auc(tmp_path / "other", named(1, 3), [0.9, 0.8]) is None
+    (tmp_path / "data" / "unreadable.csv").write_text("file_id,sequence_id,kind\n7,3,late\n7,4,rest\n8,1,pass\n")
+    found = kinds(tmp_path, named(1, 4, 3, 2))
+    assert found.tolist() == ["spelled", "nobody spells", "corrupted", "spelled"]
+    assert kinds(tmp_path / "other", named(1, 3)).tolist() == ["spelled"] * 2
+    answers = pd.DataFrame({"phrase": ["ab", "c", "de", "fg"], "prediction": ["ab", "2 a-e -aroe", "x", "fx"],
+                            "read": [True, False, True, True], "confidence": [0.9, 0.1, 0.6, 0.5]})
+    table = by_kind(found, answers)
+    assert table.index.tolist() == ["spelled", "corrupted", "nobody spells"] and table["sequences"].tolist() == [2, 1, 1]
+    assert table["score"].tolist() == [0.75, 0, 0] and table["read"].tolist() == [1, 1, 0]
+    assert table["AUC"].tolist()[1:] == [0.5, 1.0] and np.isnan(table["AUC"].iloc[0])
 
 
 @pytest.mark.parametrize("kind, sequences", [("demo", "| made from | made up"), ("competition", "the competition's layout")])

@@ -17,9 +17,11 @@ from accelerate import Accelerator
 from configs import train_config
 from toy import toy_job, toy_store
 
-from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint
+from aslutils.data.store import Store
+from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint, load_init
 from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK
+from aslutils.task.landmarks import HANDS
 from aslutils.training.folder import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME
 from aslutils.training.trainer import Trainer, is_finished, learning_rate
 
@@ -367,3 +369,36 @@ def test_training_never_imports_tensorflow(store, tmp_path):
     errors = process.communicate()[1]
     assert process.returncode == 0, errors
     assert list((tmp_path / "job").rglob("events.out*"))
+
+
+def test_a_training_begins_with_the_weights_of_init_and_remembers_which_they_were(store, uninterrupted, tmp_path):
+    path = uninterrupted.folder / CHECKPOINT
+    job = toy_job(store, tmp_path / "tuned", init=str(path), seed=2)
+    trainer = Trainer(job)
+    begun = trainer.network.state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in weights(uninterrupted).items())
+    assert trainer.fit() and job.facts()["init"] == load_checkpoint(job.folder / CHECKPOINT).facts["init"] != ""
+    moved = tmp_path / "elsewhere.pt"
+    moved.write_bytes(path.read_bytes())
+    assert is_finished(toy_job(store, tmp_path / "tuned", init=str(moved), seed=2))          # the weights count, not their place
+    with pytest.raises(UserError, match="another parameters|other parameters: init"):
+        is_finished(toy_job(store, tmp_path / "tuned", seed=2))
+
+
+def test_init_with_a_network_of_another_size_or_no_checkpoint_is_named(uninterrupted, tmp_path):
+    path = uninterrupted.folder / CHECKPOINT
+    config = load_checkpoint(path).network.config
+    assert load_init(path, replace(config, dropout=0.3)).keys() == weights(uninterrupted).keys()      # no size
+    with pytest.raises(UserError, match=rf"init: the network of .*{CHECKPOINT} is another one: it has dim {config.dim} .here 24"):
+        load_init(path, replace(config, dim=24))
+    with pytest.raises(UserError, match="confidence True .here False"):
+        load_init(path, replace(config, confidence=False))
+    with pytest.raises(FileNotFoundError, match="no checkpoint at .*none.pt"):
+        load_init(tmp_path / "none.pt", config)
+
+
+def test_facts_say_the_longest_hand_less_end_of_the_training_s_sequences(store, tmp_path):
+    job = toy_job(store, tmp_path)
+    seen = [np.isfinite(Store(job.store).landmarks(row)[:, HANDS, 0]).any(1) for row in job.rows]
+    ends = [max(shown.argmax(), shown[::-1].argmax()) for shown in seen if shown.any()]
+    assert job.facts()["longest_end"] == np.ceil(np.quantile(ends, 0.95)) == Store(job.store).longest_end(job.rows)
