@@ -39,4 +39,6 @@ case " $* " in
 esac
 set_up
 [ "${1:-}" = "--setup" ] && exit 0
+# glibc: keep freed memory for the next batch instead of returning it to the kernel and asking again.
+export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-2000000000}" MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-1000000000}"
 exec "$venv/bin/python" -m aslutils run "$@"

@@ -17,6 +17,7 @@ from aslutils.system.errors import MissingPackage, TimeLimit, UserError
 
 KIT = Path(__file__).resolve().parents[1]
 SEEDS = [1, 2]                     # default seeds of round 2
+MADE_UP = ("demo", "hands")        # the profiles that are made for made-up hands
 AGAIN = "start the same command again to go on"
 
 
@@ -76,7 +77,8 @@ def _demo_options(parser):
             ("frames-per-character", float, "median pace; the corpus has 8.9"),
             ("fastest", float, "fewest frames per character"), ("shortest", int, "fewest frames of a whole sequence"),
             ("missing", float, "share of frames without a hand; the corpus has 0.44"),
-            ("corrupted", float, "share of corrupted sequences"), ("workers", int, "processes")):
+            ("corrupted", float, "share of corrupted sequences"), ("gestures", float, "share in which nobody spells"),
+            ("workers", int, "processes")):
         add(f"--{name}", type=kind, help=meaning)
 
 
@@ -160,10 +162,10 @@ def _score(options):
 
 def _read_options(parser):
     add = parser.add_argument
-    add("model", help="folder of an export, or its .tflite file")
     add("files", nargs="+", metavar="file",
         help="landmarks, .parquet in competition columns or .npy; any other file is a video; `webcam` or a "
-        "camera's number is read until Ctrl-C")
+        "camera's number is read until Ctrl-C. The first may be a model: the folder of an export, or its .tflite file")
+    add("--model", type=Path, metavar="EXPORT", help="the same (default: the model that comes with the kit)")
     add("--sequence", type=int, help="the sequence_id to read from a file that holds several (default: all)")
     add("--picture", type=Path, metavar="FILE.png",
         help="write a picture of one file: for a landmark file an animation of the hand as it is read; for a "
@@ -171,6 +173,8 @@ def _read_options(parser):
 
 
 def _read(options):
+    if options.model is None and len(options.files) > 1 and kit("reading.tflite").is_model(options.files[0]):
+        options.model = options.files.pop(0)
     if options.picture and len(options.files) != 1:
         raise argparse.ArgumentTypeError("--picture writes one picture: give exactly one file")
     recognizer = kit("reading.recognizer").Recognizer(options.model)
@@ -230,7 +234,8 @@ def _kaggle_options(parser):
                          help="trainings at once in a session, one per GPU; 2 halves the GPU quota used (default: 1)")
     kernels.add_argument("--minutes", type=_seconds, default=510, help="a training stops with a checkpoint after this time, and "
                          "a later session resumes it (default: 510, of Kaggle's 9 to 12 hours)")
-    kernels.add_argument("--data", choices=["competition", "demo"], help="what they read (default: demo for the profile demo)")
+    kernels.add_argument("--data", choices=["competition", "demo"],
+                         help="what they read (default: demo for the profiles demo and hands)")
     kernels.add_argument("--no-packages", dest="packages", action="store_false",
                          help="leave out packages that Kaggle's image may lack (fetched with pip, which needs internet)")
     kernels.add_argument("--push", action="store_true", help="push the kernels, wait, continue; can be stopped and started again")
@@ -252,7 +257,7 @@ def _kaggle_options(parser):
 def _kernels(options) -> None:
     profile, run = options.profile, options.run or options.profile.name
     out = options.out or KIT / "datamount" / "kaggle" / run
-    data = options.data or ("demo" if profile.name == "demo" else "competition")
+    data = options.data or ("demo" if profile.name in MADE_UP else "competition")
     kit("system.names").check_run(run)
     kit("system.names").check_user(options.user)
     kernels = kit("kaggle.kernels").plan(profile, run=run, seeds=_distinct(options.seeds), processes=options.processes,

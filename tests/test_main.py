@@ -43,7 +43,7 @@ def test_each_command_has_its_own_help(name, capsys):
 
 @pytest.mark.parametrize("arguments, words", [
     ([], "required: COMMAND"), (["reed"], "invalid choice: 'reed'"), (["--fast", "read"], "unrecognized arguments: --fast"),
-    (["read"], "required: model"), (["train", "round3"], "invalid choice: 'round3'"), (["train"], "required: round"),
+    (["read"], "required: file"), (["train", "round3"], "invalid choice: 'round3'"), (["train"], "required: round"),
 ])
 def test_wrong_options_end_with_2(arguments, words, capsys):
     with pytest.raises(SystemExit) as ended:

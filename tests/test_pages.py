@@ -146,7 +146,7 @@ def test_the_python_runs(page, tmp_path, monkeypatch, capsys):
     rows = corpus_rows()
     write_competition(tmp_path, rows)
     (tmp_path / rows["path"][0]).rename(tmp_path / "sequences.parquet")
-    np.save(tmp_path / "sequence.npy", np.zeros((20, len(COLUMNS)), np.float32))
+    np.save(tmp_path / "sequence.npy", np.random.default_rng(1).random((20, len(COLUMNS)), np.float32))
     results = as_results(pd.DataFrame(made_values(40, seed=1), columns=ALL_COLUMNS))
     monkeypatch.chdir(tmp_path)
     for block in blocks("python", [page]):

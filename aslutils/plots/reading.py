@@ -26,7 +26,7 @@ def reading(recognizer: Recognizer, landmarks, sequence_id: int | None = None) -
     text yet. The last frame comes first, for viewers that show only one picture.
     """
     columns = as_columns(landmarks, COLUMNS, sequence_id)
-    stream = recognizer.stream(every=1)
+    stream = recognizer.stream(every=1, gap=0)
     readings = [stream.add(frame) for frame in as_columns(landmarks, recognizer.columns, sequence_id)]
     pictures = draw_pictures(as_landmarks(columns), range(len(columns)), ZOOM)
     signed = [_with_text(picture, reading) for picture, reading in zip(pictures, readings, strict=True)]

@@ -60,7 +60,9 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
         return array.transpose(0, 2, 1).reshape(len(array), len(ALL_COLUMNS))[:, picked]
     if array.ndim == 2 and array.shape[1] == len(columns):
         return array
-    raise UserError(f"the landmarks have the shape {array.shape}; {expected}")
+    flat = array.ndim == 3 and array.shape[2] == 2
+    raise UserError(f"the landmarks have the shape {array.shape}; {expected}"
+                    + (". The depth z is needed: handshapes differ in it" if flat else ""))
 
 
 def is_video(path) -> bool:

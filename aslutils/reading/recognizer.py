@@ -2,17 +2,18 @@
 
     from aslutils.reading.recognizer import Recognizer
 
-    recognizer = Recognizer("datamount/demo/export")
+    recognizer = Recognizer()                        # the model that comes with the kit, or the folder of an export
     reading = recognizer.read(landmarks)             # (frames, 543, 3) as MediaPipe Holistic gives them, NaN where not seen
     print(reading.text or reading.reason)
 
-    python -m aslutils read datamount/demo/export sequence.parquet other.npy clip.mp4
+    python -m aslutils read sequence.parquet other.npy clip.mp4
+    python -m aslutils read datamount/demo/export sequence.parquet
 
 Videos and cameras also need MediaPipe: see `aslutils.reading.video`.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,13 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, count_hand_frames, selected_columns
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, longest_end, selected_columns
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import UNKNOWN, Verdict, verdict
+from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
 
+OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
+PHRASE_GAP = 30                                    # frames without a hand that end a phrase of a stream: a second
 
 @dataclass(frozen=True)
 class Reading:
@@ -36,7 +39,9 @@ class Reading:
     confidence: float                # 0..1, how sure the model is of the sequence; NaN if it has no such output
     probabilities: np.ndarray        # float32, one per character of the text: its probability at its step
     length: int                      # of the sequence, in frames
+    cut: tuple[int, int]             # hand-less frames at its beginning and end that the model was not given
     milliseconds: float              # time that reading took
+    complete: bool = True            # False: of a stream whose phrase goes on
 
     @property
     def text(self) -> str | None:
@@ -60,78 +65,137 @@ class Reading:
 class Recognizer:
     """An exported model, ready to read. Threads that share an instance take turns.
 
-    path: the folder of an export, or its `.tflite` file; threads: of LiteRT. The columns are those of the
-    `inference_args.json` beside the model, or the kit's 390 without it.
+    path: the folder of an export, or its `.tflite` file; None: the model that comes with the kit, trained on made-up hands;
+    threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390) and
+    the longest hand-less end that it was trained for.
     Raises FileNotFoundError, or UserError naming the file and what is wrong with it.
     """
 
-    def __init__(self, path, threads: int = 1):
+    def __init__(self, path=None, threads: int = 1):
+        path = OWN_MODEL if path is None else Path(path)
         self.model = Model(path, threads)
-        folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        self.columns = _columns_beside(folder / "inference_args.json")
+        arguments = (path if path.is_dir() else path.parent) / "inference_args.json"
+        content = read_text(arguments, JSON_LIMIT) if arguments.is_file() else None
+        self.columns = COLUMNS if content is None else _known(selected_columns(content, arguments), arguments)
+        self.longest_end = None if content is None else longest_end(content, arguments)
         if self.model.columns not in (-1, len(self.columns)):
-            raise UserError(f"{path} reads {self.model.columns} columns; {folder / 'inference_args.json'} or the kit name "
-                            f"{len(self.columns)}")
+            raise UserError(f"{path} reads {self.model.columns} columns; {arguments} or the kit name {len(self.columns)}")
+        axes = ([number for number, column in enumerate(self.columns) if column.startswith(axis) and "_hand_" in column]
+                for axis in "xz")
+        self._hands, self._depths = axes
 
     def read(self, landmarks, sequence_id: int | None = None) -> Reading:
         """Read one sequence, in any form that `aslutils.reading.landmark_files.as_columns` accepts; NaN stays NaN.
 
-        sequence_id: which sequence of a DataFrame or parquet file, if it holds several. Raises UserError stating what
-        was expected.
+        Hand-less frames at the beginning and end are cut to the length that the model's training had (`Reading.cut`): what
+        it has not seen there makes it invent text. sequence_id: which sequence of a DataFrame or parquet file, if it holds
+        several. Raises UserError stating what was expected.
         """
         inputs = as_columns(landmarks, self.columns, sequence_id)
         start = time.perf_counter()
-        hand_frames = count_hand_frames(inputs, self.columns)
-        found = verdict(len(inputs), hand_frames)
-        if found is not Verdict.READ:                                          # the model would reject it too
-            return Reading(found, "", UNKNOWN, np.zeros(0, np.float32), len(inputs), 1000 * (time.perf_counter() - start))
-        answer = self.model(inputs)
+        seen = self.hand_seen(inputs)
+        cut = _overlong(seen, self.longest_end)
+        found = verdict(len(inputs), int(seen.sum()))
+        if found is Verdict.READ and not self._deep(inputs[seen]):
+            found = Verdict.NO_DEPTH
+        if found is not Verdict.READ:                                          # the model would reject it too, or invent text
+            return Reading(found, "", UNKNOWN, np.zeros(0, np.float32), len(inputs), cut, 1000 * (time.perf_counter() - start))
+        answer = self.model(inputs[cut[0]:len(inputs) - cut[1]])
         milliseconds = 1000 * (time.perf_counter() - start)
         confidence = float(answer.get("confidence", UNKNOWN))
-        found = verdict(len(inputs), hand_frames, confidence)
         text, probabilities = spelled(answer[OUTPUT], answer.get("probabilities"))
-        if found is Verdict.READ and not text:
-            found = Verdict.NO_TEXT
+        written = len(text) if probabilities.any() else 0                      # the dummy phrase's probabilities are 0
+        found = verdict(len(inputs), int(seen.sum()), confidence, written)
         if found is not Verdict.READ:
             text, probabilities = "", probabilities[:0]
-        return Reading(found, text, confidence, probabilities, len(inputs), milliseconds)
+        return Reading(found, text, confidence, probabilities, len(inputs), cut, milliseconds)
 
-    def stream(self, every: int = 15, window: int = MAX_FRAMES) -> "Stream":
-        """A stream that reads the last `window` frames after every `every` frames."""
-        return Stream(self, every, window)
+    def hand_seen(self, inputs: np.ndarray) -> np.ndarray:
+        """In which frames of the columns (T, n) a hand is seen: bool (T,)."""
+        return np.isfinite(inputs[:, self._hands]).any(axis=1)
+
+    def _deep(self, inputs: np.ndarray) -> bool:
+        """Whether hands have a depth, z: handshapes differ in it, and standardising makes noise of what is constant."""
+        depths = inputs[:, self._depths]
+        depths = depths[np.isfinite(depths)]
+        return not self._depths or (depths.size > 0 and np.ptp(depths) > 0)
+
+    def stream(self, every: int = 15, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> "Stream":
+        """A stream that reads the last `window` frames of a phrase after every `every` frames.
+
+        gap: frames in a row without a hand that end a phrase, about a second; 0: a phrase never ends by itself.
+        """
+        return Stream(self, every, window, gap)
 
 
 class Stream:
     """Reads frames as they arrive: call `add` with each frame and `finish` at the end.
 
-    Every reading processes all of the last `window` frames, because a sequence is standardised and attended to as a whole: a
+        for frame in frames:
+            reading = stream.add(frame)
+            if reading and reading.complete:
+                print(reading)
+
+    A phrase ends when no hand was seen for `gap` frames; the next frame begins another, so no reading mixes two. Every reading
+    processes all of the phrase's last `window` frames, because a sequence is standardised and attended to as a whole: a
     new frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by `every`, so it
     grows until the window is full; `tests/benchmarks/stream.py` measures it.
     """
 
-    def __init__(self, recognizer: Recognizer, every: int, window: int):
-        if every < 1 or window < 1:
-            raise UserError(f"every is {every} and window {window} frames; both must be at least 1")
-        self.recognizer, self.every, self.window = recognizer, every, window
+    def __init__(self, recognizer: Recognizer, every: int, window: int, gap: int):
+        if every < 1 or window < 1 or gap < 0:
+            raise UserError(f"every is {every}, window {window} and gap {gap} frames; every and window must be at least 1, gap 0")
+        self.recognizer, self.every, self.window, self.gap = recognizer, every, window, gap
         self.start()
 
     def start(self):
         """Forget all frames: the next one begins a new phrase."""
-        self._frames, self._added, self.reading = [], 0, None
+        self._frames, self._added, self._unseen, self.reading = [], 0, None, None
 
     def add(self, frame) -> Reading | None:
-        """Add a frame, (390,), (543, 3) or a Holistic result; returns the new reading when one is due, otherwise None."""
+        """Add a frame, (390,), (543, 3) or a Holistic result; returns the new reading when one is due, otherwise None.
+
+        A reading is `complete` when its phrase has ended with this frame.
+        """
         frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
-        self._frames.append(as_columns(frames, self.recognizer.columns)[0])
-        del self._frames[:-self.window]
+        columns = as_columns(frames, self.recognizer.columns)
+        if self.recognizer.hand_seen(columns)[0]:
+            self._unseen = 0
+        elif self._unseen is not None:                                           # None: no hand was seen in this phrase yet
+            self._unseen += 1
+        self._frames.append(columns[0])
+        waiting = self.gap and self._unseen is None                              # for a hand: keep no more than a gap
+        del self._frames[:-(min(self.window, self.gap) if waiting else self.window)]
         self._added += 1
-        return self.finish() if self._added % self.every == 0 else None
+        if self.gap and self._unseen == self.gap:
+            return self.finish()
+        if self._added % self.every:
+            return None
+        self.reading = replace(self._read(), complete=False)
+        return self.reading
 
     def finish(self) -> Reading:
-        """Read the frames added so far."""
-        frames = np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns))
-        self.reading = self.recognizer.read(frames)
-        return self.reading
+        """Read the frames of the current phrase, which ends; the next frame begins another."""
+        reading = self._read()
+        self.start()
+        self.reading = reading
+        return reading
+
+    def _read(self) -> Reading:
+        return self.recognizer.read(np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns)))
+
+
+def _overlong(seen: np.ndarray, longest: int | None) -> tuple[int, int]:
+    """How many frames to cut at a sequence's beginning and end so that each has at most `longest` without a hand.
+
+    seen: bool (T,), where a hand is seen. Nothing is cut without a limit or a hand, and what is left is long enough to be read.
+    """
+    if longest is None or not seen.any():
+        return 0, 0
+    begin, end = (max(int(order.argmax()) - longest, 0) for order in (seen, seen[::-1]))
+    excess = max(min(MIN_FRAMES, len(seen)) - (len(seen) - begin - end), 0)
+    back = min(excess, end)
+    return begin - (excess - back), end - back
 
 
 def spelled(outputs: np.ndarray, probabilities: np.ndarray | None = None) -> tuple[str, np.ndarray]:
@@ -147,10 +211,8 @@ def spelled(outputs: np.ndarray, probabilities: np.ndarray | None = None) -> tup
     return "".join(CHARACTERS[token] for token in tokens[characters]), probabilities[characters].astype(np.float32)
 
 
-def _columns_beside(path: Path) -> list[str]:
-    if not path.is_file():
-        return COLUMNS
-    columns = selected_columns(read_text(path, JSON_LIMIT), path)
+def _known(columns: list[str], path: Path) -> list[str]:
+    """The columns that the file selects, if they are MediaPipe Holistic's."""
     unknown = set(columns) - set(ALL_COLUMNS)
     if unknown:
         raise UserError(f"{path} selects {sorted(unknown)[0]}, which is not a MediaPipe Holistic column")

@@ -36,6 +36,14 @@ def _reason(error: Exception) -> str:
     return words if len(words) <= 200 else f"{words[:195]} ..."
 
 
+def is_model(path) -> bool:
+    """Whether a path is meant as a model: a `.tflite` file, or a folder with `model.tflite` or without any parquet file."""
+    path = Path(path)
+    if path.is_dir():
+        return (path / "model.tflite").exists() or not any(path.glob("*.parquet"))
+    return path.suffix.lower() == ".tflite"
+
+
 class Model:
     """A TFLite model with the competition's signature. Threads that share an instance take turns.
 

@@ -52,7 +52,7 @@ READ = [
      lambda w: w.array(np.zeros((4, 389), np.float32))),
     ("an array of objects", ["read", "export", "arrays/100/1000.npy"], "holds object (1, 1), expected an array of numbers",
      lambda w: w.array(np.array([[{}]]))),
-    ("no model", ["read", "none", FIRST], "no TFLite model at ...none; notebook 04 writes one", None),
+    ("no model", ["read", "--model", "none", FIRST], "no TFLite model at ...none; notebook 04 writes one", None),
     ("a folder without a model", ["read", "dataset", FIRST], "no TFLite model at ...model.tflite", None),
     ("a model that is text", lambda w: w.text("export/model.tflite", "no model"), "model.tflite is not a TFLite model, or is cut short"),
     ("an empty model", lambda w: w.bytes("export/model.tflite", b""), "is not a TFLite model, or is cut short"),
