@@ -68,6 +68,8 @@ READ = [
      "inference_args.json selects wrist, which is not a MediaPipe Holistic column"),
     ("a selected column twice", lambda w: w.text(ARGUMENTS, json.dumps({"selected_columns": [*COLUMNS[:-1], COLUMNS[0]]})),
      "inference_args.json selects the column x_face_0 twice"),
+    ("a longest_end that is no number", lambda w: w.text(ARGUMENTS, json.dumps({"selected_columns": COLUMNS, "longest_end": "long"})),
+     "inference_args.json: longest_end is 'long'; expected a whole number of frames of at least 0"),
     ("too few selected columns", lambda w: w.text(ARGUMENTS, json.dumps({"selected_columns": COLUMNS[:9]})), "reads 390 columns; ... name 9"),
     ("--sequence abc", ["read", "export", FIRST, "--sequence", "abc"], "argument --sequence: invalid", None),
     ("two files for one picture", ["read", "export", FIRST, FIRST, "--picture", "x.png"], "give exactly one file", None),
