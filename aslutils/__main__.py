@@ -165,7 +165,7 @@ def _read_options(parser):
     add("files", nargs="+", metavar="file",
         help="landmarks, .parquet in competition columns or .npy; any other file is a video; `webcam` or a "
         "camera's number is read until Ctrl-C. The first may be a model: the folder of an export, or its .tflite file")
-    add("--model", type=Path, metavar="EXPORT", help="the same (default: the model that comes with the kit)")
+    add("--model", type=Path, metavar="EXPORT", help="the model to read with (default: the one that comes with the kit)")
     add("--sequence", type=int, help="the sequence_id to read from a file that holds several (default: all)")
     add("--picture", type=Path, metavar="FILE.png",
         help="write a picture of one file: for a landmark file an animation of the hand as it is read; for a "
@@ -178,7 +178,8 @@ def _read(options):
     if options.picture and len(options.files) != 1:
         raise argparse.ArgumentTypeError("--picture writes one picture: give exactly one file")
     recognizer = kit("reading.recognizer").Recognizer(options.model)
-    print(f"{'file':<28} {'sequence':>12} {'frames':>6} {'ms':>6} {'sure':>5}  text")
+    by = f"by {options.model}" if options.model else "by the model that comes with the kit"
+    print(f"{'file':<28} {'sequence':>12} {'frames':>6} {'ms':>6} {'sure':>5}  text, {by}")
     failures = []
     for file in options.files:
         try:
@@ -195,12 +196,13 @@ def _read(options):
 
 
 def _readings(recognizer, file: str, options):
-    """(sequence_id, reading) of each sequence in a file; a video or a camera is one sequence, without an id."""
+    """(sequence_id, reading) of each sequence in a file, or of each phrase of a video or a camera, without an id."""
     landmark_files = kit("reading.landmark_files")
     if file == "webcam" or file.isdecimal() or landmark_files.is_video(file):
         if options.sequence is not None:
             raise UserError(f"{file} holds one sequence, without an id: leave --sequence out")
-        yield None, kit("reading.video").read_video(recognizer, file, options.picture)
+        for reading in kit("reading.video").read_video(recognizer, file, options.picture):
+            yield None, reading
         return
     wanted = None if options.sequence is None else [options.sequence]
     found = landmark_files.sequences_in(file, recognizer.columns, wanted)

@@ -28,7 +28,8 @@ def gesture(kind: str, participant: Participant, length: int, ends: tuple[int, i
     other = None
     if kind == "sign with both hands":
         alike = rng.random() < 0.6                                       # the two hands mirror each other, or do not
-        other = np.roll(motion, int(rng.integers(0, 4)), 0) if alike else _sign(participant, length, rng)
+        late = np.maximum(np.arange(length) - rng.integers(0, 4), 0)
+        other = motion[late] if alike else _sign(participant, length, rng)
     elif kind in ("rest", "gesture") and rng.random() < 0.4:
         other = _MOTIONS[kind](participant, length, rng)
     return tuple(None if hand is None else lowered(hand, ends, participant, rng) for hand in (motion, other))
@@ -54,7 +55,7 @@ def _shape(participant: Participant, rng: np.random.Generator) -> np.ndarray:
 
 
 def _any_shape(participant: Participant, rng: np.random.Generator) -> np.ndarray:
-    """A shape (24,) that is no character, or, a third of the time, a character's."""
+    """A shape (24,) that is no character, or, a third of the time, one that the participant spells with."""
     if rng.random() < 0.67:
         return _shape(participant, rng)
     way = participant.ways[str(rng.choice(list(participant.ways)))]

@@ -45,7 +45,7 @@ class DemoConfig:
     missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
     corrupted: float = 0.05                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
     gestures: float = 0.12                    # share of them that spell nothing (gestures.GESTURES), whatever their phrase says
-    gesture_characters: int = 3               # most characters of such a phrase: few, because nobody can read them
+    gesture_characters: int = 3               # most characters of such a made-up phrase: few, because nobody can read them
     phrases: tuple[str, ...] = ()             # spell these, equally often, instead of made-up ones
     file_sequences: int = 500                 # sequences a parquet file
     supplemental_repeats: int = 10            # sequences of each supplemental phrase
@@ -91,7 +91,8 @@ def plan(config: DemoConfig) -> pd.DataFrame:
     spelled_not = (config.corrupted <= chance) & (chance < config.corrupted + config.gestures)
     kinds[spelled_not] = rng.choice(GESTURES, total)[spelled_not]
     kinds[config.sequences:] = ""
-    phrases = [_short(phrase, config, rng) if kind in GESTURES else phrase for phrase, kind in zip(phrases, kinds)]
+    if not config.phrases:
+        phrases = [_short(phrase, config, rng) if kind in GESTURES else phrase for phrase, kind in zip(phrases, kinds)]
     train_files, supplemental_files = (np.arange(count) // config.file_sequences
                                        for count in (config.sequences, config.supplemental))
     files = np.concatenate([train_files, supplemental_files + train_files[-1] + 1])

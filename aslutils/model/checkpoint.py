@@ -66,19 +66,21 @@ def load_checkpoint(path) -> Checkpoint:
     return Checkpoint(from_published(content["model"], str(path)), facts={"checkpoint": path.name}, published=True)
 
 
+REGULARISERS = ("dropout", "decoder_attention_dropout", "stem_momentum")      # a network with others computes the same
+
+
 def load_init(path, config: ModelConfig) -> dict:
     """The weights of a checkpoint, ours or a published one, that a network of this configuration can begin its training with.
 
     Raises as `load_checkpoint` does, and UserError naming what differs if the network has other sizes or parts.
     """
-    found, wanted = load_checkpoint(path).network, Network(config)
-    weights, expected = found.state_dict(), wanted.state_dict()
-    if {name: value.shape for name, value in weights.items()} != {name: value.shape for name, value in expected.items()}:
-        differing = [f"{field.name} {theirs!r} (here {ours!r})" for field in fields(ModelConfig)
-                     if (theirs := getattr(found.config, field.name)) != (ours := getattr(config, field.name))]
+    found = load_checkpoint(path).network
+    differing = [f"{field.name} {theirs!r} (here {ours!r})" for field in fields(ModelConfig) if field.name not in REGULARISERS
+                 and (theirs := getattr(found.config, field.name)) != (ours := getattr(config, field.name))]
+    if differing:
         raise UserError(f"init: the network of {path} is another one: it has {', '.join(differing)}. Set these parameters alike, "
                         "or leave init out")
-    return weights
+    return found.state_dict()
 
 
 def load_network(path) -> Network:

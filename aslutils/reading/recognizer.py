@@ -22,7 +22,7 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, longest_end, selected_columns
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, longest_end, selected_columns
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
@@ -80,9 +80,6 @@ class Recognizer:
         self.longest_end = None if content is None else longest_end(content, arguments)
         if self.model.columns not in (-1, len(self.columns)):
             raise UserError(f"{path} reads {self.model.columns} columns; {arguments} or the kit name {len(self.columns)}")
-        axes = ([number for number, column in enumerate(self.columns) if column.startswith(axis) and "_hand_" in column]
-                for axis in "xz")
-        self._hands, self._depths = axes
 
     def read(self, landmarks, sequence_id: int | None = None) -> Reading:
         """Read one sequence, in any form that `aslutils.reading.landmark_files.as_columns` accepts; NaN stays NaN.
@@ -93,7 +90,7 @@ class Recognizer:
         """
         inputs = as_columns(landmarks, self.columns, sequence_id)
         start = time.perf_counter()
-        seen = self.hand_seen(inputs)
+        seen = hand_seen(inputs, self.columns)
         cut = _overlong(seen, self.longest_end)
         found = verdict(len(inputs), int(seen.sum()))
         if found is Verdict.READ and not self._deep(inputs[seen]):
@@ -110,15 +107,20 @@ class Recognizer:
             text, probabilities = "", probabilities[:0]
         return Reading(found, text, confidence, probabilities, len(inputs), cut, milliseconds)
 
-    def hand_seen(self, inputs: np.ndarray) -> np.ndarray:
-        """In which frames of the columns (T, n) a hand is seen: bool (T,)."""
-        return np.isfinite(inputs[:, self._hands]).any(axis=1)
+    def phrases(self, landmarks, gap: int = PHRASE_GAP) -> list[Reading]:
+        """Read a long recording phrase by phrase: what a stream of it would split where no hand is seen for `gap` frames.
+
+        landmarks: as for `read`. Returns at least one reading.
+        """
+        inputs = as_columns(landmarks, self.columns)
+        return [self.read(inputs[first:end]) for first, end in _between_gaps(hand_seen(inputs, self.columns), gap)]
 
     def _deep(self, inputs: np.ndarray) -> bool:
         """Whether hands have a depth, z: handshapes differ in it, and standardising makes noise of what is constant."""
-        depths = inputs[:, self._depths]
+        chosen = hand_columns("z", self.columns)
+        depths = inputs[:, chosen]
         depths = depths[np.isfinite(depths)]
-        return not self._depths or (depths.size > 0 and np.ptp(depths) > 0)
+        return not chosen.any() or (depths.size > 0 and np.ptp(depths) > 0)
 
     def stream(self, every: int = 15, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> "Stream":
         """A stream that reads the last `window` frames of a phrase after every `every` frames.
@@ -137,9 +139,9 @@ class Stream:
                 print(reading)
 
     A phrase ends when no hand was seen for `gap` frames; the next frame begins another, so no reading mixes two. Every reading
-    processes all of the phrase's last `window` frames, because a sequence is standardised and attended to as a whole: a
-    new frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by `every`, so it
-    grows until the window is full; `tests/benchmarks/stream.py` measures it.
+    processes all of the phrase's last `window` frames (and the hand-less ones after them), because a sequence is standardised
+    and attended to as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a
+    reading divided by `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
     """
 
     def __init__(self, recognizer: Recognizer, every: int, window: int, gap: int):
@@ -159,13 +161,13 @@ class Stream:
         """
         frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
         columns = as_columns(frames, self.recognizer.columns)
-        if self.recognizer.hand_seen(columns)[0]:
+        if hand_seen(columns, self.recognizer.columns)[0]:
             self._unseen = 0
         elif self._unseen is not None:                                           # None: no hand was seen in this phrase yet
             self._unseen += 1
         self._frames.append(columns[0])
         waiting = self.gap and self._unseen is None                              # for a hand: keep no more than a gap
-        del self._frames[:-(min(self.window, self.gap) if waiting else self.window)]
+        del self._frames[:-(self.gap if waiting else self.window + (self._unseen or 0))]     # what may be a gap counts extra
         self._added += 1
         if self.gap and self._unseen == self.gap:
             return self.finish()
@@ -183,6 +185,18 @@ class Stream:
 
     def _read(self) -> Reading:
         return self.recognizer.read(np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns)))
+
+
+def _between_gaps(seen: np.ndarray, gap: int) -> list[tuple[int, int]]:
+    """The parts of a recording, first and end frame, that gaps separate: runs of at least `gap` frames without a hand.
+
+    seen: bool (T,), where a hand is seen. A gap is divided in its middle; without a hand, the recording is one part.
+    """
+    hands = np.flatnonzero(seen)
+    left, right = hands[:-1], hands[1:]
+    wide = right - left > max(gap, 1)
+    middles = (left[wide] + right[wide] + 1) // 2
+    return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
 
 
 def _overlong(seen: np.ndarray, longest: int | None) -> tuple[int, int]:

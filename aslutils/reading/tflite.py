@@ -37,11 +37,13 @@ def _reason(error: Exception) -> str:
 
 
 def is_model(path) -> bool:
-    """Whether a path is meant as a model: a `.tflite` file, or a folder with `model.tflite` or without any parquet file."""
+    """Whether a path is meant as a model: a `.tflite` file, a folder with `model.tflite` or without any parquet file, or a
+    name without a suffix of nothing that is there, but no camera's."""
     path = Path(path)
     if path.is_dir():
         return (path / "model.tflite").exists() or not any(path.glob("*.parquet"))
-    return path.suffix.lower() == ".tflite"
+    absent = not path.exists() and not path.suffix and path.name != "webcam" and not path.name.isdecimal()
+    return path.suffix.lower() == ".tflite" or absent
 
 
 class Model:

@@ -91,17 +91,17 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda fr
     return Clip(landmarks, {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
 
 
-def read_video(recognizer: Recognizer, source: str, picture: Path | None = None) -> Reading:
-    """Read a video or camera, show the current text beside the progress bar, and write a strip of its pictures.
+def read_video(recognizer: Recognizer, source: str, picture: Path | None = None) -> list[Reading]:
+    """Read a video or camera phrase by phrase, show the current text beside the progress bar, write a strip of its pictures.
 
     picture: path of the strip; None: `clip.strip.png` beside `clip.mp4`. Raises as `read_clip` does.
     """
     stream = recognizer.stream()
     clip = read_clip(source, lambda frame: str(stream.add(frame) or stream.reading or ""))
-    reading = recognizer.read(clip.landmarks)
+    readings = recognizer.phrases(clip.landmarks)
     with atomic(picture or Path(source).with_suffix(".strip.png")) as temporary:
-        draw_strip(clip, str(reading)).save(temporary, "PNG")
-    return reading
+        draw_strip(clip, "   ".join(map(str, readings))).save(temporary, "PNG")
+    return readings
 
 
 def sampling(rate: float, count: float) -> tuple[int, int | None]:

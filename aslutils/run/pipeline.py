@@ -50,7 +50,10 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
         found = {"data": data, **({"processes": processes} if processes else {})} if name in stages.TRAININGS else {}
         return stages.parameters(name, profile / f"{name}.yaml", {"run": run, **found, **own})
 
-    first = parameters(stages.FOLDS)
+    def files(*names):
+        return [Path(name).expanduser().resolve() for name in names if name]
+
+    first, second = parameters(stages.FOLDS), parameters(stages.SEEDS, seeds=seeds)
     if first["folds_file"]:
         read_folds(first["folds_file"])
     predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first["folds"]]
@@ -59,10 +62,10 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
     export = [folder / "export" / name for name in ("model.tflite", "inference_args.json", "report.json")]
     submission = [folder / "submission" / name for name in ("submission.zip", "report.json")]
     return [
-        stage(stages.FOLDS, [Path(name).resolve() for name in (data, first["folds_file"]) if name],
+        stage(stages.FOLDS, files(data, first["folds_file"], first["init"]),
               [*predictions, folder / "store" / "store.json"]),
         stage(stages.TABLE, [folder / "folds.csv", *predictions], [table]),
-        stage(stages.SEEDS, [table, folder / "store" / "store.json"], checkpoints, seeds=seeds),
+        stage(stages.SEEDS, [table, folder / "store" / "store.json", *files(second["init"])], checkpoints, seeds=seeds),
         stage(stages.EXPORT, checkpoints, export, checkpoints=[str(checkpoint) for checkpoint in checkpoints]),
         stage(stages.SUBMISSION, export, submission),                           # it uses the run's own data
     ]

@@ -37,30 +37,33 @@ def has_store(folder: Path) -> bool:
 
 
 def kinds(folder: Path, table: pd.DataFrame) -> np.ndarray:
-    """What the sequences of `table` are: str (N,), SPELLED, or CORRUPTED or UNSPELLED in the demo's own data.
+    """What the sequences of `table` are: str (N,), SPELLED, or CORRUPTED or UNSPELLED in data that the demo wrote.
 
     table: with file_id and sequence_id.
     """
-    path = folder / "data" / "unreadable.csv"
-    if not path.is_file():
+    places = [folder / "data"]
+    if (folder / CORPUS).is_file():
+        places.append(Path(read_json(folder / CORPUS)["data"]))
+    path = next((place / "unreadable.csv" for place in places if (place / "unreadable.csv").is_file()), None)
+    if path is None:
         return np.full(len(table), SPELLED)
     listed = read_table(path).set_index(IDENTITY)["kind"]
     found = listed.reindex(pd.MultiIndex.from_frame(table[IDENTITY]))
     return np.where(found.isna(), SPELLED, np.where(found.isin(GESTURES), UNSPELLED, CORRUPTED))
 
 
-def by_kind(kinds: np.ndarray, answers: pd.DataFrame) -> pd.DataFrame:
+def by_kind(found: np.ndarray, answers: pd.DataFrame) -> pd.DataFrame:
     """How each kind of sequences was answered, one row a kind, SPELLED first.
 
-    answers: phrase, prediction, read (not rejected), confidence, of as many sequences. Columns: sequences; score, clipped to
-    0..1 and averaged over sequences; read, the share that got a text; confidence, its mean; AUC, how often a spelled
-    sequence has the higher confidence (NaN for these themselves, and where confidences are unknown).
+    found: of each sequence, from `kinds`; answers: its phrase, prediction, read (not rejected), confidence. Columns: sequences;
+    score, clipped to 0..1 and averaged over sequences; read, the share that got a text; confidence, its mean; AUC, how often a
+    spelled sequence has the higher confidence (NaN for these themselves, and where confidences are unknown).
     """
     answers = answers.assign(score=sequence_scores(answers["phrase"], answers["prediction"]))
-    spelled = answers.loc[kinds == SPELLED, "confidence"]
+    spelled = answers.loc[found == SPELLED, "confidence"]
     rows = {}
     for kind in (SPELLED, CORRUPTED, UNSPELLED):
-        own = answers[kinds == kind]
+        own = answers[found == kind]
         if len(own):
             rows[kind] = {"sequences": len(own), **own[["score", "read", "confidence"]].mean(),
                           "AUC": float("nan") if kind == SPELLED else auc(spelled, own["confidence"])}
@@ -90,13 +93,13 @@ def scored_rows(folder: Path, most: int, facts: list[dict]) -> tuple[Store | Non
 
     Sequences of held-out participants if there are any, else sequences that were trained on; without a store, none. The demo's
     sequences that spell nothing are not among them. facts: of the ensemble's checkpoints; only networks trained in this run are
-    known not to have seen the held-out participants.
+    known not to have seen the held-out participants, if they began from random weights.
     """
     if not has_store(folder):
         return None, np.zeros(0, int), ScoredOn.NOTHING
     store, table = Store(folder / "store"), folds.read_folds(folder / folds.FOLDS)
     held = table[table["holdout"]]
-    honest = all(known.get("held_out") == folds.held_out(table) for known in facts)
+    honest = all(known.get("held_out") == folds.held_out(table) and not known.get("init") for known in facts)
     kind = ScoredOn.TRAINED_ON if not len(held) else ScoredOn.HELD_OUT if honest else ScoredOn.ELSEWHERE
     candidates = held if len(held) else table
     rows = store.rows(candidates[kinds(folder, candidates) != UNSPELLED])

@@ -53,10 +53,19 @@ ARM_PAIRS = positions("pose", RIGHT_ARM + LEFT_ARM).reshape(6, 2)          # 12 
 
 
 
+def hand_columns(axis: str, columns=COLUMNS) -> np.ndarray:
+    """Which of the columns are a hand's coordinates on an axis: bool (n,)."""
+    return np.array([column.startswith(f"{axis}_") and "_hand_" in column for column in columns], bool)
+
+
+def hand_seen(values: np.ndarray, columns=COLUMNS) -> np.ndarray:
+    """In which frames of the columns (T, n) a hand is seen, where the x of one of its landmarks is a number: bool (T,)."""
+    return np.isfinite(values[:, hand_columns("x", columns)]).any(axis=1)
+
+
 def count_hand_frames(values: np.ndarray, columns=COLUMNS) -> int:
-    """In how many frames of the columns (T, n) a hand is seen: where the x of one of its landmarks is a number."""
-    hands = [column.startswith("x_") and "_hand_" in column for column in columns]
-    return int(np.isfinite(values[:, hands]).any(axis=1).sum())
+    """In how many frames of the columns (T, n) a hand is seen."""
+    return int(hand_seen(values, columns).sum())
 
 
 _FACE_PARTNERS = """61-291 185-409 40-270 39-269 37-267 146-375 91-321 181-405 84-314 78-308 191-415 80-310 81-311

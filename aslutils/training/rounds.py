@@ -129,5 +129,6 @@ def longest_right(predictions: pd.DataFrame) -> int:
 def validation_words(job: Job) -> str:
     """Which sequences `final_predictions` predicts, in words."""
     if len(job.validation):
-        return "sequences of held-out participants"
+        known = ", whom the training of init may have seen" if job.train.init else ""
+        return f"sequences of held-out participants{known}"
     return "sequences that it was trained on (nobody is held out, so this says little)"

@@ -25,7 +25,8 @@ from aslutils.demo.signer import PART_SLICES, Participant, Recording, record  # 
 from aslutils.demo.writer import participant  # noqa: E402
 from aslutils.reading.landmark_files import sequences_in  # noqa: E402
 from aslutils.reading.recognizer import Reading, Recognizer  # noqa: E402
-from aslutils.task.landmarks import COLUMNS, LANDMARKS  # noqa: E402
+from aslutils.run.scoring import auc  # noqa: E402
+from aslutils.task.landmarks import COLUMNS, HANDS, LANDMARKS  # noqa: E402
 from aslutils.task.metric import score  # noqa: E402
 
 PALM = 0.165                              # a palm in the picture's widths, the median of real sequences
@@ -34,7 +35,6 @@ SEED = 4711                               # people whom no demo with another see
 WORDS = """asl world jackson quick fox lazy maple oak house river zebra vincent wharf boxing depth gym hiking quilt jax market
 bridge north pine kim ortiz becker wolf adams spring court plaza union yes no thanks mexico taylor morgan henry""".split()
 CORPUS_PACE = 8.9                         # frames a letter
-HANDS = [index for index, (part, _) in enumerate(LANDMARKS) if part.endswith("hand")]      # of the 130
 
 Sequences = list[tuple[str, np.ndarray]]  # what is spelled ("" for nothing), and columns (T, 390)
 
@@ -162,12 +162,6 @@ def rate(how: str, truth: list[str], readings: list[Reading]) -> float:
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
-def auc(spelled: list[float], not_spelled: list[float]) -> float:
-    """How often a spelled sequence has a higher confidence than one in which nobody spells; NaN counts as 0."""
-    high, low = np.nan_to_num(spelled)[:, None], np.nan_to_num(not_spelled)[None]
-    return float(((high > low) + 0.5 * (high == low)).mean())
-
-
 def details(how: str, truth: list[str], readings: list[Reading]) -> str:
     """What was read: each word, or what each letter was read as in a tenth of its sequences or more."""
     if how != "exact":
@@ -201,7 +195,7 @@ def main() -> None:
             print(details(how, truth, readings))
     spelled = [value for what, values in confidences.items() if what.startswith(("words", "moving")) for value in values]
     print(f"{'confidence: AUC, spelling (words, moving letters) vs. other signs':60} {'':15}  "
-          f"{auc(spelled, confidences['other signs, texts invented']):.3f}")
+          f"{auc(np.nan_to_num(spelled), np.nan_to_num(confidences['other signs, texts invented'])):.3f}")       # NaN: rejected
 
 
 if __name__ == "__main__":

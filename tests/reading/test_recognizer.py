@@ -253,7 +253,7 @@ def test_hand_less_ends_are_cut_to_what_the_training_had(limit, ends, expected, 
     recognizer, given = Recognizer(tmp_path), hands_between(ends[0], 30, ends[1])
     reading = recognizer.read(given)
     assert reading.cut == expected and reading.length == len(given)
-    assert len(recognizer.model(given[expected[0]:len(given) - expected[1]])["outputs"]) == len(given) - sum(expected)
+    assert len(reading.spelled) == len(given) - sum(expected)            # the model says a character a frame
 
 
 def test_a_cut_leaves_enough_to_read_and_cuts_nothing_without_a_hand(tmp_path):
@@ -294,6 +294,23 @@ def test_a_stream_ends_a_phrase_when_no_hand_was_seen_for_a_second_and_never_mix
     assert not any(seldom.add(frame) for frame in frames) and seldom.finish().length == len(frames)
     with pytest.raises(ValueError, match="gap -1"):
         Recognizer(export).stream(gap=-1)
+
+
+def test_a_window_shorter_than_a_gap_still_holds_the_phrase(export):
+    stream = Recognizer(export).stream(every=1000, window=25)
+    (complete,) = filter(None, map(stream.add, hands_between(0, 60, 40)))
+    assert complete.text == "ab" and complete.length == 25 + 30
+
+
+def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
+    recognizer = Recognizer(tmp_path)
+    frames = np.concatenate([hands_between(50, 40, 45), hands_between(0, 25, 10), hands_between(0, 20, 80)])
+    readings = recognizer.phrases(frames)
+    assert [reading.length for reading in readings] == [50 + 40 + 22, 23 + 25 + 10 + 20 + 80]
+    assert [len(reading.text) for reading in readings] == [reading.length for reading in readings]
+    assert [reading.length for reading in recognizer.phrases(frames, gap=46)] == [len(frames)]
+    assert recognizer.phrases(hands_between(40, 0, 0))[0].reason == recognizer.phrases([])[0].reason == "no hands seen"
 
 
 def test_a_reading_within_a_phrase_says_that_it_goes_on(export):

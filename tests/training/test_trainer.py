@@ -391,8 +391,9 @@ def test_init_with_a_network_of_another_size_or_no_checkpoint_is_named(uninterru
     assert load_init(path, replace(config, dropout=0.3)).keys() == weights(uninterrupted).keys()      # no size
     with pytest.raises(UserError, match=rf"init: the network of .*{CHECKPOINT} is another one: it has dim {config.dim} .here 24"):
         load_init(path, replace(config, dim=24))
-    with pytest.raises(UserError, match="confidence True .here False"):
-        load_init(path, replace(config, confidence=False))
+    for change, words in ({"confidence": False}, "confidence True .here False.. Set"), ({"heads": 1}, "heads 2 .here 1"):
+        with pytest.raises(UserError, match=f"it has {words}"):
+            load_init(path, replace(config, **change))
     with pytest.raises(FileNotFoundError, match="no checkpoint at .*none.pt"):
         load_init(tmp_path / "none.pt", config)
 
