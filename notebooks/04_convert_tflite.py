@@ -117,7 +117,7 @@ plots.variants(table)
 
 # %%
 chosen = choose(table, config.precision, config.max_mb, config.max_ms)
-path = write_export(variants[chosen], folder / "export", export.longest_end(loaded))
+path = write_export(variants[chosen], folder / "export", export.usual_end(loaded))
 (figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
 report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
           "beams": beam.beams if beam else 0, "scored_on": kind.name, "compared": len(rows),

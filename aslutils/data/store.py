@@ -126,7 +126,7 @@ class Store:
         """Sequence `row` as the network takes it: float32 (T, 130, 3), standardised, 0 where not seen."""
         return standardise(self.landmarks(row), self.statistics[row])
 
-    def longest_end(self, rows) -> int:
+    def usual_end(self, rows) -> int:
         """How many frames without a hand the sequences of `rows` begin or end with: the median of the longer end, rounded
         up, over at most 2,000 of them with a hand; 0 without any."""
         chosen = np.random.default_rng(1).permutation(np.asarray(rows, int))[:2000]

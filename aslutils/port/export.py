@@ -19,7 +19,7 @@ from aslutils.reading.tflite import INPUT, SIGNATURE
 from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
 from aslutils.task import rejection
-from aslutils.task.landmarks import COLUMNS, LONGEST_END
+from aslutils.task.landmarks import COLUMNS, USUAL_END
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, INDEX, STEPS, VOCABULARY, encode
 
 SENSITIVE = (".conv/", ".embedding/", ".head/")    # few weights, but most of the error of float16
@@ -132,14 +132,14 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
     return write_export(with_precision(convert(networks, beam), precision), folder)
 
 
-def write_export(content: bytes, folder, longest_end: int | None = None) -> Path:
+def write_export(content: bytes, folder, usual_end: int | None = None) -> Path:
     """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path.
 
-    longest_end: the longest hand-less beginning or end, in frames, that its training showed; None: unknown.
+    usual_end: how many hand-less frames the sequences of its training usually begin or end with; None: unknown.
     """
     folder = Path(folder)
     (folder / "report.json").unlink(missing_ok=True)             # an earlier export's; notebook 04 writes this one's last
-    ends = {} if longest_end is None else {LONGEST_END: longest_end}
+    ends = {} if usual_end is None else {USUAL_END: usual_end}
     write_json(folder / "inference_args.json", {"selected_columns": COLUMNS, **ends})
     write_json(folder / "character_to_prediction_index.json", INDEX)
     with atomic(folder / "model.tflite") as temporary:

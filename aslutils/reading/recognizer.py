@@ -22,7 +22,7 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, longest_end, selected_columns
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, selected_columns, usual_end
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
@@ -67,7 +67,7 @@ class Recognizer:
 
     path: the folder of an export, or its `.tflite` file; None: the model that comes with the kit, trained on made-up hands;
     threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390) and
-    the longest hand-less end that it was trained for.
+    how long hand-less ends usually were in its training.
     Raises FileNotFoundError, or UserError naming the file and what is wrong with it.
     """
 
@@ -77,21 +77,21 @@ class Recognizer:
         arguments = (path if path.is_dir() else path.parent) / "inference_args.json"
         content = read_text(arguments, JSON_LIMIT) if arguments.is_file() else None
         self.columns = COLUMNS if content is None else _known(selected_columns(content, arguments), arguments)
-        self.longest_end = None if content is None else longest_end(content, arguments)
+        self.usual_end = None if content is None else usual_end(content, arguments)
         if self.model.columns not in (-1, len(self.columns)):
             raise UserError(f"{path} reads {self.model.columns} columns; {arguments} or the kit name {len(self.columns)}")
 
     def read(self, landmarks, sequence_id: int | None = None) -> Reading:
         """Read one sequence, in any form that `aslutils.reading.landmark_files.as_columns` accepts; NaN stays NaN.
 
-        Hand-less frames at the beginning and end are cut to the length that the model's training had (`Reading.cut`): what
-        it has not seen there makes it invent text. sequence_id: which sequence of a DataFrame or parquet file, if it holds
+        Hand-less frames at the beginning and end are cut to their usual length in the model's training (`Reading.cut`): longer
+        ones, of which it saw few, make it invent text. sequence_id: which sequence of a DataFrame or parquet file, if it holds
         several. Raises UserError stating what was expected.
         """
         inputs = as_columns(landmarks, self.columns, sequence_id)
         start = time.perf_counter()
         seen = hand_seen(inputs, self.columns)
-        cut = _overlong(seen, self.longest_end)
+        cut = _overlong(seen, self.usual_end)
         found = verdict(len(inputs), int(seen.sum()))
         if found is Verdict.READ and not self._deep(inputs[seen]):
             found = Verdict.NO_DEPTH
@@ -167,7 +167,8 @@ class Stream:
             self._unseen += 1
         self._frames.append(columns[0])
         waiting = self.gap and self._unseen is None                              # for a hand: keep no more than a gap
-        del self._frames[:-(self.gap if waiting else self.window + (self._unseen or 0))]     # what may be a gap counts extra
+        ending = self._unseen or 0 if self.gap else 0                            # what may become a gap counts extra
+        del self._frames[:-(self.gap if waiting else self.window + ending)]
         self._added += 1
         if self.gap and self._unseen == self.gap:
             return self.finish()

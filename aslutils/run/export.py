@@ -5,7 +5,7 @@ from pathlib import Path
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.run.config import ExportConfig
-from aslutils.task.landmarks import LONGEST_END
+from aslutils.task.landmarks import USUAL_END
 from aslutils.training.folder import CHECKPOINT
 
 BEAMS = 8                          # default number of beams for our networks
@@ -36,9 +36,9 @@ def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | Non
     return BeamSearch(beams, config.length_penalty, config.rerank_weight) if beams else None
 
 
-def longest_end(loaded: list[Checkpoint]) -> int | None:
-    """The longest hand-less beginning or end, in frames, that all of the networks were trained for; None if one does not say."""
-    ends = [checkpoint.facts.get(LONGEST_END) for checkpoint in loaded]
+def usual_end(loaded: list[Checkpoint]) -> int | None:
+    """How long hand-less ends usually were in the networks' training, the shortest of them; None if one does not say."""
+    ends = [checkpoint.facts.get(USUAL_END) for checkpoint in loaded]
     return None if None in ends else min(ends)
 
 

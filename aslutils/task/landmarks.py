@@ -110,18 +110,18 @@ def _bones() -> dict[str, np.ndarray]:
 
 
 BONES = _bones()                                  # part -> (n, 2) positions to join when drawing a skeleton
-LONGEST_END = "longest_end"                       # what longest_end reads, beside selected_columns
+USUAL_END = "usual_end"                       # what usual_end reads, beside selected_columns
 ORDER_DIGEST = hashlib.sha256(" ".join(COLUMNS).encode()).hexdigest()[:16]   # identifies this landmark order in files
 
 
-def longest_end(content: bytes | str, source) -> int | None:
-    """The longest hand-less beginning or end, in frames, that a model was trained for, by its `inference_args.json`.
+def usual_end(content: bytes | str, source) -> int | None:
+    """How many hand-less frames the sequences of a model's training usually begin or end with, by its `inference_args.json`.
 
     None if the file does not say. Raises UserError naming the source if it is not a whole number.
     """
-    value = parse_json(content, source).get(LONGEST_END)
+    value = parse_json(content, source).get(USUAL_END)
     if value is not None and (type(value) is not int or value < 0):
-        raise UserError(f"{source}: {LONGEST_END} is {value!r}; expected a whole number of frames of at least 0")
+        raise UserError(f"{source}: {USUAL_END} is {value!r}; expected a whole number of frames of at least 0")
     return value
 
 

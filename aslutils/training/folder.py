@@ -13,7 +13,7 @@ from aslutils.model.checkpoint import Checkpoint, DamagedCheckpoint, load_checkp
 from aslutils.model.network import Network
 from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK, locked
-from aslutils.task.landmarks import LONGEST_END
+from aslutils.task.landmarks import USUAL_END
 
 CHECKPOINT = "checkpoint.pt"                      # the finished network; its presence marks the training as done
 RESUME, PREVIOUS, NEW = "resume.pt", "resume.previous.pt", "resume.new.pt"   # an unfinished training's; NEW: while it is saved
@@ -94,7 +94,7 @@ def finish(folder: Path, network: Network, facts: dict) -> None:
 
 
 def _same_training(wanted: dict, found: dict, path: Path) -> None:
-    found = {"version": 1, "init": "", LONGEST_END: wanted[LONGEST_END], **found}     # earlier checkpoints did not store these
+    found = {"version": 1, "init": "", USUAL_END: wanted[USUAL_END], **found}     # earlier checkpoints did not store these
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing:
         shown = ", ".join(f"{name} ({found.get(name)!r}, now {wanted[name]!r})" if name != "augmentations" else name

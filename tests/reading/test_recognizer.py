@@ -248,7 +248,7 @@ def hands_between(before: int, seen: int, after: int, seed: int = 1) -> np.ndarr
     (5, (20, 8), (15, 3)), (5, (5, 4), (0, 0)), (0, (20, 8), (20, 8)), (None, (20, 8), (0, 0)), (40, (20, 8), (0, 0))])
 def test_hand_less_ends_are_cut_to_what_the_training_had(limit, ends, expected, tmp_path):
     (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
-    said = {"selected_columns": COLUMNS} | ({} if limit is None else {"longest_end": limit})
+    said = {"selected_columns": COLUMNS} | ({} if limit is None else {"usual_end": limit})
     (tmp_path / "inference_args.json").write_text(json.dumps(said))
     recognizer, given = Recognizer(tmp_path), hands_between(ends[0], 30, ends[1])
     reading = recognizer.read(given)
@@ -258,7 +258,7 @@ def test_hand_less_ends_are_cut_to_what_the_training_had(limit, ends, expected, 
 
 def test_a_cut_leaves_enough_to_read_and_cuts_nothing_without_a_hand(tmp_path):
     (tmp_path / "model.tflite").write_bytes(constant_model("a"))
-    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "longest_end": 2}))
+    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "usual_end": 2}))
     recognizer = Recognizer(tmp_path)
     for before, seen, after in ((40, 1, 40), (0, 3, 60), (60, 3, 0), (7, 1, 7)):
         reading = recognizer.read(hands_between(before, seen, after))
@@ -268,10 +268,10 @@ def test_a_cut_leaves_enough_to_read_and_cuts_nothing_without_a_hand(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["soon", -1, 2.5, True])
-def test_a_longest_end_that_is_no_number_of_frames_is_named(value, tmp_path):
+def test_a_usual_end_that_is_no_number_of_frames_is_named(value, tmp_path):
     (tmp_path / "model.tflite").write_bytes(constant_model("a"))
-    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "longest_end": value}))
-    with pytest.raises(ValueError, match="inference_args.json: longest_end is .*expected a whole number of frames"):
+    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "usual_end": value}))
+    with pytest.raises(ValueError, match="inference_args.json: usual_end is .*expected a whole number of frames"):
         Recognizer(tmp_path)
 
 
@@ -300,6 +300,8 @@ def test_a_window_shorter_than_a_gap_still_holds_the_phrase(export):
     stream = Recognizer(export).stream(every=1000, window=25)
     (complete,) = filter(None, map(stream.add, hands_between(0, 60, 40)))
     assert complete.text == "ab" and complete.length == 25 + 30
+    endless = Recognizer(export).stream(every=1000, window=25, gap=0)
+    assert not any(map(endless.add, hands_between(0, 60, 200))) and endless.finish().length == 25
 
 
 def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):

@@ -402,4 +402,4 @@ def test_facts_say_the_longest_hand_less_end_of_the_training_s_sequences(store, 
     job = toy_job(store, tmp_path)
     seen = [np.isfinite(Store(job.store).landmarks(row)[:, HANDS, 0]).any(1) for row in job.rows]
     ends = [max(shown.argmax(), shown[::-1].argmax()) for shown in seen if shown.any()]
-    assert job.facts()["longest_end"] == np.ceil(np.median(ends)) == Store(job.store).longest_end(job.rows)
+    assert job.facts()["usual_end"] == np.ceil(np.median(ends)) == Store(job.store).usual_end(job.rows)
