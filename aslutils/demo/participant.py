@@ -41,7 +41,7 @@ class Manner:
         angles = sum(weight * way.angles for weight, way in zip(weights, near))
         orientation = sum(weight * way.orientation for weight, way in zip(weights, near))
         angles = angles * np.concatenate([np.ones(5), np.tile((self.spread, self.curl, self.curl, self.curl), 4)])
-        angles = limited(angles + self.habit[:21] + _joint_noise(rng, _OWN))
+        angles = limited(angles + _together(self.habit[:21] + _joint_noise(rng, _OWN), angles))
         return Shape(first.style, angles, orientation + self.habit[21:] + rng.normal(0, 6, 3))
 
 
@@ -89,3 +89,16 @@ def _joint_noise(rng: np.random.Generator, scale: tuple) -> np.ndarray:
     thumb, finger = scale
     fingers = rng.normal(0, 1, (5, 4))
     return np.concatenate([rng.normal(0, thumb), ((fingers[1:] + fingers[:-1]) / 2**0.5 * finger).ravel()])
+
+
+def _together(noise: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Joint noise (21,) for a shape's `angles` that leaves fingers together which touch there: u stays u and does not become r.
+
+    How far two neighbours' spreads drift apart is scaled down, to a third where they are parallel and not at all from 20 degrees.
+    """
+    spread = noise[5::4]
+    drift = np.diff(spread) * np.minimum(0.35 + np.abs(np.diff(angles[5::4])) / 30, 1)
+    kept = np.cumsum(np.append(0, drift))
+    noise = noise.copy()
+    noise[5::4] = kept - kept.mean() + spread.mean()
+    return noise

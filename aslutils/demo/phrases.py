@@ -1,24 +1,55 @@
 """Phrases of the competition's three kinds: addresses and names, URLs, phone numbers; all of them made up."""
 
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 
 KINDS = {"address": 0.42, "url": 0.28, "phone": 0.30}            # share of each kind; the corpus has 0.48, 0.28, 0.24
 _STREETS = "street st avenue ave road rd lane ln drive dr court ct way circle place hill plaza square trail".split()
-_WORDS = """oak maple cedar pine elm birch walnut lake river ridge valley meadow garden park church mill spring forest quarry
-jackson quinn vazquez fitzgerald lopez webb kim zhang nguyen ortiz byrd knox fox huxley jimenez khan adams hayes wolf becker
-north south east west old new upper lower grand high center market bridge station harbor airport college university""".split()
+_REAL, _INVENTED = 0.25, 0.35                                      # shares of real words and of words that sound so
 _SITES = "shop news blog info home sport music travel books photo garden kitchen wiki maps games video jobs health".split()
 _ENDINGS = "com org net edu gov info de fr uk jp com/news org/wiki co.uk".split()
-# English letter frequencies flattened by a power, so that rare letters occur often enough to be learnt.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+# Of random letters: English letter frequencies to a power below 0, so that letters which are rare in words are learnt too.
 _FREQUENCY = np.array([8.2, 1.5, 2.8, 4.3, 12.7, 2.2, 2, 6.1, 7, .15, .8, 4, 2.4, 6.7, 7.5, 1.9, .1, 6, 6.3, 9, 2.8, 1, 2.4, .15,
-                       2, .07]) ** 0.1
+                       2, .07]) ** -0.2
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    return tuple(Path(__file__).with_name("words.txt").read_text(encoding="utf-8").partition("\n\n")[2].split())
+
+
+@cache
+def _next_letters() -> dict[str, str]:
+    """What follows two letters in the words (or follows their first, or begins them): letters as often as they do, " " an end."""
+    found: dict[str, list[str]] = {}
+    for word in _words():
+        for at, letter in enumerate(word + " "):
+            found.setdefault(word[max(at - 2, 0):at], []).append(letter)
+    return {before: "".join(letters) for before, letters in found.items()}
+
+
+def _invented(rng: np.random.Generator) -> str:
+    """A word that does not exist but sounds as if it did: each letter follows the two before it as in a real one."""
+    word = ""
+    while len(word) < 12:
+        letters = _next_letters()[word[-2:]]
+        letter = letters[rng.integers(len(letters))]
+        if letter == " ":
+            break
+        word += letter
+    return word
 
 
 def _name(rng: np.random.Generator) -> str:
-    """A word: sometimes a real one, more often random letters, because fingerspelling is used for names."""
-    if rng.random() < 0.3:
-        return str(rng.choice(_WORDS))
+    """A word: a real one, one that sounds like a real one, or random letters, because fingerspelling is used for names."""
+    kind = rng.random()
+    if kind < _REAL:
+        return _words()[rng.integers(len(_words()))]
+    if kind < _REAL + _INVENTED:
+        return _invented(rng)
     letters = rng.choice(list(_LETTERS), size=rng.integers(3, 11), p=_FREQUENCY / _FREQUENCY.sum())
     if rng.random() < 0.25:                                      # double letters are as common as in real names
         at = rng.integers(len(letters))

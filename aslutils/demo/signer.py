@@ -183,10 +183,21 @@ def _film(scene: np.ndarray, hidden: np.ndarray, both: bool, participant: Partic
     noise[_WRISTS, 2] = 1e-5                                                                # a wrist's z is 0 by definition
     rest += rng.standard_normal(rest.shape, np.float32) * noise.astype(np.float32)
     for hand in ("left_hand", "right_hand"):
-        picture[:, PART_SLICES[hand], :2] += rng.normal(0, jitter * palm[:2], (len(picture), 1, 2)).astype(np.float32)
+        error = _slow_error(rng, len(picture))
+        error[..., :2] += rng.standard_normal((len(picture), 1, 2), np.float32)
+        picture[:, PART_SLICES[hand]] += error * (jitter * palm).astype(np.float32)
     np.multiply(np.rint(picture * _STEPS), 1 / _STEPS, out=picture)
     _lose(picture, hidden, both, participant, rng)
     return picture
+
+
+def _slow_error(rng: np.random.Generator, length: int, period: int = 12) -> np.ndarray:
+    """What MediaPipe errs by for as long as a hand holds its shape, besides the jitter and relative to it: float32 (T, 21, 3)."""
+    knots = rng.standard_normal((length // period + 2, 21, 3), np.float32) * np.float32([1.2, 1.2, 1.8])
+    knots[:, 0, 2] = 0                                                                      # a wrist's z is 0 by definition
+    number, step = np.divmod(np.arange(length), period)
+    share = np.float32(step / period)[:, None, None]
+    return knots[number] * (1 - share) + knots[number + 1] * share
 
 
 def _lose(picture: np.ndarray, hidden: np.ndarray, both: bool, participant: Participant, rng: np.random.Generator) -> None:

@@ -93,7 +93,7 @@ def test_runs_with_and_without_a_hand_are_as_long_as_mediapipes(generated):
     for seen, long in ((True, 17), (False, 16)):                        # realdata: median 3, 90 % at 17 and 16
         lengths = [length for kind, length in generated.runs if kind == seen]
         assert 2 <= np.median(lengths) <= 6
-        assert 0.6 * long <= np.quantile(lengths, 0.9) <= 2.2 * long     # its sequences have 55 frames on average, these 160
+        assert 0.6 * long <= np.quantile(lengths, 0.9) <= 2.3 * long     # its sequences have 55 frames on average, these 160
 
 
 def test_the_face_is_seldom_unseen_and_the_pose_never(generated):
