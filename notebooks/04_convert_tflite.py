@@ -5,7 +5,7 @@
 # including preprocessing and decoding, with built-in operations only. Its input is MediaPipe's output, its output is characters.
 #
 # Reads `round2/seed*/checkpoint.pt`, or any `checkpoints`, including the published ones. Writes `export/`: `model.tflite`,
-# `inference_args.json` and `report.json`.
+# `model_fixed.tflite` for runtimes that need a fixed shape, `inference_args.json` and `report.json`.
 
 # %% tags=["parameters"]
 run: str = "demo"  # the run's folder: datamount/<run>, on Kaggle /kaggle/working/<run>
@@ -17,6 +17,7 @@ compared: int = 400  # maximum number of sequences to compare the variants on
 beams: int = -1  # beams of the beam search; 0: greedy; -1: 8 for our networks, greedy for published ones
 length_penalty: float = 0.5  # of the search, which ranks by log probability / ((5 + length) / 6) ** length_penalty
 rerank_weight: float = 0.4  # weight of the backward decoder in ranking the hypotheses; 0: not used
+fixed_frames: int = 384  # frames of the second export, whose shape is fixed; 0: none
 
 # %%
 # Find the kit: beside this notebook, or in an attached data set on Kaggle.
@@ -38,7 +39,7 @@ import torch
 from aslutils import plots
 from aslutils.model.checkpoint import load_checkpoint
 from aslutils.port.compare import compare_layers, read_pytorch
-from aslutils.port.export import check, write_export
+from aslutils.port.export import check, convert, with_precision, write_export
 from aslutils.port.variants import build_variants, choose, measure_variants, typical_sequence
 from aslutils.run import export, scoring, stages
 from aslutils.run.corpus import open_run
@@ -117,14 +118,26 @@ plots.variants(table)
 
 # %%
 chosen = choose(table, config.precision, config.max_mb, config.max_ms)
-path = write_export(variants[chosen], folder / "export", export.usual_end(loaded))
+fixed = with_precision(convert(networks, beam, config.fixed_frames), chosen) if config.fixed_frames else None
+path = write_export(variants[chosen], folder / "export", export.usual_end(loaded), fixed)
 (figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
 report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
           "beams": beam.beams if beam else 0, "scored_on": kind.name, "compared": len(rows),
           "kinds": answers.astype(object).where(answers.notna(), None).to_dict("index"),
           "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],
           "largest_difference": float(layers["tflite"].max())}
-write_json(folder / "export" / "report.json", report)
-end_session(run, "04_convert_tflite", finished=True)
 print(f"Exported: {chosen}, {path.stat().st_size / 1e6:.1f} MB, {path}")
 table
+
+# %% [markdown]
+# ## The export with a fixed shape
+#
+# `model_fixed.tflite` takes exactly `fixed_frames` rows, for runtimes in browsers and on phones that cannot resize an input. Rows
+# of NaN behind a sequence are no frames, so it reads the same text, and takes the time of a long sequence for every one.
+
+# %%
+both = {"model.tflite": variants[chosen]} | ({"model_fixed.tflite": fixed} if fixed else {})
+shapes = measure_variants(both, len(networks), sequences[:100], phrases[:100], reference[:100])
+write_json(folder / "export" / "report.json", report)
+end_session(run, "04_convert_tflite", finished=True)
+shapes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aslutils.demo.hand import JOINTS
+from aslutils.demo.hand import JOINTS, Hand, pose_hand
 
 STYLES = ("chart", "side", "relaxed")   # as alphabet charts draw letters; seen from the side; with a loose hand
 DIP_SHARE = 0.6                    # a finger's last joint bends this share of its middle joint: one tendon moves both
@@ -67,3 +67,9 @@ def signs() -> dict[str, tuple[KeyFrame, ...]]:
         character, shape, turn, travel = line[0], *line[1:].split("|")[1:]
         moving[character] = (*moving.get(character, ()), KeyFrame(shape.strip(), _numbers(turn), _numbers(travel)))
     return {name: (KeyFrame(name, np.zeros(3), np.zeros(3)),) for name in shapes() if len(name) == 1} | moving
+
+
+def posed(character: str) -> np.ndarray:
+    """An average right hand at each key frame of a character, made in its most usual way: (K, 21, 3), palms, as `pose_hand`."""
+    ways = [(shapes()[frame.shape][0], frame) for frame in signs()[character]]
+    return np.stack([pose_hand(way.angles, way.orientation + frame.turn, Hand.average()) + frame.travel for way, frame in ways])

@@ -17,7 +17,8 @@ _FREQUENCY = np.array([8.2, 1.5, 2.8, 4.3, 12.7, 2.2, 2, 6.1, 7, .15, .8, 4, 2.4
 
 
 @cache
-def _words() -> tuple[str, ...]:
+def words() -> tuple[str, ...]:
+    """The words of `words.txt`, lower-case letters only."""
     return tuple(Path(__file__).with_name("words.txt").read_text(encoding="utf-8").partition("\n\n")[2].split())
 
 
@@ -25,7 +26,7 @@ def _words() -> tuple[str, ...]:
 def _next_letters() -> dict[str, str]:
     """What follows two letters in the words (or follows their first, or begins them): letters as often as they do, " " an end."""
     found: dict[str, list[str]] = {}
-    for word in _words():
+    for word in words():
         for at, letter in enumerate(word + " "):
             found.setdefault(word[max(at - 2, 0):at], []).append(letter)
     return {before: "".join(letters) for before, letters in found.items()}
@@ -47,7 +48,7 @@ def _name(rng: np.random.Generator) -> str:
     """A word: a real one, one that sounds like a real one, or random letters, because fingerspelling is used for names."""
     kind = rng.random()
     if kind < _REAL:
-        return _words()[rng.integers(len(_words()))]
+        return words()[rng.integers(len(words()))]
     if kind < _REAL + _INVENTED:
         return _invented(rng)
     letters = rng.choice(list(_LETTERS), size=rng.integers(3, 11), p=_FREQUENCY / _FREQUENCY.sum())

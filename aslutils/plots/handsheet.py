@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from aslutils.demo.hand import Hand, pose_hand
-from aslutils.demo.handshapes import shapes, signs
+from aslutils.demo.handshapes import posed, signs
 from aslutils.demo.signer import Participant, Recording, record
 from aslutils.plots.hands import draw_cells, draw_hand, finger_legend, strip_cells
 from aslutils.plots.style import INK, WIDTH, bare, readable, sheet, styled
@@ -39,15 +38,13 @@ def handshapes(word: str = "asl 2026", seed: int = 1):
 
 def _sign(axes, character: str, corner):
     """One character in its cell."""
-    hand = Hand.average()
     axes.text(*(corner + (0.12, 0.3)), readable(character), fontsize=12, fontweight="bold", ha="center", va="center")
-    posed = [pose_hand(shapes()[frame.shape][0].angles, shapes()[frame.shape][0].orientation + frame.turn, hand) + frame.travel
-             for frame in signs()[character]]
-    if len(posed) == 1:
-        draw_hand(axes, _centred(posed[0][:, :2]), corner + (0.72, 0.55), width=1.5)
-        draw_hand(axes, _centred(posed[0][:, [2, 1]]), corner + (1.5, 0.55), width=1.5)
+    hands = posed(character)
+    if len(hands) == 1:
+        draw_hand(axes, _centred(hands[0][:, :2]), corner + (0.72, 0.55), width=1.5)
+        draw_hand(axes, _centred(hands[0][:, [2, 1]]), corner + (1.5, 0.55), width=1.5)
         return
-    points = np.stack(posed)[..., :2]
+    points = hands[..., :2]
     low, high = points.min((0, 1)), points.max((0, 1))
     size = max(*((high - low) / (1.5, 1)), LARGEST)
     points = (points - (low + high) / 2) / size + corner + (1.12, 0.55)

@@ -10,7 +10,7 @@ from aslutils.task.text import EOS, PAD, SOS, STEPS, VOCABULARY
 def search(networks, encoded, rejected, settings: BeamSearch):
     """Find the most probable phrase with `settings.beams` hypotheses at a time, by the networks' mean logits.
 
-    networks: port Networks; encoded: each one's frames (T, D); rejected: bool (), True spells nothing.
+    networks: port Networks; encoded: each one's frames (T, D) and mask; rejected: bool (), True spells nothing.
     Returns as `decoding.greedy` does; the chosen token of each row is raised just above the likeliest, so that the arg max spells
     the phrase.
     """
@@ -28,7 +28,7 @@ def search(networks, encoded, rejected, settings: BeamSearch):
 
 def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):
     """The last W hypotheses: tokens int32 (W, 33), EOS after each; their logits (W, 33, V) and log probabilities (W,)."""
-    memories = [decoder.start(frames) for decoder, frames in zip(decoders, encoded)]
+    memories = [decoder.start(*frames) for decoder, frames in zip(decoders, encoded)]
     only_end = tf.one_hot(EOS, VOCABULARY, on_value=0.0, off_value=NEVER)         # what follows an ended hypothesis
 
     def going(step, last, *_):
@@ -62,7 +62,7 @@ def _hypotheses(decoders, encoded, rejected, settings: BeamSearch):
 
 def _backward(decoders, encoded, tokens, lengths):
     """Log probabilities (W,) of the reversed hypotheses by the backward decoders' mean logits."""
-    memories = [decoder.start(frames) for decoder, frames in zip(decoders, encoded)]
+    memories = [decoder.start(*frames) for decoder, frames in zip(decoders, encoded)]
     places = lengths[:, None] - 1 - tf.range(STEPS)                               # (W, 33): where each reversed token is
     reversed_tokens = tf.gather(tokens, tf.maximum(places, 0), batch_dims=1)
     reversed_tokens = tf.where(places >= 0, reversed_tokens, EOS)

@@ -14,6 +14,7 @@ from aslutils.model.beam import BeamSearch, search
 from aslutils.model.decoding import greedy
 from aslutils.port.decoding import forced
 from aslutils.port.export import to_tflite
+from aslutils.port.masked import FrameMask
 from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise as standardise_in_graph
 from aslutils.reading.tflite import SIGNATURE, Model, interpreter
@@ -112,12 +113,13 @@ class Trace(tf.Module):
         stem = self.network.stem
         outputs["stem.all"] = stem.all(frames)
         outputs |= {f"stem.{part}": stem.part(part, frames) for part in stem.parts}
-        x = outputs["stem"] = stem(frames)
+        x, mask = stem(frames), FrameMask(tf.shape(frames)[0])
+        outputs["stem"] = x
         for index, block in enumerate(self.network.encoder.blocks):
-            x = outputs[f"encoder.blocks.{index}"] = block(x, tf.shape(x)[0])
+            x = outputs[f"encoder.blocks.{index}"] = block(x, mask)
         if self.network.confidence:
             outputs["confidence"] = self.network.confidence_logit(x)
-        outputs["decoder"] = forced([self.network.decoder], [x], tokens)
+        outputs["decoder"] = forced([self.network.decoder], [(x, mask)], tokens)
         return outputs
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from aslutils.port.layers import LayerNorm, Linear, array
+from aslutils.port.masked import HIDDEN
 from aslutils.task.text import PAD, STEPS
-
-HIDDEN = np.float32(-1e9)          # added to the score of a step that is still to come
 
 
 class Attention(tf.Module):
@@ -35,10 +34,10 @@ class Attention(tf.Module):
         weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + hidden)                  # (W, H, 1, S)
         return self.output(tf.reshape(tf.matmul(weights, value), [-1, self.heads * self.head_dim])), cache
 
-    def of_frames(self, x, key, value):
-        """Attend to the frames' keys and values (H, T, D/H). Returns (W, D)."""
+    def of_frames(self, x, key, value, mask):
+        """Attend to the frames' keys and values (H, T, D/H), where the mask lets it. Returns (W, D)."""
         query = tf.transpose(tf.reshape(self.projection(x), [-1, self.heads, self.head_dim]), [1, 0, 2])
-        weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))                           # (H, W, T)
+        weights = tf.nn.softmax(mask.hidden(tf.matmul(query, key, transpose_b=True)))              # (H, W, T)
         x = tf.transpose(tf.matmul(weights, value), [1, 0, 2])
         return self.output(tf.reshape(x, [-1, self.heads * self.head_dim]))
 
@@ -63,10 +62,10 @@ class DecoderLayer(tf.Module):
         shape = hypotheses, self.self_attention.heads, STEPS, self.self_attention.head_dim
         return [tf.zeros(shape), tf.zeros(shape)]
 
-    def memory(self, encoded):
-        """Keys and values (H, T, D/H) of the encoded frames (T, D), the same for every step."""
+    def memory(self, encoded, mask):
+        """Keys and values (H, T, D/H) of the encoded frames (T, D), the same for every step, and the frames' mask."""
         split = [-1, self.cross_attention.heads, self.cross_attention.head_dim]
-        return [tf.transpose(tf.reshape(linear(encoded), split), [1, 0, 2]) for linear in (self.key, self.value)]
+        return [*(tf.transpose(tf.reshape(linear(encoded), split), [1, 0, 2]) for linear in (self.key, self.value)), mask]
 
     def __call__(self, x, memory, cache, now, hidden):
         """One step x (W, D), from `memory` and `cache`. now (S, 1): 1 at this step, else 0; hidden (S,): added to scores.
@@ -91,9 +90,9 @@ class Decoder(tf.Module):
         self.norm = LayerNorm(decoder.norm)
         self.head = Linear.of(decoder.head, name=f"{name}.head")
 
-    def start(self, encoded):
+    def start(self, encoded, mask):
         """Each layer's keys and values of the encoded frames (T, D)."""
-        return [layer.memory(encoded) for layer in self.layers]
+        return [layer.memory(encoded, mask) for layer in self.layers]
 
     def caches(self, hypotheses: int):
         """Each layer's empty cache for W hypotheses."""

@@ -13,7 +13,7 @@ def mean(values):
 def greedy(decoders, encoded, rejected):
     """Spell by the likeliest token at each step.
 
-    decoders: port Decoders; encoded: each one's frames (T, D); rejected: bool (), True spells nothing.
+    decoders: port Decoders; encoded: each one's frames (T, D) and mask; rejected: bool (), True spells nothing.
     Returns logits (33, V), 0 after the phrase, the chosen tokens' probabilities (33,), and the rows before the first EOS,
     int32 ().
     """
@@ -29,7 +29,7 @@ def forced(decoders, encoded, tokens):
 
 def _spell(decoders, encoded, first, following):
     """Steps from the token `first`, int32 (1,), to EOS, at most 33; following(step, logits (1, V)) is the next token."""
-    memories = [decoder.start(frames) for decoder, frames in zip(decoders, encoded)]
+    memories = [decoder.start(*frames) for decoder, frames in zip(decoders, encoded)]
 
     def going(step, token, count, rows, caches):
         return (step < STEPS) & (token[0] != EOS)

@@ -13,14 +13,15 @@ from aslutils.model.beam import BeamSearch
 from aslutils.port import precision as precisions
 from aslutils.port.beam import search
 from aslutils.port.decoding import greedy, mean
+from aslutils.port.masked import FrameMask
 from aslutils.port.network import Network
-from aslutils.port.preprocess import standardise
-from aslutils.reading.tflite import INPUT, SIGNATURE
+from aslutils.port.preprocess import count_frames, fitted_length, standardise
+from aslutils.reading.tflite import FIXED, INPUT, SIGNATURE
 from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
 from aslutils.task import rejection
 from aslutils.task.landmarks import COLUMNS, USUAL_END
-from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, INDEX, STEPS, VOCABULARY, encode
+from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, INDEX, STEPS, VOCABULARY, encode
 
 SENSITIVE = (".conv/", ".embedding/", ".head/")    # few weights, but most of the error of float16
 TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # least affected by int8
@@ -54,29 +55,49 @@ class Ensemble(tf.Module):
 
     `outputs` are the rows before the first EOS, n in 1..33. A rejected sequence, which includes one with an empty text, is the
     dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head.
+
+    frames: None, or the fixed number of rows that the columns have: those behind the last in which anything was seen are no
+    frames, and `outputs` and `probabilities` have 33 rows, EOS and 0 behind the phrase's.
     """
 
-    def __init__(self, networks, beam: BeamSearch | None = None):
+    def __init__(self, networks, beam: BeamSearch | None = None, frames: int | None = None):
         super().__init__()
         backward = beam is not None and beam.rerank_weight > 0
         self.networks = [Network(network, f"network{index}", backward) for index, network in enumerate(networks)]
-        self.beam = beam
+        self.beam, self.frames = beam, frames
 
-    @tf.function(input_signature=[tf.TensorSpec([None, len(COLUMNS)], tf.float32, name="inputs")], autograph=False)
+    def traced(self):
+        """`recognise` as a graph."""
+        columns = tf.TensorSpec([self.frames, len(COLUMNS)], tf.float32, name=INPUT)
+        return tf.function(self.recognise, input_signature=[columns], autograph=False).get_concrete_function()
+
     def recognise(self, inputs):
         """What the file's signature `serving_default` does."""
-        frames, hand_frames = standardise(inputs)
-        encoded = [network.encode(frames) for network in self.networks]
-        logits = [network.confidence_logit(x) for network, x in zip(self.networks, encoded) if network.confidence]
+        if self.frames is None:
+            T = tf.shape(inputs)[0]
+            frames, hand_frames = standardise(inputs)
+            mask = FrameMask(tf.shape(frames)[0])
+        else:
+            T = count_frames(inputs)
+            frames, hand_frames = standardise(inputs, T)
+            mask = FrameMask(frames.shape[0], fitted_length(T))
+        encoded = [network.encode(frames, mask) for network in self.networks]
+        logits = [network.confidence_logit(x) for network, (x, _) in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
-        rejected = rejection.rejected(tf.shape(inputs)[0], hand_frames, confidence)
+        rejected = rejection.rejected(T, hand_frames, confidence)
         rows, probabilities, count = self.spell(encoded, rejected)
         spelled = (tf.range(STEPS) < count) & (tf.argmax(rows, axis=1) < len(CHARACTERS))       # (33,)
-        rejected |= rejection.rejected(tf.shape(inputs)[0], hand_frames, confidence, tf.reduce_sum(tf.cast(spelled, tf.int32)))
+        rejected |= rejection.rejected(T, hand_frames, confidence, tf.reduce_sum(tf.cast(spelled, tf.int32)))
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
         probabilities = tf.where(rejected, 0.0, probabilities)
         count = tf.where(rejected, len(DUMMY_PHRASE), count)
-        return {"outputs": rows[:count], "confidence": confidence, "probabilities": probabilities[:count]}
+        if self.frames is None:
+            rows, probabilities = rows[:count], probabilities[:count]
+        else:
+            spelled = tf.range(STEPS) < count
+            rows = tf.where(spelled[:, None], rows, tf.one_hot(EOS, VOCABULARY))
+            probabilities = tf.where(spelled, probabilities, 0.0)
+        return {"outputs": rows, "confidence": confidence, "probabilities": probabilities}
 
     def spell(self, encoded, rejected):
         """Logits (33, V), the chosen tokens' probabilities (33,), and how many of them spell the phrase."""
@@ -108,11 +129,14 @@ def to_tflite(function, module, inputs: list[str]) -> bytes:
     return precisions.pack(model)
 
 
-def convert(networks, beam: BeamSearch | None = None) -> bytes:
-    """The networks as a float32 TFLite model that decodes greedily, or by beam search."""
+def convert(networks, beam: BeamSearch | None = None, frames: int | None = None) -> bytes:
+    """The networks as a float32 TFLite model that decodes greedily, or by beam search.
+
+    frames: None for sequences of any length, or the fixed number of rows that it takes (see `Ensemble`).
+    """
     check(networks, beam)
-    ensemble = Ensemble(networks, beam)
-    return to_tflite(ensemble.recognise.get_concrete_function(), ensemble, [INPUT])
+    ensemble = Ensemble(networks, beam, frames)
+    return to_tflite(ensemble.traced(), ensemble, [INPUT])
 
 
 def with_precision(content: bytes, precision: str) -> bytes:
@@ -132,16 +156,20 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
     return write_export(with_precision(convert(networks, beam), precision), folder)
 
 
-def write_export(content: bytes, folder, usual_end: int | None = None) -> Path:
+def write_export(content: bytes, folder, usual_end: int | None = None, fixed: bytes | None = None) -> Path:
     """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path.
 
-    usual_end: how many hand-less frames the sequences of its training usually begin or end with; None: unknown.
+    usual_end: how many hand-less frames the sequences of its training usually begin or end with; None: unknown. fixed: the same
+    model with a fixed shape, which becomes `model_fixed.tflite`; None: none, and an earlier one is deleted.
     """
     folder = Path(folder)
     (folder / "report.json").unlink(missing_ok=True)             # an earlier export's; notebook 04 writes this one's last
     ends = {} if usual_end is None else {USUAL_END: usual_end}
     write_json(folder / "inference_args.json", {"selected_columns": COLUMNS, **ends})
     write_json(folder / "character_to_prediction_index.json", INDEX)
-    with atomic(folder / "model.tflite") as temporary:
-        temporary.write_bytes(content)
+    (folder / FIXED).unlink(missing_ok=True)
+    for name, model in (("model.tflite", content), (FIXED, fixed)):
+        if model is not None:
+            with atomic(folder / name) as temporary:
+                temporary.write_bytes(model)
     return folder / "model.tflite"

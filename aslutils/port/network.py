@@ -9,7 +9,7 @@ from aslutils.port.stem import LandmarkStem
 
 
 class Network(tf.Module):
-    """Standardised frames (T, 130, 3) to encoded frames, decoder steps and a confidence.
+    """Standardised frames (T, 130, 3), zeros behind the sequence, to encoded frames, decoder steps and a confidence.
 
     network: the PyTorch one; backward: whether its backward decoder is wanted too.
     """
@@ -22,9 +22,9 @@ class Network(tf.Module):
         self.backward_decoder = Decoder(network.backward_decoder, f"{name}.backward_decoder") if backward else None
         self.confidence = None if network.confidence is None else Linear.of(network.confidence, name=f"{name}.confidence")
 
-    def encode(self, frames):
-        """Encoded frames (T, D)."""
-        return self.encoder(self.stem(frames))
+    def encode(self, frames, mask):
+        """Encoded frames (T, D), and the mask."""
+        return self.encoder(self.stem(frames), mask), mask
 
     def confidence_logit(self, encoded):
         """Confidence logit () from the first encoded frame."""

@@ -36,16 +36,16 @@ class RotaryAttention(tf.Module):
         self.cos, self.sin = (array(table)[:, :head_dim // 2].astype(np.float32)          # (384, D / 2H), of either half
                               for table in (attention.cos, attention.sin))
 
-    def __call__(self, x, T):
+    def __call__(self, x, mask):
         D = x.shape[1]
         x = self.projection(x)
         first, second, value = x[:, :D], x[:, D:2 * D], x[:, 2 * D:]
-        cos, sin = (tf.tile(tf.constant(table)[:T], [1, 2 * self.heads]) for table in (self.cos, self.sin))   # (T, D)
+        cos, sin = (tf.tile(tf.constant(table)[:mask.T], [1, 2 * self.heads]) for table in (self.cos, self.sin))   # (T, D)
         split = [-1, 2 * self.heads, D // self.heads // 2]
         x = tf.concat([tf.reshape(first * cos - second * sin, split), tf.reshape(second * cos + first * sin, split)], axis=-1)
         x = tf.transpose(x, [1, 0, 2])                                            # (2 H, T, D/H)
         value = tf.transpose(tf.reshape(value, [-1, self.heads, D // self.heads]), [1, 0, 2])
-        weights = tf.nn.softmax(tf.matmul(x[:self.heads], x[self.heads:], transpose_b=True))   # (H, T, T)
+        weights = tf.nn.softmax(mask.hidden(tf.matmul(x[:self.heads], x[self.heads:], transpose_b=True)))   # (H, T, T)
         x = tf.transpose(tf.matmul(weights, value), [1, 0, 2])
         return self.output(tf.reshape(x, [-1, D]))
 
@@ -72,14 +72,14 @@ class RelativeAttention(tf.Module):
         """(T, D) -> (H, T, D/H)."""
         return tf.transpose(tf.reshape(x, [-1, self.heads, self.head_dim]), [1, 0, 2])
 
-    def __call__(self, x, T):
-        D = x.shape[1]
+    def __call__(self, x, mask):
+        D, T = x.shape[1], mask.T
         query, key, value = (self.split(linear(x)) for linear in (self.query, self.key, self.value))
         with tf.name_scope(self.path + "/"):
             position = tf.constant(self.position)[:, MAX_FRAMES - T:MAX_FRAMES - 1 + T]   # (H, 2T-1, D/H)
         distance = tf.matmul(query + self.position_bias, position, transpose_b=True)      # (H, T, 2T-1)
         scores = tf.matmul(query + self.content_bias, key, transpose_b=True) + self.shifted(distance, T)
-        weights = tf.nn.softmax(scores * np.float32(1 / math.sqrt(self.head_dim)))
+        weights = tf.nn.softmax(mask.hidden(scores * np.float32(1 / math.sqrt(self.head_dim))))
         return self.output(tf.reshape(tf.transpose(tf.matmul(weights, value), [1, 0, 2]), [-1, D]))
 
     def shifted(self, distance, T):
@@ -99,7 +99,7 @@ class FeedForward(tf.Module):
         self.linear1 = Linear.of(feed_forward.linear1, scale=scale, shift=shift, name=f"{name}.linear1")
         self.linear2 = Linear.of(feed_forward.linear2, name=f"{name}.linear2")
 
-    def __call__(self, x, T):
+    def __call__(self, x, mask):
         return self.linear2(tf.nn.silu(self.linear1(x)))
 
 
@@ -140,11 +140,11 @@ class Convolution(tf.Module):
                                    f"{name}.depthwise")
         self.pointwise2 = Linear.of(convolution.pointwise2, name=f"{name}.pointwise2")
 
-    def __call__(self, x, T):
+    def __call__(self, x, mask):
         D = x.shape[1]
         x = self.pointwise1(x)
         x = x[:, :D] * tf.sigmoid(x[:, D:])
-        return self.pointwise2(tf.nn.silu(self.depthwise(x)))
+        return self.pointwise2(tf.nn.silu(self.depthwise(mask.zeroed(x))))
 
 
 UNITS = {"RotaryAttention": RotaryAttention, "RelativeAttention": RelativeAttention,
@@ -160,8 +160,8 @@ class Residual(tf.Module):
         self.unit = unit(residual.unit, array(residual.scale), array(residual.bias), name)
         self.norm = LayerNorm(residual.norm)
 
-    def __call__(self, x, T):
-        return self.norm(x + self.unit(x, T))
+    def __call__(self, x, mask):
+        return self.norm(x + self.unit(x, mask))
 
 
 class Block(tf.Module):
@@ -174,9 +174,9 @@ class Block(tf.Module):
         self.convolution = Residual(block.convolution, f"{name}.convolution")
         self.feed_forward2 = Residual(block.feed_forward2, f"{name}.feed_forward2")
 
-    def __call__(self, x, T):
+    def __call__(self, x, mask):
         for unit in (self.attention, self.feed_forward1, self.convolution, self.feed_forward2):
-            x = unit(x, T)
+            x = unit(x, mask)
         return x
 
 
@@ -187,8 +187,7 @@ class Squeezeformer(tf.Module):
         super().__init__()
         self.blocks = [Block(block, f"{name}.blocks.{index}") for index, block in enumerate(encoder.blocks)]
 
-    def __call__(self, x):
-        T = tf.shape(x)[0]
+    def __call__(self, x, mask):
         for block in self.blocks:
-            x = block(x, T)
+            x = block(x, mask)
         return x

@@ -29,6 +29,8 @@ from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
 PHRASE_GAP = 30                                    # frames without a hand that end a phrase of a stream: a second
+READ_EVERY = 15                                    # frames of a stream between two readings
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -122,7 +124,7 @@ class Recognizer:
         depths = depths[np.isfinite(depths)]
         return not chosen.any() or (depths.size > 0 and np.ptp(depths) > 0)
 
-    def stream(self, every: int = 15, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> "Stream":
+    def stream(self, every: int = READ_EVERY, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> "Stream":
         """A stream that reads the last `window` frames of a phrase after every `every` frames.
 
         gap: frames in a row without a hand that end a phrase, about a second; 0: a phrase never ends by itself.

@@ -9,8 +9,11 @@ import numpy as np
 
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import regular_file
+from aslutils.task.text import EOS, STEPS
 
 SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the competition's scorer calls and reads
+FIXED = "model_fixed.tflite"                                        # the export with a fixed shape, beside model.tflite
+PROBABILITIES = "probabilities"                                     # and what our models return besides
 
 
 def interpreter(path, threads: int = 1, source: str = "the model"):
@@ -49,6 +52,8 @@ def is_model(path) -> bool:
 class Model:
     """A TFLite model with the competition's signature. Threads that share an instance take turns.
 
+    One of a fixed shape gets rows of NaN behind a shorter sequence; a longer one is thinned to it, by the nearest index.
+
     Arguments as for `interpreter`. Raises as it does, and ValueError naming the file and what it lacks: the signature
     `serving_default`, the argument `inputs`, the output `outputs`, both of rank 2.
     """
@@ -62,7 +67,7 @@ class Model:
         self._turn = Lock()                                                       # without the lock LiteRT mixes up sequences
         shape = self._table(INPUT, self.runner.get_input_details(), "(frames, columns)")
         self._table(OUTPUT, self.runner.get_output_details(), "(steps, tokens)")
-        self.columns = int(shape[1]) if len(shape) else -1                        # -1: any number
+        self.frames, self.columns = map(int, shape) if len(shape) else (-1, -1)   # -1: any number
 
     def _check(self, signatures: dict) -> list[str]:
         if SIGNATURE not in signatures:
@@ -83,13 +88,21 @@ class Model:
         return shape
 
     def __call__(self, inputs) -> dict[str, np.ndarray]:
-        """All outputs for one sequence: `inputs` (frames, columns) with NaN where not seen."""
+        """All outputs for one sequence: `inputs` (frames, columns) with NaN where not seen.
+
+        `outputs` and `probabilities` end with the phrase, for a fixed shape too.
+        """
         inputs = np.ascontiguousarray(inputs, dtype=np.float32)
         if inputs.ndim != 2 or self.columns not in (-1, inputs.shape[1]):
             raise UserError(f"{self.source} expects the shape (frames, {self.columns}), got {inputs.shape}. "
                              "Do the selected columns of inference_args.json belong to this model?")
         with self._turn, self._running():
-            return self.runner(**{INPUT: inputs})
+            answer = self.runner(**{INPUT: inputs if self.frames == -1 else _of_length(inputs, self.frames)})
+        if len(answer[OUTPUT]) == STEPS:
+            ended = np.append(answer[OUTPUT].argmax(axis=1), EOS) == EOS
+            for name in {OUTPUT, PROBABILITIES} & answer.keys():
+                answer[name] = answer[name][:ended.argmax()]
+        return answer
 
     @contextmanager
     def _running(self):
@@ -98,6 +111,13 @@ class Model:
             yield
         except (ValueError, RuntimeError, MemoryError) as error:
             raise UserError(f"{self.source} cannot be run: {_reason(error)}") from error
+
+
+def _of_length(inputs: np.ndarray, frames: int) -> np.ndarray:
+    """A sequence (n, columns) as exactly `frames` rows: thinned by the nearest index, or with rows of NaN behind it."""
+    if len(inputs) > frames:
+        return inputs[np.arange(frames) * len(inputs) // frames]
+    return np.pad(inputs, ((0, frames - len(inputs)), (0, 0)), constant_values=np.nan)
 
 
 def _file(path) -> Path:

@@ -74,12 +74,13 @@ class ExportConfig(RunConfig):
     beams: int                      # beams of the beam search; 0: greedy; -1: 8 for our networks, greedy for published ones
     length_penalty: float           # length penalty of the beam search, see BeamSearch
     rerank_weight: float            # weight of the backward decoder in ranking the hypotheses
+    fixed_frames: int               # frames of the export of a fixed shape; 0: none
 
     def __post_init__(self):
         super().__post_init__()
         one_of(self, precision=("auto", "float32", "float16", "mixed", "int8"))
         above_zero(self, "max_mb", "max_ms")
-        at_least(self, beams=-1, compared=1, length_penalty=0, rerank_weight=0)
+        at_least(self, beams=-1, compared=1, length_penalty=0, rerank_weight=0, fixed_frames=0)
         if self.rerank_weight > 1:
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
         if not all(isinstance(path, str) for path in self.checkpoints):

@@ -52,7 +52,6 @@ FINGERS = np.array([hand[1 + 4 * finger:5 + 4 * finger]                    # (10
 ARM_PAIRS = positions("pose", RIGHT_ARM + LEFT_ARM).reshape(6, 2)          # 12 14, 16 18, 20 22, 11 13, 15 17, 19 21
 
 
-
 def hand_columns(axis: str, columns=COLUMNS) -> np.ndarray:
     """Which of the columns are a hand's coordinates on an axis: bool (n,)."""
     return np.array([column.startswith(f"{axis}_") and "_hand_" in column for column in columns], bool)

@@ -7,6 +7,7 @@ import torch
 
 from aslutils.port.decoder import Decoder
 from aslutils.port.decoding import forced
+from aslutils.port.masked import FrameMask
 from aslutils.task.text import EOS, PAD, SOS, STEPS
 
 
@@ -22,11 +23,13 @@ def test_cached_steps_give_the_logits_of_teacher_forcing(round2, frames):
     with torch.no_grad():
         mask = torch.ones(1, frames, dtype=torch.bool)
         expected = round2.decoder(torch.from_numpy(tokens)[None], round2.decoder.start(torch.from_numpy(encoded)[None], mask))
-    found = forced([Decoder(round2.decoder)], [tf.constant(encoded)], tf.constant(np.append(tokens, EOS), tf.int32))
+    found = forced([Decoder(round2.decoder)], [(tf.constant(encoded), FrameMask(frames))],
+                   tf.constant(np.append(tokens, EOS), tf.int32))
     np.testing.assert_allclose(found, expected[0].numpy(), atol=2e-5)
 
 
 def test_nothing_is_spelled_behind_the_first_end(round2):
     tokens = np.array([SOS, 3, EOS] + [5] * (STEPS - 2))
-    found = forced([Decoder(round2.decoder)], [tf.constant(encoded_frames(9, round2.config.dim))], tf.constant(tokens, tf.int32))
+    encoded = tf.constant(encoded_frames(9, round2.config.dim)), FrameMask(9)
+    found = forced([Decoder(round2.decoder)], [encoded], tf.constant(tokens, tf.int32))
     assert np.any(found[:2], axis=1).all() and not np.any(found[2:])

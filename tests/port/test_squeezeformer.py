@@ -8,6 +8,7 @@ from configs import model_config
 
 from aslutils.model.squeezeformer import Residual, RotaryAttention, depthwise
 from aslutils.port import squeezeformer as port
+from aslutils.port.masked import FrameMask
 
 LENGTHS = [1, 2, 51, 90, 384]
 
@@ -26,7 +27,7 @@ def pytorch(layer, x) -> np.ndarray:
 def test_each_unit_with_its_residual_gives_pytorchs_features(network, unit, frames, request):
     network = request.getfixturevalue(network)
     layer, x = getattr(network.encoder.blocks[0], unit), features(frames, network.config.dim)
-    found = port.Residual(layer, unit)(tf.constant(x), tf.constant(frames))
+    found = port.Residual(layer, unit)(tf.constant(x), FrameMask(frames))
     np.testing.assert_allclose(found, pytorch(layer, x), atol=2e-5)
 
 
@@ -34,7 +35,18 @@ def test_each_unit_with_its_residual_gives_pytorchs_features(network, unit, fram
 def test_the_encoder_gives_pytorchs_features(network, request):
     network = request.getfixturevalue(network)
     x = features(60, network.config.dim)
-    np.testing.assert_allclose(port.Squeezeformer(network.encoder)(tf.constant(x)), pytorch(network.encoder, x), atol=5e-5)
+    found = port.Squeezeformer(network.encoder)(tf.constant(x), FrameMask(len(x)))
+    np.testing.assert_allclose(found, pytorch(network.encoder, x), atol=5e-5)
+
+
+@pytest.mark.parametrize("network", ["round1", "round2"])
+@pytest.mark.parametrize("length", [0, 1, 40])
+def test_frames_behind_the_end_of_a_fixed_shape_change_nothing(network, length, request):
+    network = request.getfixturevalue(network)
+    x, encoder = features(60, network.config.dim), port.Squeezeformer(network.encoder)
+    found = encoder(tf.constant(x), FrameMask(60, tf.constant(length)))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:length], pytorch(network.encoder, x[:length]) if length else found[:0], atol=5e-5)
 
 
 @pytest.mark.parametrize("taps", [1, 3, 25, 27, 51, 75])
@@ -49,4 +61,4 @@ def test_a_kernel_of_any_length_is_the_sum_of_short_ones(taps):
 def test_three_heads_rotate_as_in_pytorch():
     torch.manual_seed(0)
     layer, x = Residual(RotaryAttention(model_config(dim=24, heads=3, decoder_heads=3)), 24), features(20, 24)
-    np.testing.assert_allclose(port.Residual(layer, "attention")(tf.constant(x), tf.constant(20)), pytorch(layer, x), atol=1e-5)
+    np.testing.assert_allclose(port.Residual(layer, "attention")(tf.constant(x), FrameMask(20)), pytorch(layer, x), atol=1e-5)
