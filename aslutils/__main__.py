@@ -224,6 +224,24 @@ def _readings(recognizer, file: str, options):
             temporary.write_bytes(content)
 
 
+def _page_options(parser):
+    add = parser.add_argument
+    add("out", type=Path, metavar="OUT", help="the folder to write, for any static host")
+    add("--model", type=Path, metavar="EXPORT", help="folder of an export with a fixed shape (default: the model that comes with "
+        "the kit)")
+    add("--serve", action="store_true", help="serve the page on this computer, until Ctrl-C")
+    add("--port", type=_whole(0), default=0, help="the port to serve it on (default: any free one)")
+
+
+def _page(options):
+    write = kit("page.write")
+    folder = write.write_page(options.out, options.model)
+    if options.serve:
+        write.serve(folder, options.port)
+    else:
+        print(f"{folder} is ready: put it on a static host with https, or serve it here with --serve")
+
+
 def _kaggle_options(parser):
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="kaggle_command")
     kernels = commands.add_parser("kernels", help="write the stages as Kaggle kernels; with --push, run them on Kaggle")
@@ -327,6 +345,7 @@ COMMANDS = {                       # name -> description, adds its options, runs
     "train": ("train a round without its notebook, on several GPUs with accelerate launch -m", _train_options, _train, AGAIN),
     "weights": ("rewrite a checkpoint in the form of the published winning weights", _weights_options, _weights, ""),
     "score": ("score a submission as the competition did", _score_options, _score, ""),
+    "page": ("write a browser page that reads the hand before the camera", _page_options, _page, ""),
     "read": ("read landmark files, videos or a camera with an exported model", _read_options, _read, ""),
     "report": ("write a run's report.html again",
                lambda parser: parser.add_argument("run", help="the run's folder, such as datamount/demo"),

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All checks of the kit: sets up the environments once (.venv as run_all.sh does, .venv-video for videos), lints, runs the tests.
+# All checks of the kit: sets up once what they need (.venv as run_all.sh does, .venv-video for videos, chromium and npm for the
+# page), lints, runs the tests.
 #   tests/run.sh              everything
 #   tests/run.sh --quick      what a change needs first, in under 90 s; says what it left out
 #   tests/run.sh tests/data/test_augment.py -k mirror      other arguments go to pytest
@@ -16,7 +17,20 @@ set_up_video() {
     cp requirements-video.txt .venv-video/requirements.installed &&
     echo "Set up in $SECONDS s." || echo "MediaPipe cannot be installed here: the tests that read videos are skipped." >&2
 }
-[ "${1:-}" = "--quick" ] || set_up_video
+set_up_browser() {
+  if command -v chromium >/dev/null && command -v npm >/dev/null; then return; fi
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing chromium and npm (once; about 600 MB) ..."
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium npm) >/dev/null 2>&1 || true
+  fi
+  if command -v chromium >/dev/null && command -v npm >/dev/null; then return; fi
+  echo "chromium or npm is missing (apt-get install chromium npm): the tests of the page in a browser are skipped." >&2
+}
+
+if [ "${1:-}" != "--quick" ]; then
+  set_up_video
+  set_up_browser
+fi
 
 export OMP_WAIT_POLICY=passive
 .venv/bin/python -m ruff check .

@@ -14,7 +14,7 @@ from aslutils import __main__ as door
 from aslutils.run.place import KIT
 from aslutils.system.errors import TimeLimit, UserError
 
-NAMES = ["demo", "folds", "kaggle", "prepare", "read", "report", "run", "score", "train", "weights"]
+NAMES = ["demo", "folds", "kaggle", "page", "prepare", "read", "report", "run", "score", "train", "weights"]
 
 
 def command(*arguments, **options) -> subprocess.CompletedProcess:

@@ -22,6 +22,9 @@ from small_corpus import as_results, corpus_rows, made_values, write_competition
 from tiny_tflite import constant_model
 
 from aslutils.__main__ import main
+from aslutils.kaggle.card import RUNTIMES
+from aslutils.reading.recognizer import OWN_MODEL
+from aslutils.reading.tflite import FIXED
 from aslutils.run.place import KIT
 from aslutils.run.stages import configs, defaults
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS
@@ -41,6 +44,7 @@ RUN_BY = {
     "papermill notebooks/04": "test_notebooks.py::test_published_checkpoints_are_exported_without_training_and_without_data",
     "papermill notebooks/05": "kaggle/test_publish.py::test_the_first_time_creates_and_afterwards_versions",
     "python -m aslutils --help": "test_main.py::test_help_lists_every_command_and_comes_at_once",
+    "python -m aslutils page": "page/test_write.py::test_the_command_writes_the_page",
     "python -m aslutils read": "reading/test_recognizer.py::test_the_command_prints_a_row_a_sequence",
     ".venv-video/bin/python": "reading/test_video.py::test_a_signing_person_is_read_and_leaves_a_strip",
     "python3 -m venv .venv-video": "",
@@ -144,6 +148,8 @@ def test_the_python_runs(page, tmp_path, monkeypatch, capsys):
     export = tmp_path / "datamount" / "demo" / "export"
     export.mkdir(parents=True)
     (export / "model.tflite").write_bytes(constant_model("asl", confidence=0.5))
+    for name in ("model.tflite", FIXED):
+        (tmp_path / name).write_bytes((OWN_MODEL / name).read_bytes())
     rows = corpus_rows()
     write_competition(tmp_path, rows)
     (tmp_path / rows["path"][0]).rename(tmp_path / "sequences.parquet")
@@ -185,6 +191,10 @@ def test_no_folder_holds_more_than_fourteen_entries():
     for folder in [KIT / "aslutils", *(path for path in (KIT / "aslutils").iterdir() if path.is_dir())]:
         entries = [path for path in folder.iterdir() if path.name != "__pycache__"]
         assert len(entries) <= 14, folder
+
+
+def test_the_model_card_says_of_other_runtimes_what_the_page_says():
+    assert RUNTIMES.read_text(encoding="utf-8") in PAGES["docs/using.md"]
 
 
 def test_quoted_messages_are_those_of_the_code():

@@ -7,6 +7,7 @@ from aslutils.system.files import write_text
 MEASURES = {"score": "score, (N - D) / N by the competition's rule", "scored_on": "score measured on", "megabytes": "size, MB",
             "mean_ms": "mean time for a sequence, ms (CPU, one thread)", "p95_ms": "95th percentile of that time, ms"}
 TEMPLATE = Path(__file__).with_suffix(".md")
+RUNTIMES = TEMPLATE.with_name("runtimes.md")        # how to use the files; docs/using.md says the same
 
 
 def write_model_card(folder, facts: dict) -> Path:
@@ -23,6 +24,7 @@ def write_model_card(folder, facts: dict) -> Path:
                if name not in (*MEASURES, "title", "license") and isinstance(value, (str, int, float))}
     text = TEMPLATE.read_text(encoding="utf-8").format(
         title=facts.get("title", "ASL fingerspelling, TFLite"), license=facts.get("license", "apache-2.0"),
+        runtimes=RUNTIMES.read_text(encoding="utf-8"),
         measures=_table({words: facts[name] for name, words in {**MEASURES, **further}.items()}),
         parameters=_table(facts["parameters"]))
     return write_text(Path(folder) / "README.md", text)

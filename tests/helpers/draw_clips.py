@@ -1,4 +1,6 @@
-"""Draws the clips of tests/reading/test_video.py, in .venv-video (it has OpenCV): python tests/helpers/draw_clips.py FOLDER
+"""Draws the clips of tests/reading/test_video.py, or with --page those of tests/page/test_browser.py, in .venv-video.
+
+    .venv-video/bin/python tests/helpers/draw_clips.py [--page] FOLDER
 
 The person is matplotlib's sample photo; the hand before her is drawn where a made-up signer's landmarks are.
 """
@@ -61,6 +63,21 @@ def write_sideways(path: Path, pictures):
     path.write_bytes(content)
 
 
+def write_for_camera(path: Path, pictures, rate: int):
+    """As Chromium's fake camera plays them, over and over: raw pictures, `rate` a second."""
+    height, width = pictures[0].shape[:2]
+    frames = [b"FRAME\n" + cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).tobytes() for picture in pictures]
+    path.write_bytes(f"YUV4MPEG2 W{width} H{height} F{rate}:1 Ip A1:1 C420mpeg2\n".encode() + b"".join(frames))
+
+
+def draw_for_page(folder: Path):
+    photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
+    pictures = [with_hand(photo, points) for points in right_hand("hello")[::3]]      # a browser without a GPU is slow
+    write(folder / "short.webm", pictures, "VP80")
+    write_for_camera(folder / "short.y4m", pictures, 1)
+    write(folder / "blank.webm", [np.full((480, 360, 3), 200, np.uint8)] * 4, "VP80")
+
+
 def main(folder: Path):
     photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     hand = right_hand("hello")
@@ -74,4 +91,4 @@ def main(folder: Path):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (draw_for_page if "--page" in sys.argv else main)(Path(sys.argv[-1]))

@@ -1,0 +1,27 @@
+// MediaPipe Holistic: face, body and hands in a picture. Its own script puts `Holistic` on the window.
+
+export async function loadHolistic(assets) {
+  await script("vendor/holistic/holistic.js");
+  const holistic = new window.Holistic({ locateFile: (file) => assets[`vendor/holistic/${file}`] ?? `vendor/holistic/${file}` });
+  holistic.setOptions({ modelComplexity: 0, smoothLandmarks: true, selfieMode: false });
+  let found = {};
+  holistic.onResults((results) => (found = results));
+  await holistic.initialize();
+  return {
+    /** Landmarks in a picture that is not mirrored. */
+    async find(picture) {
+      await holistic.send({ image: picture });
+      return found;
+    },
+    /** Forget the last picture: the next one is of another recording. */
+    reset: () => holistic.reset(),
+  };
+}
+
+function script(source) {
+  return new Promise((resolve, reject) => {
+    const element = Object.assign(document.createElement("script"), { src: source, onload: resolve });
+    element.onerror = () => reject(new Error(`${source} cannot be loaded; write the page again`));
+    document.head.append(element);
+  });
+}

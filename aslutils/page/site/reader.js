@@ -1,0 +1,86 @@
+// Reads a phrase's frames with the model, which runs in a worker, and decides when to reject: as `Recognizer.read` in Python.
+import { CHARACTERS, COLUMNS, EOS, FRAMES, MIN_CONFIDENCE, MIN_FRAMES, USUAL_END, VERDICTS } from "./constants.js";
+import { handSeen, isDeep } from "./columns.js";
+
+export class Reader {
+  /** `assets`: URLs of downloaded files by their path. Resolves when the model is ready. */
+  static async load(assets) {
+    const worker = new Worker(new URL("worker.js", import.meta.url));
+    const reader = new Reader(worker);
+    await reader.ask({ assets });
+    return reader;
+  }
+
+  constructor(worker) {
+    this.worker = worker;
+    this.asked = new Map();
+    this.last = Promise.resolve();
+    worker.onmessage = ({ data }) => {
+      const { resolve, reject } = this.asked.get(data.id);
+      this.asked.delete(data.id);
+      data.error ? reject(new Error(data.error)) : resolve(data);
+    };
+    worker.onerror = (event) => this.asked.forEach(({ reject }) => reject(new Error(event.message)));
+  }
+
+  get busy() {
+    return this.asked.size > 0;
+  }
+
+  ask(message, transfer = []) {
+    const id = (this.id = (this.id ?? 0) + 1);
+    return new Promise((resolve, reject) => {
+      this.asked.set(id, { resolve, reject });
+      this.worker.postMessage({ id, ...message }, transfer);
+    });
+  }
+
+  /** Read frames: {verdict, text, probabilities, confidence, milliseconds}; text is "" unless the verdict is READ. */
+  async read(frames) {
+    const seen = frames.map(handSeen);
+    const hands = seen.filter(Boolean).length;
+    let verdict = rejected(frames.length, hands, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
+    if (verdict) return { verdict, text: "", probabilities: [], confidence: NaN, milliseconds: 0 };
+    const [first, last] = overlong(seen);
+    const rows = thinned(frames.slice(first, frames.length - last));
+    const inputs = new Float32Array(FRAMES * COLUMNS.length).fill(NaN);
+    rows.forEach((columns, row) => inputs.set(columns, row * COLUMNS.length));
+    const answer = await this.ask({ inputs }, [inputs.buffer]);
+    const { text, probabilities } = spelled(answer);
+    const written = probabilities.some((probability) => probability > 0) ? text.length : 0;
+    verdict = rejected(frames.length, hands, answer.confidence, written);
+    return { verdict: verdict ?? VERDICTS.READ, text: verdict ? "" : text, probabilities: verdict ? [] : probabilities,
+      confidence: answer.confidence, milliseconds: answer.milliseconds };
+  }
+}
+
+/** Why a sequence is rejected; null if it is not. */
+function rejected(length, hands, confidence, characters) {
+  if (hands < 1) return VERDICTS.NO_HANDS;
+  if (length < MIN_FRAMES) return VERDICTS.TOO_SHORT;
+  if (confidence < MIN_CONFIDENCE) return VERDICTS.UNSURE;
+  return characters < 1 ? VERDICTS.NO_TEXT : null;
+}
+
+/** How many frames to cut at the beginning and end, so that each has no more without a hand than the model usually saw. */
+export function overlong(seen) {
+  if (USUAL_END === null || !seen.includes(true)) return [0, 0];
+  const first = Math.max(seen.indexOf(true) - USUAL_END, 0);
+  const last = Math.max(seen.length - 1 - seen.lastIndexOf(true) - USUAL_END, 0);
+  const excess = Math.max(Math.min(MIN_FRAMES, seen.length) - (seen.length - first - last), 0);
+  const back = Math.min(excess, last);
+  return [first - (excess - back), last - back];
+}
+
+/** At most as many frames as the model takes, by the nearest index. */
+function thinned(frames) {
+  if (frames.length <= FRAMES) return frames;
+  return Array.from({ length: FRAMES }, (_, row) => frames[Math.floor((row * frames.length) / FRAMES)]);
+}
+
+/** The characters that an answer's tokens spell, and the probability of each. */
+function spelled({ tokens, probabilities }) {
+  const end = tokens.includes(EOS) ? tokens.indexOf(EOS) : tokens.length;
+  const steps = [...tokens.keys()].slice(0, end).filter((step) => tokens[step] < CHARACTERS.length);
+  return { text: steps.map((step) => CHARACTERS[tokens[step]]).join(""), probabilities: steps.map((step) => probabilities[step]) };
+}

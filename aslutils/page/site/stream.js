@@ -1,0 +1,36 @@
+// Splits frames into phrases, as `Recognizer.stream` in Python does: a phrase ends when no hand was seen for about a second.
+import { EVERY, GAP, WINDOW } from "./constants.js";
+import { handSeen } from "./columns.js";
+
+export class PhraseStream {
+  constructor() {
+    this.start();
+  }
+
+  /** Forget all frames: the next one begins a new phrase. */
+  start() {
+    this.frames = [];
+    this.added = 0;
+    this.unseen = null; // frames since a hand was seen; null: none was in this phrase yet
+  }
+
+  /** Add a frame's columns. Returns {frames, complete} when they are to be read, else null; complete: the phrase ended. */
+  add(columns) {
+    if (handSeen(columns)) this.unseen = 0;
+    else if (this.unseen !== null) this.unseen += 1;
+    this.frames.push(columns);
+    const kept = this.unseen === null ? GAP : WINDOW + this.unseen;
+    this.frames.splice(0, Math.max(0, this.frames.length - kept));
+    this.added += 1;
+    if (this.unseen === GAP) return this.finish();
+    if (this.unseen === null || this.added % EVERY) return null;
+    return { frames: this.frames.slice(), complete: false };
+  }
+
+  /** End the current phrase. Returns what is to be read, or null if no hand was seen in it. */
+  finish() {
+    const phrase = this.unseen === null ? null : { frames: this.frames, complete: true };
+    this.start();
+    return phrase;
+  }
+}

@@ -1,0 +1,208 @@
+"""The page in headless Chromium: a drawn person spells before a fake camera and in a video file, and Python reads the same.
+
+Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from aslutils.page import write
+from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.tflite import FIXED
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv-video" / "bin" / "python"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# Without a GPU, Holistic's WebGL runs on the CPU: a picture takes a second or more.
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+         "--use-fake-device-for-media-stream"]
+PATIENCE = 240_000                 # milliseconds
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    if not (ROOT / ".venv-video" / "requirements.installed").exists():
+        pytest.skip("no .venv-video: tests/run.sh sets it up; the page's clips are drawn in it")
+    folder = tmp_path_factory.mktemp("clips")
+    subprocess.run([PYTHON, "tests/helpers/draw_clips.py", "--page", folder], cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(page):
+    with write.server(page) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    if not CHROMIUM:
+        pytest.skip("no chromium: install Debian's package to test the page in a browser")
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright to test the page in a browser")
+    with api.sync_playwright() as running:
+        yield running
+
+
+class Visit:
+    """A browser's visit to the page; remembers its requests and what its console said."""
+
+    def __init__(self, playwright, address: str, *flags: str, allow: bool = True, width: int = 1200, **options):
+        self.browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+        self.context = self.browser.new_context(viewport={"width": width, "height": 900}, **options,
+                                                permissions=["camera", "clipboard-read", "clipboard-write"] if allow else [])
+        self.tab = self.context.new_page()
+        self.requests, self.errors = [], []
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tab.goto(address)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.browser.close()
+
+    def until(self, expression: str, given=None):
+        """Wait until a JavaScript expression, or a function of `given`, is true."""
+        self.tab.wait_for_function(expression, arg=given, timeout=PATIENCE)
+
+    def says(self, *words: str) -> str:
+        """Wait until the status holds one of the words; returns the status."""
+        self.until("words => words.some(word => document.querySelector('#status').textContent.includes(word))", list(words))
+        return self.tab.inner_text("#status")
+
+    def listed(self, count: int = 1) -> list[str]:
+        """The texts or reasons of the phrases, when there are so many."""
+        self.until("count => document.querySelectorAll('#phrases li').length >= count", count)
+        return self.tab.locator("#phrases li span").all_inner_texts()
+
+    def landmarks(self, path: Path) -> np.ndarray:
+        """The first phrase's landmarks, as the page saves them."""
+        with self.tab.expect_download() as download:
+            self.tab.locator("#phrases li button").first.click()
+        download.value.save_as(path)
+        return np.load(path)
+
+
+def as_python_says(shown: str, landmarks: np.ndarray) -> bool:
+    reading = Recognizer().read(landmarks)
+    return shown == (reading.text or reading.verdict.value)
+
+
+def test_a_video_file_is_read_as_python_reads_its_landmarks_without_a_network(playwright, address, clips, tmp_path):
+    with Visit(playwright, address) as visit:
+        visit.says("Ready")
+        visit.context.set_offline(True)
+        visit.tab.set_input_files("#file", clips / "short.webm")
+        visit.says("The video is read")
+        (shown,) = visit.listed()
+        landmarks = visit.landmarks(tmp_path / "phrase.npy")
+        assert len(landmarks) >= 20 and as_python_says(shown, landmarks) and visit.tab.locator("#phrases .phrase").count() == 1
+        visit.tab.click("#copy")
+        assert visit.tab.evaluate("navigator.clipboard.readText()") == shown
+        visit.tab.click("#clear")
+        assert visit.tab.locator("#phrases li").count() == 0 and visit.tab.is_disabled("#copy")
+        assert visit.errors == []
+        assert all(url.startswith((address, "blob:")) for url in visit.requests)
+
+
+def test_a_camera_is_read_as_python_reads_its_landmarks(playwright, address, clips, tmp_path):
+    with Visit(playwright, address, f"--use-file-for-fake-video-capture={clips / 'short.y4m'}") as visit:
+        visit.says("Ready")
+        visit.tab.click("#start")
+        visit.until("document.querySelector('#text').textContent || document.querySelector('#percent').textContent")
+        visit.tab.wait_for_timeout(8000)
+        assert "frames a second" in visit.tab.inner_text("#rate")
+        visit.tab.click("#start")
+        assert visit.says("Stopped") == "Stopped."
+        (shown, *_) = visit.listed()
+        assert as_python_says(shown, visit.landmarks(tmp_path / "phrase.npy"))
+        assert visit.errors == []
+
+
+def test_a_refused_camera_is_said_in_words(playwright, address):
+    with Visit(playwright, address, allow=False) as visit:
+        visit.says("Ready")
+        refuse = "Promise.reject(new DOMException('no', 'NotAllowedError'))"
+        visit.tab.evaluate(f"navigator.mediaDevices.getUserMedia = () => {refuse}")
+        visit.tab.click("#start")
+        assert visit.says("not allowed").startswith("The camera was not allowed. Allow it in the browser's settings")
+        assert "error" in visit.tab.get_attribute("#status", "class") and visit.tab.inner_text("#start") == "Start camera"
+
+
+def test_a_camera_that_vanishes_is_said_in_words(playwright, address, clips):
+    with Visit(playwright, address, f"--use-file-for-fake-video-capture={clips / 'short.y4m'}") as visit:
+        visit.says("Ready")
+        visit.tab.click("#start")
+        visit.until("document.querySelector('#video').srcObject")
+        visit.tab.evaluate("document.querySelector('#video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+        assert visit.says("disconnected") == "The camera was disconnected. Connect it, and start again."
+
+
+def test_practice_works_by_keyboard_on_a_phone_in_the_dark(playwright, address):
+    with Visit(playwright, address, width=360, color_scheme="dark") as visit:
+        visit.says("Ready")
+        assert visit.tab.evaluate("document.documentElement.scrollWidth") <= 360
+        visit.tab.focus("#practise")
+        visit.tab.keyboard.press("Enter")
+        word = "".join(visit.tab.locator("#word li").all_inner_texts())
+        assert word.isalpha() and visit.tab.locator("#word li[aria-current=step]").count() == 1
+        assert visit.tab.get_attribute("#shape", "aria-label") == f"How the letter {word[0]} is signed"
+        drawn = "[...document.querySelector('#shape').getContext('2d').getImageData(0, 0, 220, 220).data].some(value => value)"
+        assert visit.tab.evaluate(drawn) and visit.tab.get_attribute("#practise", "aria-expanded") == "true"
+        visit.tab.focus("#next")
+        visit.tab.keyboard.press("Space")
+        assert "".join(visit.tab.locator("#word li").all_inner_texts()) != word
+        assert visit.tab.evaluate("document.documentElement.scrollWidth") <= 360
+        assert visit.errors == []
+
+
+def test_a_video_without_people_and_a_file_that_is_none_are_said_in_words(playwright, address, clips, tmp_path):
+    (tmp_path / "broken.webm").write_bytes(b"no video")
+    with Visit(playwright, address) as visit:
+        visit.says("Ready")
+        visit.tab.set_input_files("#file", clips / "blank.webm")
+        assert visit.says("is read") == "The video is read: no hand was seen in it."
+        visit.tab.set_input_files("#file", tmp_path / "broken.webm")
+        assert visit.says("not a video") == "broken.webm is not a video that this browser can play."
+
+
+@pytest.mark.parametrize("change,said", [
+    ("", "is cut short; load the page again"),
+    ("FRAMES = 100", "it is not an export of a fixed shape"),
+    ("VOCABULARY = 60", "it spells other characters"),
+])
+def test_a_page_with_another_model_says_so(playwright, page, tmp_path, change, said):
+    broken = tmp_path / "broken"
+    shutil.copytree(page, broken, copy_function=shutil.copy)
+    if change:
+        name, value = change.split(" = ")
+        constants = broken / "constants.js"
+        lines = constants.read_text().splitlines()
+        constants.write_text("\n".join(f"export const {name} = {value};" if line.startswith(f"export const {name} =") else line
+                                       for line in lines))
+    else:
+        (broken / FIXED).write_bytes((broken / FIXED).read_bytes()[:1000])
+    with write.server(broken) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        with Visit(playwright, f"http://127.0.0.1:{running.server_port}/") as visit:
+            visit.says(said)
+            assert visit.tab.is_disabled("#start")
+        running.shutdown()
+
+
+def test_a_browser_without_simd_is_told_so(playwright, address):
+    with Visit(playwright, address) as visit:
+        visit.tab.add_init_script("WebAssembly.validate = () => false;")
+        visit.tab.reload()
+        assert visit.says("SIMD") == "This browser lacks WebAssembly SIMD: use a newer one."

@@ -1,0 +1,158 @@
+"""The page's JavaScript modules against the Python that they mirror, in Node.js."""
+
+import io
+import subprocess
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from aslutils.page import write
+from aslutils.page.constants import constants, drawing
+from aslutils.reading.landmark_files import as_columns
+from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Reading, Stream, _overlong
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, hand_seen
+from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.task.rejection import UNKNOWN, Verdict
+from aslutils.task.text import CHARACTERS
+
+NAMES = {"face": "faceLandmarks", "left_hand": "leftHandLandmarks", "pose": "poseLandmarks", "right_hand": "rightHandLandmarks"}
+
+
+@dataclass
+class Recorder:
+    """A recogniser that only remembers which frames it was given."""
+
+    columns: list = field(default_factory=lambda: COLUMNS)
+    given: list = field(default_factory=list)
+
+    def read(self, frames) -> Reading:
+        self.given.append(frames)
+        return Reading(Verdict.READ, "a", UNKNOWN, np.ones(1), len(frames), (0, 0), 0.0)
+
+
+def hands(rng: np.random.Generator, count: int) -> list[bool]:
+    """In which of the frames a hand is seen: runs of random length."""
+    runs = [[bool(number % 2)] * int(rng.integers(1, rng.choice([5, 45, 500]))) for number in range(count)]
+    return [seen for run in runs for seen in run]
+
+
+def columns(number: int, seen: bool) -> np.ndarray:
+    """A frame that says its number, with a hand or without."""
+    frame = np.full(len(COLUMNS), np.nan, np.float32)
+    frame[0] = number
+    if seen:
+        frame[COLUMNS.index("x_left_hand_3")] = 0.5
+    return frame
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stream_is_split_as_in_python(in_node, seed):
+    seen = hands(np.random.default_rng(seed), 12)
+    code = """
+        import { PhraseStream } from "./stream.js";
+        import { COLUMNS } from "./constants.js";
+        const frame = (number, seen) => Float32Array.from(COLUMNS, ([axis, part, index], column) =>
+            column === 0 ? number : seen && axis === "x" && part === "left_hand" && index === 3 ? 0.5 : NaN);
+        function answer(seen) {
+            const stream = new PhraseStream();
+            const due = seen.map((hand, number) => [number, stream.add(frame(number, hand))]);
+            return [...due, [seen.length, stream.finish()]].filter(([, found]) => found)
+                .map(([number, { frames, complete }]) => [number, frames[0][0], frames.length, complete]);
+        }"""
+    recorder = Recorder()
+    stream = Stream(recorder, READ_EVERY, MAX_FRAMES, PHRASE_GAP)
+    expected = []
+    for number, hand in enumerate(seen):
+        reading = stream.add(columns(number, hand))
+        if reading:
+            expected.append((number, reading.complete))
+    stream.finish()
+    expected = [[number, int(frames[0, 0]), len(frames), complete]
+                for (number, complete), frames in zip([*expected, (len(seen), True)], recorder.given, strict=True)
+                if len(frames) and hand_seen(frames).any()]                     # the page does not read what shows no hand
+    assert in_node(code, seen) == expected and len(expected) > 5
+
+
+def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
+    rng = np.random.default_rng(0)
+    cases = [[False] * 40, [], [True], *(hands(rng, int(rng.integers(1, 6))) for _ in range(60))]
+    code = """
+        import { overlong } from "./reader.js";
+        const answer = (cases) => cases.map((seen) => overlong(seen));"""
+    expected = [list(map(int, _overlong(np.array(seen, bool), recognizer.usual_end))) for seen in cases]
+    assert in_node(code, cases) == expected and np.sum(expected) > 0
+
+
+def test_what_holistic_finds_becomes_pythons_columns(in_node):
+    rng = np.random.default_rng(1)
+    frames = rng.random((5, len(ALL_COLUMNS) // 3, 3)).astype(np.float32)
+    starts = np.cumsum([0, *HOLISTIC.values()])
+    parts = dict(zip(NAMES.values(), zip(starts, starts[1:])))
+    found = [{part: [dict(zip("xyz", map(float, point))) for point in frame[first:end]] for part, (first, end) in parts.items()}
+             for frame in frames]
+    del found[1]["rightHandLandmarks"], found[2]["faceLandmarks"]
+    first, end = parts["rightHandLandmarks"]
+    frames[1, first:end] = np.nan
+    frames[2, slice(*parts["faceLandmarks"])] = np.nan
+    code = """
+        import { columnsOf, handSeen, isDeep } from "./columns.js";
+        const answer = (found) => {
+            const frames = found.map(columnsOf);
+            return [frames.map((columns) => [...columns]), frames.map(handSeen), isDeep(frames)];
+        };"""
+    rows, seen, deep = in_node(code, found)
+    np.testing.assert_array_equal(np.array(rows, np.float32), as_columns(frames, COLUMNS))
+    assert seen == [True] * 5 and deep
+
+
+def test_hands_whose_depth_never_changes_have_none(in_node):
+    code = """
+        import { isDeep } from "./columns.js";
+        import { COLUMNS } from "./constants.js";
+        const frame = (depth) => Float32Array.from(COLUMNS, ([axis]) => axis === "z" ? depth : 0.5);
+        const answer = (depths) => isDeep(depths.map(frame));"""
+    assert not in_node(code, [0, 0, 0]) and not in_node(code, []) and in_node(code, [0, 0.1])
+
+
+def test_saved_landmarks_are_a_numpy_file(in_node):
+    code = """
+        import { npy } from "./npy.js";
+        const answer = async (rows) => [...new Uint8Array(await npy(rows.map((row) => Float32Array.from(row))).arrayBuffer())];"""
+    for shape in ((1, 3), (80, 390)):
+        rows = np.random.default_rng(2).random(shape).astype(np.float32)
+        np.testing.assert_array_equal(np.load(io.BytesIO(bytes(in_node(code, rows.tolist())))), rows)
+
+
+def test_practice_lights_up_letters_in_order_and_goes_on_after_a_phrase(in_node):
+    code = """
+        import { Practice } from "./practice.js";
+        function answer([word, ...readings]) {
+            const practice = new Practice({ hidden: false }, {}, {});
+            practice.show = () => {};
+            Object.assign(practice, { word, lit: 0, kept: 0 });
+            return readings.map(([text, complete]) => [practice.read(text, complete), practice.lit]);
+        }"""
+    readings = [("h", False), ("hx", False), ("hel", True), ("l", False), ("", False), ("lo", True)]
+    assert in_node(code, ["hello", *readings]) == [[False, 1], [False, 1], [False, 3], [False, 4], [False, 3], [True, 5]]
+
+
+def test_every_letter_of_every_word_has_a_drawing_within_its_picture(in_node):
+    code = """
+        import { SIGNS, WORDS } from "./constants.js";
+        const answer = () => [WORDS, SIGNS];"""
+    words, signs = in_node(code, None)
+    assert len(words) > 300 and set("".join(words)) == set("abcdefghijklmnopqrstuvwxyz") and set(signs) == set(CHARACTERS)
+    for character, keys in signs.items():
+        assert keys == drawing(character) and np.shape(keys)[1:] == (21, 2)
+        assert 0 <= np.min(keys) and np.max(keys) <= 1
+
+
+def test_the_modules_are_plain_javascript_without_a_constant_of_pythons(recognizer, tmp_path):
+    values = ("59", "390", "384", "0.15", "543")
+    for path in sorted((write.HERE / "site").glob("*.js")):
+        code = path.read_text()
+        assert not [value for value in values if value in code], path.name
+        assert len(code.splitlines()) <= 250
+    (tmp_path / "constants.mjs").write_text(constants(recognizer, [("a", 1)]))
+    assert subprocess.run(["node", "--check", tmp_path / "constants.mjs"]).returncode == 0

@@ -1,0 +1,74 @@
+"""Writing the page: what is in it, what it refuses, and that nothing is lost."""
+
+import shutil
+import urllib.request
+from threading import Thread
+
+import pytest
+from tiny_tflite import constant_model
+
+from aslutils.__main__ import main
+from aslutils.page import write
+from aslutils.reading.recognizer import OWN_MODEL
+from aslutils.reading.tflite import FIXED
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_page_holds_its_modules_its_model_and_what_it_needs_of_npm(page):
+    for name in ("index.html", "app.js", FIXED, "vendor/NOTICE", *(f"vendor/{place}" for place in write.VENDORED.values())):
+        assert (page / name).is_file(), name
+    assert 'from "./wasm-utils.js"' in (page / "vendor/litert/index.js").read_text()
+    assert not list(page.parent.glob(".*"))
+    total = sum(path.stat().st_size for path in page.rglob("*"))
+    assert total < 60e6
+
+
+def test_a_page_is_written_again_without_npm_and_keeps_nothing_of_the_old_one(page, tmp_path, monkeypatch):
+    again = shutil.copytree(page, tmp_path / "again")
+    (again / "old.js").write_text("old")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    write.write_page(again)
+    assert not (again / "old.js").exists() and (again / "vendor/holistic/holistic.js").is_file()
+
+
+def test_the_server_answers_with_the_types_that_browsers_want(page):
+    with write.server(page) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        for path, kind in (("app.js", "text/javascript"), ("vendor/litert/wasm/litert_wasm_internal.wasm", "application/wasm"),
+                           ("", "text/html")):
+            with urllib.request.urlopen(f"http://127.0.0.1:{running.server_port}/{path}") as answer:
+                assert answer.headers.get_content_type() == kind
+        running.shutdown()
+
+
+def test_what_cannot_become_a_page_ends_in_one_line(tmp_path, capsys, monkeypatch):
+    def said(*arguments) -> str:
+        assert main(["page", *map(str, arguments)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    variable = tmp_path / "variable"
+    variable.mkdir()
+    assert said(tmp_path / "page", "--model", variable) == f"there is no {variable / FIXED}; notebook 04 writes it where " \
+        "fixed_frames is not 0"
+    (variable / FIXED).write_bytes(constant_model("ab"))
+    assert said(tmp_path / "page", "--model", variable) == (
+        f"{variable / FIXED} has no fixed shape; give the folder of an export that holds {FIXED}")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.txt").write_text("mine")
+    assert said(full) == f"{full} holds other files; give a new folder"
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert "needs npm, which comes with Node.js" in said(tmp_path / "page")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "variable"] and (full / "thesis.txt").exists()
+
+
+def test_the_command_writes_the_page(page, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    shutil.copytree(page / "vendor", tmp_path / "out" / "vendor")
+    shutil.copy(page / write.WRITTEN, tmp_path / "out")
+    assert main(["page", str(tmp_path / "out"), "--model", str(OWN_MODEL)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'} is ready: put it on a static host with https, or serve it here with " \
+        "--serve\n"
+    assert (tmp_path / "out" / FIXED).read_bytes() == (OWN_MODEL / FIXED).read_bytes()
