@@ -1,5 +1,5 @@
 # %% [markdown]
-# # From checkpoints to one TFLite file
+# # From checkpoints to a TFLite file
 #
 # Converts any number of trained networks to one model that averages them: the same layers in TensorFlow with the trained weights,
 # including preprocessing and decoding, with built-in operations only. Its input is MediaPipe's output, its output is characters.
@@ -41,6 +41,7 @@ from aslutils.model.checkpoint import load_checkpoint
 from aslutils.port.compare import compare_layers, read_pytorch
 from aslutils.port.export import check, convert, with_precision, write_export
 from aslutils.port.variants import build_variants, choose, measure_variants, typical_sequence
+from aslutils.reading.tflite import FIXED
 from aslutils.run import export, scoring, stages
 from aslutils.run.corpus import open_run
 from aslutils.run.sessions import end_session
@@ -120,24 +121,31 @@ plots.variants(table)
 chosen = choose(table, config.precision, config.max_mb, config.max_ms)
 fixed = with_precision(convert(networks, beam, config.fixed_frames), chosen) if config.fixed_frames else None
 path = write_export(variants[chosen], folder / "export", export.usual_end(loaded), fixed)
-(figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
-report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
-          "beams": beam.beams if beam else 0, "scored_on": kind.name, "compared": len(rows),
-          "kinds": answers.astype(object).where(answers.notna(), None).to_dict("index"),
-          "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],
-          "largest_difference": float(layers["tflite"].max())}
 print(f"Exported: {chosen}, {path.stat().st_size / 1e6:.1f} MB, {path}")
 table
 
 # %% [markdown]
 # ## The export with a fixed shape
 #
-# `model_fixed.tflite` takes exactly `fixed_frames` rows, for runtimes in browsers and on phones that cannot resize an input. Rows
-# of NaN behind a sequence are no frames, so it reads the same text, and takes the time of a long sequence for every one.
+# `model_fixed.tflite` takes exactly `fixed_frames` rows, for runtimes in browsers and on phones that cannot resize an input.
+# Rows of NaN behind a sequence are no frames, so it reads the same text up to that length. It always takes the time of a long
+# sequence.
 
 # %%
-both = {"model.tflite": variants[chosen]} | ({"model_fixed.tflite": fixed} if fixed else {})
+both = {"model.tflite": variants[chosen]} | ({FIXED: fixed} if fixed else {})
 shapes = measure_variants(both, len(networks), sequences[:100], phrases[:100], reference[:100])
+shapes
+
+# %% [markdown]
+# ## The report
+
+# %%
+(figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
+report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
+          "beams": beam.beams if beam else 0, "scored_on": kind.name, "compared": len(rows),
+          "kinds": answers.astype(object).where(answers.notna(), None).to_dict("index"),
+          "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],
+          "largest_difference": float(layers["tflite"].max()),
+          "fixed": shapes[shapes["variant"] == FIXED].astype(object).where(shapes.notna(), None).to_dict("records")}
 write_json(folder / "export" / "report.json", report)
 end_session(run, "04_convert_tflite", finished=True)
-shapes

@@ -21,7 +21,7 @@ from toy import MODEL
 
 from aslutils.model.checkpoint import load_checkpoint, save_published
 from aslutils.model.network import Network
-from aslutils.reading.tflite import Model
+from aslutils.reading.tflite import FIXED, Model
 from aslutils.run.place import KIT
 from aslutils.run.stages import CONFIGS, STAGES, TRAININGS, configs, defaults, parameters
 from aslutils.system.inputs import read_json
@@ -165,8 +165,13 @@ def test_published_checkpoints_are_exported_without_training_and_without_data(ka
     assert report["agreement"] is None and report["milliseconds"] > 0
     assert report["seeds"] == 2 and report["variant"] == "float32" and report["score"] is None
     assert "This run has no data" in (kaggle_root / "out.ipynb").read_text()
+    assert report["fixed"][0]["megabytes"] > 1 and Model(export / FIXED).frames == 384
     answer = Model(export)(np.full((30, 390), np.nan, np.float32))
     assert decode(answer["outputs"].argmax(axis=1)) == DUMMY_PHRASE
+    none = run("04_convert_tflite", kaggle_root / "out.ipynb", "-p", "run", "published", "-p", "precision", "float32",
+               "-p", "fixed_frames", "0", "-y", f"checkpoints: {names}")
+    assert none.returncode == 0, none.stderr
+    assert not (export / FIXED).exists() and read_json(export / "report.json")["fixed"] == []
     missing = run("04_convert_tflite", kaggle_root / "out.ipynb", "-y", "checkpoints: [/no/such.pth]")
     assert missing.returncode and "there is no checkpoint /no/such.pth" in missing.stderr
 

@@ -22,6 +22,7 @@ class Shape:
     style: str                 # of signing: one of STYLES, or "" if every style has it
     angles: np.ndarray         # (21,) degrees, in the order of hand.JOINTS
     orientation: np.ndarray    # (3,) degrees: turn, tilt, lean
+    words: str = ""            # what people call it
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def shapes() -> dict[str, tuple[Shape, ...]]:
     """Each shape's name -> the ways to make it, at least one."""
     found: dict[str, tuple[Shape, ...]] = {}
     for line in _rows("shapes.txt"):
-        name, style, thumb, *fingers, orientation, _ = (cell.strip() for cell in line.split("|"))
+        name, style, thumb, *fingers, orientation, words = (cell.strip() for cell in line.split("|"))
         triples = np.stack([_numbers(finger) for finger in fingers])                       # (4, 3): spread, mcp, pip
         quads = np.concatenate([triples, DIP_SHARE * triples[:, 2:]], 1)                   # (4, 4): and dip
         angles = np.concatenate([_numbers(thumb), quads.ravel()])
@@ -55,7 +56,7 @@ def shapes() -> dict[str, tuple[Shape, ...]]:
             raise ValueError(f"the shape {name!r} has {angles.size} joint angles, expected {len(JOINTS)}: {line}")
         if style not in ("", *STYLES):
             raise ValueError(f"the shape {name!r} has the style {style!r}, expected one of {', '.join(STYLES)} or none: {line}")
-        found[name] = (*found.get(name, ()), Shape(style, angles, _numbers(orientation)))
+        found[name] = (*found.get(name, ()), Shape(style, angles, _numbers(orientation), words))
     return found
 
 

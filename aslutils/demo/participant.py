@@ -8,8 +8,8 @@ from aslutils.demo.hand import Camera, Hand, limited
 from aslutils.demo.handshapes import STYLES, Shape, shapes
 
 # How far participants' joints differ, in degrees (thumb; spread, mcp, pip, dip of a finger): in all their shapes alike, and in
-# each shape separately. The fingers match the spread in digits of 218 people (spread 6, mcp 12, pip 9, dip 7); the thumb varies
-# more (there by 10 to 15), because six signers' letters do.
+# each shape separately. The fingers match the deviations in digits of 218 people (spread 6, mcp 12, pip 9, dip 7), in which few
+# fingers touch (see `_together`); the thumb varies more (there by 10 to 15), because six signers' letters do.
 _HABIT = (5, 6, 9, 9, 9), (2, 6, 4, 3)
 _OWN = (6, 8, 12, 13, 12), (4, 8, 6, 5)
 _KEPT = 0.8                        # share of their shapes that participants make in their own style

@@ -33,7 +33,7 @@ def _next_letters() -> dict[str, str]:
 
 
 def _invented(rng: np.random.Generator) -> str:
-    """A word that does not exist but sounds as if it did: each letter follows the two before it as in a real one."""
+    """A word that sounds real and seldom is: each letter follows the two before it as in one of the words."""
     word = ""
     while len(word) < 12:
         letters = _next_letters()[word[-2:]]

@@ -192,7 +192,10 @@ def _film(scene: np.ndarray, hidden: np.ndarray, both: bool, participant: Partic
 
 
 def _slow_error(rng: np.random.Generator, length: int, period: int = 12) -> np.ndarray:
-    """What MediaPipe errs by for as long as a hand holds its shape, besides the jitter and relative to it: float32 (T, 21, 3)."""
+    """What MediaPipe errs by for several frames, besides the jitter and relative to it: float32 (T, 21, 3).
+
+    It errs in the same way for as long as a hand holds a shape; here the errors drift from one to another in `period` frames.
+    """
     knots = rng.standard_normal((length // period + 2, 21, 3), np.float32) * np.float32([1.2, 1.2, 1.8])
     knots[:, 0, 2] = 0                                                                      # a wrist's z is 0 by definition
     number, step = np.divmod(np.arange(length), period)

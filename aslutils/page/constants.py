@@ -2,7 +2,7 @@
 
 import json
 
-from aslutils.demo.handshapes import posed, signs
+from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
 from aslutils.plots.hands import BONE_COLOURS
 from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Recognizer
@@ -26,7 +26,8 @@ SPOKEN = {                         # what the page tells the person before the c
     "slow": "This device is slow, so letters may be missed: spell slowly.",
     "reading": "Reading. Lower your hand to end a phrase.",
     "unsure": "Not sure enough to show it",
-    "spelled": "Spelled! Lower your hand, then take another word.",
+    "spelled": "Spelled! Take another word.",
+    "blind": "The camera gives no picture.",
 }
 
 
@@ -54,6 +55,7 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "HAND_BONES": HAND_BONES,
         "FINGER_COLOURS": BONE_COLOURS,
         "SIGNS": {character: drawing(character) for character in sorted(signs())},
+        "HOW": {character: _how(character) for character in sorted(signs())},
         "WORDS": sorted(word for word in words() if PRACTISED[0] <= len(word) <= PRACTISED[1]),
         "DARK": DARK,
         "SMALL": SMALL,
@@ -70,6 +72,12 @@ def drawing(character: str) -> list[list[list[float]]]:
     low, high = points.min((0, 1)), points.max((0, 1))
     size = max(*(high - low), LARGEST) / (1 - 2 * MARGIN)
     return ((points - (low + high) / 2) / size + 0.5).round(3).tolist()
+
+
+def _how(character: str) -> str:
+    """A character's handshape in words."""
+    first, *others = signs()[character]
+    return shapes()[first.shape][0].words + ("; it moves" if others and "draws" not in shapes()[first.shape][0].words else "")
 
 
 def _parsed(column: str) -> tuple[str, str, int]:

@@ -31,7 +31,7 @@ VENDORED = {                                        # of the npm packages, what 
 LOADED = ("holistic_solution_packed_assets.data", "holistic_solution_simd_wasm_bin.wasm", "pose_landmark_lite.tflite",
           "litert_wasm_internal.wasm", FIXED)       # large files that every browser needs
 NOTICE = """The files in litert are @litertjs/core and @litertjs/wasm-utils, those in holistic are @mediapipe/holistic:
-Copyright Google LLC, Apache License 2.0, unchanged but for the path of an import in litert/index.js.
+Copyright Google LLC, Apache License 2.0 (LICENSE in the folder above). Only the path of an import in litert/index.js was changed.
 """
 
 
@@ -68,9 +68,9 @@ def write_page(out, model=None) -> Path:
 
 def _vendor(folder: Path, earlier: Path):
     """Fill the folder with what the page needs of the npm packages: a copy of the earlier page's, or fetched by npm."""
-    lock = (HERE / "package-lock.json").read_bytes()
-    stamp = hashlib.sha256(lock).hexdigest()
-    if (earlier / "lock").is_file() and (earlier / "lock").read_text() == stamp:
+    stamp = hashlib.sha256((HERE / "package-lock.json").read_bytes() + repr(VENDORED).encode()).hexdigest()
+    complete = all((earlier / place).is_file() for place in ("stamp", *VENDORED.values()))
+    if complete and (earlier / "stamp").read_text() == stamp:
         shutil.copytree(earlier, folder)
         return
     if not shutil.which("npm"):
@@ -90,11 +90,16 @@ def _vendor(folder: Path, earlier: Path):
     litert = folder / "litert" / "index.js"                                      # browsers need a path to import
     litert.write_text(litert.read_text(encoding="utf-8").replace('"@litertjs/wasm-utils"', '"./wasm-utils.js"'), encoding="utf-8")
     (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
-    (folder / "lock").write_text(stamp)
+    (folder / "stamp").write_text(stamp)
 
 
 class _Handler(SimpleHTTPRequestHandler):
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".wasm": "application/wasm", ".js": "text/javascript"}
+
+    def end_headers(self):
+        """Browsers ask again for what they have: a page that is written again is not mixed with the one before."""
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
 
     def log_message(self, *_):
         """Nothing is logged: a page that works is quiet."""

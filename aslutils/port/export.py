@@ -1,4 +1,4 @@
-"""Networks to one TFLite file that does everything: preprocessing, the networks, decoding, rejection.
+"""Networks to a TFLite file that does everything: preprocessing, the networks, decoding, rejection.
 
     export([load_network("seed1.pt"), load_network("seed2.pt")], "export")
 
@@ -55,32 +55,24 @@ class Ensemble(tf.Module):
 
     `outputs` are the rows before the first EOS, n in 1..33. A rejected sequence, which includes one with an empty text, is the
     dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head.
-
-    frames: None, or the fixed number of rows that the columns have: those behind the last in which anything was seen are no
-    frames, and `outputs` and `probabilities` have 33 rows, EOS and 0 behind the phrase's.
     """
 
-    def __init__(self, networks, beam: BeamSearch | None = None, frames: int | None = None):
+    rows = None                    # of the columns: any number
+
+    def __init__(self, networks, beam: BeamSearch | None = None):
         super().__init__()
         backward = beam is not None and beam.rerank_weight > 0
         self.networks = [Network(network, f"network{index}", backward) for index, network in enumerate(networks)]
-        self.beam, self.frames = beam, frames
+        self.beam = beam
 
     def traced(self):
         """`recognise` as a graph."""
-        columns = tf.TensorSpec([self.frames, len(COLUMNS)], tf.float32, name=INPUT)
+        columns = tf.TensorSpec([self.rows, len(COLUMNS)], tf.float32, name=INPUT)
         return tf.function(self.recognise, input_signature=[columns], autograph=False).get_concrete_function()
 
     def recognise(self, inputs):
         """What the file's signature `serving_default` does."""
-        if self.frames is None:
-            T = tf.shape(inputs)[0]
-            frames, hand_frames = standardise(inputs)
-            mask = FrameMask(tf.shape(frames)[0])
-        else:
-            T = count_frames(inputs)
-            frames, hand_frames = standardise(inputs, T)
-            mask = FrameMask(frames.shape[0], fitted_length(T))
+        T, frames, hand_frames, mask = self.frames(inputs)
         encoded = [network.encode(frames, mask) for network in self.networks]
         logits = [network.confidence_logit(x) for network, (x, _) in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
@@ -91,19 +83,43 @@ class Ensemble(tf.Module):
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
         probabilities = tf.where(rejected, 0.0, probabilities)
         count = tf.where(rejected, len(DUMMY_PHRASE), count)
-        if self.frames is None:
-            rows, probabilities = rows[:count], probabilities[:count]
-        else:
-            spelled = tf.range(STEPS) < count
-            rows = tf.where(spelled[:, None], rows, tf.one_hot(EOS, VOCABULARY))
-            probabilities = tf.where(spelled, probabilities, 0.0)
-        return {"outputs": rows, "confidence": confidence, "probabilities": probabilities}
+        return {"confidence": confidence, **self.answer(rows, probabilities, count)}
+
+    def frames(self, inputs):
+        """How many frames the sequence has, int32 (); the network's frames; in how many of all a hand is seen; the mask."""
+        frames, hand_frames = standardise(inputs)
+        return tf.shape(inputs)[0], frames, hand_frames, FrameMask(tf.shape(frames)[0])
+
+    def answer(self, rows, probabilities, count):
+        """The first `count` of the rows (33, V) and probabilities (33,)."""
+        return {"outputs": rows[:count], "probabilities": probabilities[:count]}
 
     def spell(self, encoded, rejected):
         """Logits (33, V), the chosen tokens' probabilities (33,), and how many of them spell the phrase."""
         if self.beam is not None:
             return search(self.networks, encoded, rejected, self.beam)
         return greedy([network.decoder for network in self.networks], encoded, rejected)
+
+
+class FixedEnsemble(Ensemble):
+    """The same with a fixed shape: columns (rows, 390) -> `outputs` (33, 63), `probabilities` (33,).
+
+    Rows behind the last in which anything was seen are no frames. Behind the phrase, `outputs` spell EOS, `probabilities` are 0.
+    """
+
+    def __init__(self, networks, beam: BeamSearch | None, rows: int):
+        super().__init__(networks, beam)
+        self.rows = rows
+
+    def frames(self, inputs):
+        T = count_frames(inputs)
+        frames, hand_frames = standardise(inputs, T)
+        return T, frames, hand_frames, FrameMask(frames.shape[0], fitted_length(T))
+
+    def answer(self, rows, probabilities, count):
+        spelled = tf.range(STEPS) < count
+        return {"outputs": tf.where(spelled[:, None], rows, tf.one_hot(EOS, VOCABULARY)),
+                "probabilities": tf.where(spelled, probabilities, 0.0)}
 
 
 def check(networks, beam: BeamSearch | None = None, precision: str = "auto"):
@@ -132,10 +148,10 @@ def to_tflite(function, module, inputs: list[str]) -> bytes:
 def convert(networks, beam: BeamSearch | None = None, frames: int | None = None) -> bytes:
     """The networks as a float32 TFLite model that decodes greedily, or by beam search.
 
-    frames: None for sequences of any length, or the fixed number of rows that it takes (see `Ensemble`).
+    frames: None for sequences of any length, or the fixed number of rows that it takes (see `FixedEnsemble`).
     """
     check(networks, beam)
-    ensemble = Ensemble(networks, beam, frames)
+    ensemble = Ensemble(networks, beam) if frames is None else FixedEnsemble(networks, beam, frames)
     return to_tflite(ensemble.traced(), ensemble, [INPUT])
 
 

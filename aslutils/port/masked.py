@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from aslutils.port.layers import array
 
-HIDDEN = np.float32(-1e9)          # added to the score of what must not be attended to
+HIDDEN = np.float32(-1e9)          # the score of what must not be attended to, or added to it
 
 
 class FrameMask:
@@ -16,15 +16,15 @@ class FrameMask:
 
     def __init__(self, T, length=None):
         self.T = T
-        self.real = None if length is None else tf.cast(tf.range(T) < length, tf.float32)       # (T,)
+        self.real = None if length is None else tf.range(T) < length                             # (T,)
 
     def zeroed(self, x):
         """x (T, D) with zeros behind the sequence."""
-        return x if self.real is None else x * self.real[:, None]
+        return x if self.real is None else tf.where(self.real[:, None], x, 0.0)
 
     def hidden(self, scores):
         """Attention scores (..., T), those of frames behind the sequence so low that they get no weight."""
-        return scores if self.real is None else scores + (1 - self.real) * HIDDEN
+        return scores if self.real is None else tf.where(self.real, scores, HIDDEN)
 
 
 def folded(norm) -> tuple[np.ndarray, np.ndarray]:

@@ -9,15 +9,17 @@ import numpy as np
 
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import regular_file
+from aslutils.task.preprocess import fit_length
 from aslutils.task.text import EOS, STEPS
 
 SIGNATURE, INPUT, OUTPUT = "serving_default", "inputs", "outputs"   # what the competition's scorer calls and reads
 FIXED = "model_fixed.tflite"                                        # the export with a fixed shape, beside model.tflite
+NAMES = "model.tflite", FIXED                                       # of a folder's model: the first that is there
 PROBABILITIES = "probabilities"                                     # and what our models return besides
 
 
 def interpreter(path, threads: int = 1, source: str = "the model"):
-    """A LiteRT interpreter of a `.tflite` file, the folder that holds `model.tflite`, or a model's bytes.
+    """A LiteRT interpreter of a `.tflite` file, the folder of an export, or a model's bytes.
 
     source: the name of the bytes in errors. Raises FileNotFoundError, or ValueError if it is not a TFLite model.
     """
@@ -40,11 +42,11 @@ def _reason(error: Exception) -> str:
 
 
 def is_model(path) -> bool:
-    """Whether a path is meant as a model: a `.tflite` file, a folder with `model.tflite` or without any parquet file, or a
+    """Whether a path is meant as a model: a `.tflite` file, a folder with a model or without any parquet file, or a
     name without a suffix of nothing that is there, but no camera's."""
     path = Path(path)
     if path.is_dir():
-        return (path / "model.tflite").exists() or not any(path.glob("*.parquet"))
+        return any((path / name).exists() for name in NAMES) or not any(path.glob("*.parquet"))
     absent = not path.exists() and not path.suffix and path.name != "webcam" and not path.name.isdecimal()
     return path.suffix.lower() == ".tflite" or absent
 
@@ -52,7 +54,8 @@ def is_model(path) -> bool:
 class Model:
     """A TFLite model with the competition's signature. Threads that share an instance take turns.
 
-    One of a fixed shape gets rows of NaN behind a shorter sequence; a longer one is thinned to it, by the nearest index.
+    One of a fixed shape gets rows of NaN behind a shorter sequence; a longer one is resampled to it first. It reads what the
+    model of any length reads, but for longer sequences, and where nothing was seen in the last rows: these are no frames to it.
 
     Arguments as for `interpreter`. Raises as it does, and ValueError naming the file and what it lacks: the signature
     `serving_default`, the argument `inputs`, the output `outputs`, both of rank 2.
@@ -66,8 +69,9 @@ class Model:
             self.runner = self.interpreter.get_signature_runner(SIGNATURE)
         self._turn = Lock()                                                       # without the lock LiteRT mixes up sequences
         shape = self._table(INPUT, self.runner.get_input_details(), "(frames, columns)")
-        self._table(OUTPUT, self.runner.get_output_details(), "(steps, tokens)")
+        answered = self._table(OUTPUT, self.runner.get_output_details(), "(steps, tokens)")
         self.frames, self.columns = map(int, shape) if len(shape) else (-1, -1)   # -1: any number
+        self.filled = self.frames != -1 and len(answered) and answered[0] == STEPS    # with EOS behind the phrase
 
     def _check(self, signatures: dict) -> list[str]:
         if SIGNATURE not in signatures:
@@ -98,10 +102,9 @@ class Model:
                              "Do the selected columns of inference_args.json belong to this model?")
         with self._turn, self._running():
             answer = self.runner(**{INPUT: inputs if self.frames == -1 else _of_length(inputs, self.frames)})
-        if len(answer[OUTPUT]) == STEPS:
+        if self.filled:
             ended = np.append(answer[OUTPUT].argmax(axis=1), EOS) == EOS
-            for name in {OUTPUT, PROBABILITIES} & answer.keys():
-                answer[name] = answer[name][:ended.argmax()]
+            answer |= {name: answer[name][:ended.argmax()] for name in (OUTPUT, PROBABILITIES)}
         return answer
 
     @contextmanager
@@ -114,16 +117,16 @@ class Model:
 
 
 def _of_length(inputs: np.ndarray, frames: int) -> np.ndarray:
-    """A sequence (n, columns) as exactly `frames` rows: thinned by the nearest index, or with rows of NaN behind it."""
-    if len(inputs) > frames:
-        return inputs[np.arange(frames) * len(inputs) // frames]
+    """A sequence (n, columns) as exactly `frames` rows: resampled, or with rows of NaN behind it."""
+    seen = np.flatnonzero(np.isfinite(inputs).any(axis=1))
+    inputs = fit_length(inputs[:seen[-1] + 1] if len(seen) else inputs[:0], frames)
     return np.pad(inputs, ((0, frames - len(inputs)), (0, 0)), constant_values=np.nan)
 
 
 def _file(path) -> Path:
     path = Path(path)
     if path.is_dir():
-        path = path / "model.tflite"
+        path = next((path / name for name in NAMES if (path / name).exists()), path / NAMES[0])
     if not path.exists():
         raise FileNotFoundError(f"no TFLite model at {path}; notebook 04 writes one")
     return regular_file(path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aslutils.system.errors import UserError, above_zero, at_least, one_of
 from aslutils.system.names import check_dataset, check_run
+from aslutils.task.rejection import MIN_FRAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,9 @@ class ExportConfig(RunConfig):
         one_of(self, precision=("auto", "float32", "float16", "mixed", "int8"))
         above_zero(self, "max_mb", "max_ms")
         at_least(self, beams=-1, compared=1, length_penalty=0, rerank_weight=0, fixed_frames=0)
+        if 0 < self.fixed_frames < MIN_FRAMES:
+            raise UserError(f"fixed_frames is {self.fixed_frames}; it must be 0 or at least {MIN_FRAMES}: shorter sequences are "
+                            "rejected")
         if self.rerank_weight > 1:
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
         if not all(isinstance(path, str) for path in self.checkpoints):

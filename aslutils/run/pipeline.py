@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aslutils.data.folds import read_folds
+from aslutils.reading.tflite import FIXED
 from aslutils.run import stages
 from aslutils.run.fingerprint import difference, made_from
 from aslutils.run.place import KIT, usable_gpus
@@ -60,13 +61,14 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
     checkpoints = [folder / "round2" / f"seed{seed}" / "checkpoint.pt" for seed in seeds]
     table = folder / "train_folded_oof_supp.csv"
     export = [folder / "export" / name for name in ("model.tflite", "inference_args.json", "report.json")]
+    fixed = [folder / "export" / FIXED] if parameters(stages.EXPORT)["fixed_frames"] else []
     submission = [folder / "submission" / name for name in ("submission.zip", "report.json")]
     return [
         stage(stages.FOLDS, files(data, first["folds_file"], first["init"]),
               [*predictions, folder / "store" / "store.json"]),
         stage(stages.TABLE, [folder / "folds.csv", *predictions], [table]),
         stage(stages.SEEDS, [table, folder / "store" / "store.json", *files(second["init"])], checkpoints, seeds=seeds),
-        stage(stages.EXPORT, checkpoints, export, checkpoints=[str(checkpoint) for checkpoint in checkpoints]),
+        stage(stages.EXPORT, checkpoints, [*export, *fixed], checkpoints=[str(checkpoint) for checkpoint in checkpoints]),
         stage(stages.SUBMISSION, export, submission),                           # it uses the run's own data
     ]
 

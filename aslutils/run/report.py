@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 from markdown_it import MarkdownIt
 
+from aslutils.reading.tflite import FIXED
 from aslutils.run.scoring import CORRUPTED, UNSPELLED, ScoredOn
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_text
@@ -20,7 +21,8 @@ from aslutils.task.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES
 
 STYLE = Path(__file__).with_suffix(".css")
 LINES = 20                          # shown of what a cell printed; the rest is in the notebook
-ARTEFACTS = {"export/model.tflite": "the exported model", "submission/submission.zip": "the submission",
+ARTEFACTS = {"export/model.tflite": "the exported model", f"export/{FIXED}": "the same with a fixed shape",
+             "submission/submission.zip": "the submission",
              "train_folded_oof_supp.csv": "the out-of-fold table", "folds.csv": "the folds"}
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 

@@ -49,7 +49,7 @@ def train(folder):
 def export(folder):
     from aslutils.port.export import write_export
     from aslutils.system.files import write_json
-    write_export(b"model", folder / "out")
+    write_export(b"model", folder / "out", fixed=b"fixed")
     write_json(folder / "out" / "report.json", {"variant": "float32"})
 
 

@@ -1,6 +1,7 @@
 """The page's JavaScript modules against the Python that they mirror, in Node.js."""
 
 import io
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from aslutils.page.constants import constants, drawing
 from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Reading, Stream, _overlong
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, hand_seen
-from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.task.preprocess import MAX_FRAMES, fit_length
 from aslutils.task.rejection import UNKNOWN, Verdict
 from aslutils.task.text import CHARACTERS
 
@@ -84,6 +85,16 @@ def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
     assert in_node(code, cases) == expected and np.sum(expected) > 0
 
 
+def test_long_phrases_are_resampled_as_in_python(in_node):
+    lengths = [0, 1, 383, 384, 385, 400, 448, 500, 776, 896, 2000]
+    code = """
+        import { fitted } from "./reader.js";
+        const frames = (length) => Array.from({ length }, (_, number) => [number]);
+        const answer = (lengths) => lengths.map((length) => fitted([...frames(length), [NaN]]).map(([number]) => number));"""
+    expected = [fit_length(np.arange(length)).tolist() for length in lengths]
+    assert in_node(code, lengths) == expected
+
+
 def test_what_holistic_finds_becomes_pythons_columns(in_node):
     rng = np.random.default_rng(1)
     frames = rng.random((5, len(ALL_COLUMNS) // 3, 3)).astype(np.float32)
@@ -128,13 +139,13 @@ def test_practice_lights_up_letters_in_order_and_goes_on_after_a_phrase(in_node)
     code = """
         import { Practice } from "./practice.js";
         function answer([word, ...readings]) {
-            const practice = new Practice({ hidden: false }, {}, {});
+            const practice = new Practice({ hidden: false }, {}, {}, {});
             practice.show = () => {};
-            Object.assign(practice, { word, lit: 0, kept: 0 });
-            return readings.map(([text, complete]) => [practice.read(text, complete), practice.lit]);
+            practice.begin(word, 4);
+            return readings.map(([text, number]) => (practice.read(text, number), [practice.lit, practice.spelled]));
         }"""
-    readings = [("h", False), ("hx", False), ("hel", True), ("l", False), ("", False), ("lo", True)]
-    assert in_node(code, ["hello", *readings]) == [[False, 1], [False, 1], [False, 3], [False, 4], [False, 3], [True, 5]]
+    readings = [("hello", 3), ("h", 4), ("hx", 4), ("hel", 4), ("el", 4), ("l", 5), ("", 5), ("lo", 5)]   # 3: of another word
+    assert in_node(code, ["hello", *readings]) == [[lit, lit == 5] for lit in (0, 1, 1, 3, 3, 4, 4, 5)]
 
 
 def test_every_letter_of_every_word_has_a_drawing_within_its_picture(in_node):
@@ -149,6 +160,8 @@ def test_every_letter_of_every_word_has_a_drawing_within_its_picture(in_node):
 
 
 def test_the_modules_are_plain_javascript_without_a_constant_of_pythons(recognizer, tmp_path):
+    if not shutil.which("node"):
+        pytest.skip("no Node.js: install it (with npm) to test the page's modules")
     values = ("59", "390", "384", "0.15", "543")
     for path in sorted((write.HERE / "site").glob("*.js")):
         code = path.read_text()

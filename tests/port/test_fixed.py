@@ -8,8 +8,10 @@ from toys import made_columns
 from aslutils.port import export
 from aslutils.port.compare import read_tflite
 from aslutils.port.precision import schema, unpack
-from aslutils.reading.tflite import Model
+from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.tflite import FIXED, Model
 from aslutils.task.landmarks import COLUMNS
+from aslutils.task.preprocess import fit_length
 from aslutils.task.text import DUMMY_PHRASE, EOS
 
 pytestmark = pytest.mark.slow
@@ -58,7 +60,7 @@ def test_no_tensor_is_dynamic_and_every_operator_is_built_in(fixed):
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             signature = tensor.shapeSignature                                    # -1: of any size; None: as the shape says
-            assert signature is None or -1 not in signature, tensor.name
+            assert (signature is None or -1 not in signature) and (tensor.hasRank or not len(tensor.shape)), tensor.name
     main = model.subgraphs[0]
     assert {tuple(main.tensors[index].shape) for index in main.inputs} == {(FRAMES, len(COLUMNS))}
     assert sorted(tuple(main.tensors[index].shape) for index in main.outputs) == [(), (33,), (33, 63)]
@@ -75,10 +77,36 @@ def test_rows_of_nan_behind_a_sequence_are_no_frames_and_those_within_it_are(exp
     assert (answer["outputs"][len(expected):].argmax(axis=1) == EOS).all() and not answer["probabilities"][len(expected):].any()
 
 
-def test_a_longer_sequence_is_thinned_to_the_fixed_shape(fixed):
-    inputs = made_columns(3 * FRAMES, 7)
-    model = Model(fixed)
-    np.testing.assert_array_equal(model(inputs)["outputs"], model(inputs[::3])["outputs"])
+def test_a_longer_sequence_is_resampled_as_the_network_would(exported, fixed):
+    full = Model(exported)
+    for length in (97, 150, 288):
+        inputs = made_columns(length, length)
+        np.testing.assert_allclose(Model(fixed)(inputs)["outputs"], full(fit_length(inputs, FRAMES))["outputs"], atol=1e-3)
+
+
+def test_rows_in_which_nothing_was_seen_at_the_end_cost_a_long_sequence_no_frame(exported, fixed):
+    inputs = made_columns(FRAMES, 3)
+    longer = np.pad(inputs, ((0, 200), (0, 0)), constant_values=np.nan)
+    np.testing.assert_allclose(Model(fixed)(longer)["outputs"], Model(exported)(inputs)["outputs"], atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["mixed", "int8"])
+def test_the_fixed_shape_takes_every_precision(exported, fixed, precision):
+    variable, smaller = export.with_precision(exported, precision), export.with_precision(fixed, precision)
+    assert len(smaller) < 0.8 * len(fixed)
+    agree = [read_tflite(Model(variable), inputs).text == read_tflite(Model(smaller), inputs).text
+             for inputs in (made_columns(length, length) for length in range(20, FRAMES, 4))]
+    assert np.mean(agree) > 0.75                                                # random weights decide by narrow margins
+
+
+def test_a_recogniser_takes_either_file(exported, fixed, tmp_path):
+    export.write_export(exported, tmp_path, fixed=fixed)
+    assert (tmp_path / FIXED).read_bytes() == fixed
+    inputs = made_columns(60, 9)
+    either = [Recognizer(path).read(inputs) for path in (tmp_path, tmp_path / FIXED)]
+    assert either[0].spelled == either[1].spelled and either[0].verdict == either[1].verdict
+    export.write_export(exported, tmp_path)
+    assert not (tmp_path / FIXED).exists()
 
 
 @pytest.mark.parametrize("inputs", [np.zeros((0, len(COLUMNS))), np.full((FRAMES, len(COLUMNS)), np.nan),

@@ -55,7 +55,7 @@ def test_the_command_reads_it_without_naming_a_model():
 def test_it_is_package_data_and_small_enough_for_a_package():
     files = [file.relative_to(OWN_MODEL.parent).as_posix() for file in OWN_MODEL.iterdir()]
     (pattern,) = tomllib.loads((KIT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["aslutils.reading"]
-    assert {"hands/README.md", "hands/clip.npy", "hands/inference_args.json", "hands/model.tflite"} <= set(files)
+    assert {"hands/README.md", "hands/clip.npy", "hands/inference_args.json", "hands/model_fixed.tflite"} <= set(files)
     assert all(fnmatch(file, pattern) for file in files)
     assert sum(file.stat().st_size for file in OWN_MODEL.iterdir()) < 6e6
 

@@ -18,26 +18,10 @@ from aslutils.__main__ import main
 from aslutils.reading.landmark_files import as_columns, holistic, sequences_in
 from aslutils.reading.recognizer import Recognizer, spelled
 from aslutils.reading.tflite import Model
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS, HOLISTIC, LANDMARKS
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, LANDMARKS
 from aslutils.task.text import DUMMY_PHRASE, EOS
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def export(tmp_path_factory) -> Path:
-    """An export that reads `ab` with the confidence 0.9 everywhere."""
-    folder = tmp_path_factory.mktemp("export")
-    (folder / "model.tflite").write_bytes(constant_model("a", [EOS], "b"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def spelling(tmp_path_factory) -> Recognizer:
-    """A recogniser whose confidence is a weighted mean of what it is given: another order would show."""
-    path = tmp_path_factory.mktemp("export") / "model.tflite"
-    path.write_bytes(mean_model())
-    return Recognizer(path)
 
 
 def table(length: int = 30, seed: int = 1) -> pd.DataFrame:
@@ -221,104 +205,6 @@ def test_the_columns_beside_the_model_are_used(tmp_path):
     (tmp_path / "inference_args.json").write_text('{"selected_columns": ["x_face_0"]}')
     with pytest.raises(ValueError, match="reads 390 columns"):
         Recognizer(tmp_path)
-
-
-def test_a_stream_reads_at_its_rhythm_and_keeps_the_last_frames(export):
-    stream = Recognizer(export).stream(every=10, window=25)
-    readings = [stream.add(frame) for frame in as_points(table(45))]
-    assert [index + 1 for index, reading in enumerate(readings) if reading is not None] == [10, 20, 30, 40]
-    assert readings[9].text is None and readings[19].text == "ab"
-    assert stream.finish().length == 25
-    assert stream.finish().length == 0                                   # finish begins another phrase
-    assert [stream.add(frame) is not None for frame in as_points(table(10))] == [False] * 9 + [True]
-    with pytest.raises(ValueError, match="every is 0"):
-        Recognizer(export).stream(every=0)
-
-
-def hands_between(before: int, seen: int, after: int, seed: int = 1) -> np.ndarray:
-    """Columns (T, 390) in which a hand is seen only in the middle frames."""
-    values = np.random.default_rng(seed).random((before + seen + after, 390), np.float32)
-    hands = values.reshape(len(values), 3, 130)[:, :, HANDS]
-    hands[:before] = hands[before + seen:] = np.nan
-    values.reshape(len(values), 3, 130)[:, :, HANDS] = hands
-    return values
-
-
-@pytest.mark.parametrize("limit, ends, expected", [
-    (5, (20, 8), (15, 3)), (5, (5, 4), (0, 0)), (0, (20, 8), (20, 8)), (None, (20, 8), (0, 0)), (40, (20, 8), (0, 0))])
-def test_hand_less_ends_are_cut_to_what_the_training_had(limit, ends, expected, tmp_path):
-    (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
-    said = {"selected_columns": COLUMNS} | ({} if limit is None else {"usual_end": limit})
-    (tmp_path / "inference_args.json").write_text(json.dumps(said))
-    recognizer, given = Recognizer(tmp_path), hands_between(ends[0], 30, ends[1])
-    reading = recognizer.read(given)
-    assert reading.cut == expected and reading.length == len(given)
-    assert len(reading.spelled) == len(given) - sum(expected)            # the model says a character a frame
-
-
-def test_a_cut_leaves_enough_to_read_and_cuts_nothing_without_a_hand(tmp_path):
-    (tmp_path / "model.tflite").write_bytes(constant_model("a"))
-    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "usual_end": 2}))
-    recognizer = Recognizer(tmp_path)
-    for before, seen, after in ((40, 1, 40), (0, 3, 60), (60, 3, 0), (7, 1, 7)):
-        reading = recognizer.read(hands_between(before, seen, after))
-        assert reading.length - sum(reading.cut) >= 15 and reading.text == "a"
-    assert recognizer.read(hands_between(50, 0, 0)).cut == (0, 0)
-    assert recognizer.read(hands_between(4, 3, 4)).reason.startswith("too short")
-
-
-@pytest.mark.parametrize("value", ["soon", -1, 2.5, True])
-def test_a_usual_end_that_is_no_number_of_frames_is_named(value, tmp_path):
-    (tmp_path / "model.tflite").write_bytes(constant_model("a"))
-    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "usual_end": value}))
-    with pytest.raises(ValueError, match="inference_args.json: usual_end is .*expected a whole number of frames"):
-        Recognizer(tmp_path)
-
-
-@pytest.mark.parametrize("depth", [0.0, 0.25, np.nan])
-def test_hands_without_depth_are_rejected_and_the_reason_says_so(export, depth):
-    values = hands_between(3, 30, 3)
-    values.reshape(len(values), 3, 130)[3:33, 2, HANDS] = depth
-    assert Recognizer(export).read(values).reason.startswith("no depth: the hands' z is 0, constant or missing")
-
-
-def test_a_stream_ends_a_phrase_when_no_hand_was_seen_for_a_second_and_never_mixes_two(export):
-    stream = Recognizer(export).stream(every=1000)
-    frames = np.concatenate([hands_between(50, 40, 45), hands_between(0, 25, 10), hands_between(0, 20, 80)])
-    complete = [(index, reading) for index, frame in enumerate(frames) if (reading := stream.add(frame))]
-    assert [index for index, _ in complete] == [50 + 40 + 30 - 1, 135 + 25 + 10 + 20 + 30 - 1]
-    assert [reading.length for _, reading in complete] == [30 + 40 + 30, 15 + 25 + 10 + 20 + 30]  # a gap of 10 ends no phrase
-    assert all(reading.complete and reading.text == "ab" for _, reading in complete)
-    assert stream.finish().reason == "no hands seen"
-    seldom = Recognizer(export).stream(every=1000, gap=0)
-    assert not any(seldom.add(frame) for frame in frames) and seldom.finish().length == len(frames)
-    with pytest.raises(ValueError, match="gap -1"):
-        Recognizer(export).stream(gap=-1)
-
-
-def test_a_window_shorter_than_a_gap_still_holds_the_phrase(export):
-    stream = Recognizer(export).stream(every=1000, window=25)
-    (complete,) = filter(None, map(stream.add, hands_between(0, 60, 40)))
-    assert complete.text == "ab" and complete.length == 25 + 30
-    endless = Recognizer(export).stream(every=1000, window=25, gap=0)
-    assert not any(map(endless.add, hands_between(0, 60, 200))) and endless.finish().length == 25
-
-
-def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):
-    (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
-    recognizer = Recognizer(tmp_path)
-    frames = np.concatenate([hands_between(50, 40, 45), hands_between(0, 25, 10), hands_between(0, 20, 80)])
-    readings = recognizer.phrases(frames)
-    assert [reading.length for reading in readings] == [50 + 40 + 22, 23 + 25 + 10 + 20 + 80]
-    assert [len(reading.text) for reading in readings] == [reading.length for reading in readings]
-    assert [reading.length for reading in recognizer.phrases(frames, gap=46)] == [len(frames)]
-    assert recognizer.phrases(hands_between(40, 0, 0))[0].reason == recognizer.phrases([])[0].reason == "no hands seen"
-
-
-def test_a_reading_within_a_phrase_says_that_it_goes_on(export):
-    stream = Recognizer(export).stream(every=20)
-    readings = list(filter(None, map(stream.add, hands_between(0, 45, 30))))
-    assert [reading.complete for reading in readings] == [False, False, False, True]
 
 
 def test_the_command_prints_a_row_a_sequence(export, tmp_path, capsys):

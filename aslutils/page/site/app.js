@@ -7,15 +7,16 @@ import { npy } from "./npy.js";
 import { drawSkeleton, isDark, isFar } from "./picture.js";
 import { Practice } from "./practice.js";
 import { Reader } from "./reader.js";
-import { cameraPictures, filePictures, openCamera, openFile } from "./sources.js";
+import { camera, videoFile } from "./sources.js";
 import { PhraseStream } from "./stream.js";
 
+const KEPT = 20; // phrases whose landmarks can be saved
 const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
-const practice = new Practice(element.practice, element.word, element.shape);
+const practice = new Practice(element.practice, element.word, element.shape, element.hint);
 const stream = new PhraseStream();
 let holistic;
 let reader;
-let source = null; // {close} of what is open: a camera or a file
+let run = null; // what is open: {controller, phrases, live}
 let facing = "user";
 
 /** Say in words what is going on; an error stays until something else is done. */
@@ -24,86 +25,124 @@ function say(text, error = false) {
   if (element.status.textContent !== text) element.status.textContent = text;
 }
 
+/** How much is done, 0..1; null hides the bar. */
+function share(done) {
+  element.progress.hidden = done === null;
+  element.progress.value = done ?? 0;
+}
+
 async function load() {
-  if (!WebAssembly.validate(SIMD)) throw new Error("This browser lacks WebAssembly SIMD: use a newer one.");
-  const assets = await download((share) => {
-    element.progress.value = share;
-    say(`Loading: ${Math.round(100 * share)} %`);
-  });
+  if (!globalThis.WebAssembly?.validate(SIMD)) throw new Error("This browser lacks WebAssembly SIMD: use a newer one.");
+  say("Loading");
+  const assets = await download(share);
   say("Starting the model");
   reader = await Reader.load(assets);
   say("Starting MediaPipe");
   holistic = await loadHolistic(assets);
-  element.progress.hidden = true;
+  share(null);
   for (const name of ["start", "flip", "file", "practise"]) element[name].disabled = false;
   say("Ready. Start the camera, or open a video.");
 }
 
-/** Read pictures from a source until it ends or is closed. open: gives {close, pictures}. */
-async function run(open) {
-  stop();
-  const opened = (source = { close: () => {} });
-  const stopped = () => source !== opened;
+/** Read what a source gives until it ends or is closed. open(signal, run): its pictures; live: of a camera. */
+async function begin(open, live) {
+  end();
+  const mine = (run = { controller: new AbortController(), phrases: 0, live });
+  const { signal } = mine.controller;
+  element.start.textContent = "Stop";
+  element.text.textContent = element.percent.textContent = "";
+  element.sure.value = 0;
+  holistic.reset();
   try {
-    const { close, pictures } = await open(stopped);
-    opened.close = close;
-    if (stopped()) return close();
-    element.start.textContent = "Stop";
-    stream.start();
-    holistic.reset();
-    await follow(pictures, stopped);
-    if (stopped()) return;
-    await show(stream.finish());
-    stop();
-    say(element.phrases.children.length ? "The video is read." : "The video is read: no hand was seen in it.");
+    await follow(open(signal), mine);
+    if (signal.aborted) return;
+    await show(stream.finish(), mine);
+    if (signal.aborted) return;
+    end();
+    say(mine.phrases ? "The video is read." : "The video is read: no hand was seen in it.");
   } catch (error) {
-    if (stopped()) return;
-    stop();
-    say(error.message, true);
+    fail(error, mine);
   }
 }
 
+/** Close what is open. The phrase under way is read and listed. */
+function end() {
+  if (!run) return;
+  const ended = run;
+  run = null;
+  ended.controller.abort();
+  show(stream.finish(), ended).catch((error) => say(error.message, true));
+  share(null);
+  element.start.textContent = "Start camera";
+  element.rate.textContent = "";
+  element.skeleton.getContext("2d").clearRect(0, 0, element.skeleton.width, element.skeleton.height);
+}
+
+/** Close a run that failed, and say why. */
+function fail(error, failed) {
+  if (failed.controller.signal.aborted) return;
+  end();
+  say(error.message, true);
+}
+
 /** Find landmarks in each picture, draw them, and read what is due. */
-async function follow(pictures, stopped) {
+async function follow(pictures, mine) {
+  const { signal } = mine.controller;
   const times = [];
+  let count = 0;
   let unseen = 0;
   let dark = false;
   for await (const video of pictures) {
+    if (!video) {
+      say(SPOKEN.blind);
+      show(stream.finish(), mine).catch((error) => fail(error, mine));
+      continue;
+    }
     const results = await holistic.find(video);
-    if (stopped()) return;
+    if (signal.aborted) return;
     const columns = columnsOf(results);
     drawSkeleton(element.skeleton, video, results);
-    times.push(performance.now());
-    if (times.length > 30) times.shift();
-    const rate = (1000 * (times.length - 1)) / (times.at(-1) - times[0] || 1);
-    if (times.length > 5) element.rate.textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`;
+    const rate = rateOf(times);
+    if (rate) element.rate.textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`;
     unseen = handSeen(columns) ? 0 : unseen + 1;
-    if (times.length % 30 === 1 || unseen % 15 === 1) dark = isDark(video);
+    if (count++ % 30 === 0 || unseen % 15 === 1) dark = isDark(video);
     const due = stream.add(columns);
-    if (due?.complete) await show(due);
-    else if (due && !reader.busy) show(due).catch((error) => say(error.message, true));
-    if (source.live) say(advice(results, video, { rate: times.length < 30 ? Infinity : rate, unseen, dark }));
+    if (due?.complete && !mine.live) await show(due, mine);
+    else if (due?.complete || (due && !reader.busy)) show(due, mine).catch((error) => fail(error, mine));
+    if (mine.live) say(advice(results, video, { rate, unseen, dark }));
   }
+}
+
+/** Frames a second over the last 30; null before two seconds are over. `times`: when they came, to which now is added. */
+function rateOf(times) {
+  times.push(performance.now());
+  if (times.length > 30) times.shift();
+  const span = times.at(-1) - times[0];
+  return span > 2000 || times.length === 30 ? (1000 * (times.length - 1)) / span : null;
 }
 
 /** What to tell the person before the camera. */
 function advice(results, video, { rate, unseen, dark }) {
+  if (practice.spelled) return SPOKEN.spelled;
   if (dark) return SPOKEN.dark;
   if (isFar(results, video)) return SPOKEN.far;
   if (unseen > 15) return SPOKEN.unseen;
-  if (rate < SLOW) return `${SPOKEN.slow} (${rate.toFixed(1)} frames a second)`;
-  return SPOKEN.reading;
+  return rate && rate < SLOW ? SPOKEN.slow : SPOKEN.reading;
 }
 
 /** Read a phrase, and show it: as it grows, or in the list when it is complete. */
-async function show(due) {
+async function show(due, mine) {
   if (!due) return;
+  if (due.complete) mine.phrases += 1;
   const reading = await reader.read(due.frames);
-  const sure = Number.isFinite(reading.confidence) ? reading.confidence : 0;
-  element.text.textContent = reading.text;
-  element.sure.value = sure;
-  element.percent.textContent = reading.text ? `${Math.round(100 * sure)} % sure` : reading.verdict === VERDICTS.UNSURE ? SPOKEN.unsure : "";
-  if (practice.active && practice.read(reading.text, due.complete)) say(SPOKEN.spelled);
+  if (mine.controller.signal.aborted && !due.complete) return;
+  if (run === mine || !run) {
+    const sure = Number.isFinite(reading.confidence) ? reading.confidence : 0;
+    element.text.textContent = reading.text;
+    element.sure.value = sure;
+    element.percent.textContent = reading.text ? `${Math.round(100 * sure)} % sure` : reading.verdict === VERDICTS.UNSURE ? SPOKEN.unsure : "";
+  }
+  practice.read(reading.text, due.number);
   if (due.complete) list(reading, due.frames);
 }
 
@@ -115,10 +154,13 @@ function list(reading, frames) {
   text.className = reading.text ? "phrase" : "reason";
   const save = document.createElement("button");
   save.textContent = "Save landmarks";
+  save.setAttribute("aria-label", `Save landmarks of ${text.textContent}`);
   save.onclick = () => saveFile(npy(frames), "phrase.npy");
   item.append(text, save);
   element.phrases.append(item);
-  element.copy.disabled = element.clear.disabled = false;
+  [...element.phrases.querySelectorAll("button")].slice(0, -KEPT).forEach((button) => button.remove());
+  element.clear.disabled = false;
+  if (reading.text) element.copy.disabled = false;
 }
 
 function saveFile(blob, name) {
@@ -127,47 +169,27 @@ function saveFile(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-function stop() {
-  source?.close();
-  source = null;
-  element.start.textContent = "Start camera";
-  element.rate.textContent = "";
-  element.skeleton.getContext("2d").clearRect(0, 0, element.skeleton.width, element.skeleton.height);
-}
-
 function startCamera() {
-  run(async (stopped) => {
-    say("Waiting for the camera");
-    const close = await openCamera(element.video, facing, () => {
-      stop();
-      say("The camera was disconnected. Connect it, and start again.", true);
-    });
-    element.picture.classList.toggle("mirrored", facing === "user");
-    source.live = true;
-    return { close, pictures: cameraPictures(element.video, stopped) };
-  });
+  say("Waiting for the camera");
+  const opened = (faces) => element.picture.classList.toggle("mirrored", faces === "user");
+  begin((signal) => camera(element.video, facing, signal, opened), true);
 }
 
 function startFile(file) {
-  run(async (stopped) => {
-    const close = await openFile(element.video, file);
-    element.picture.classList.remove("mirrored");
-    const progress = (share) => say(`Reading ${file.name}: ${Math.round(100 * share)} %`);
-    return { close, pictures: filePictures(element.video, stopped, progress) };
-  });
+  say(`Reading ${file.name}`);
+  element.picture.classList.remove("mirrored");
+  begin((signal) => videoFile(element.video, file, signal, share), false);
 }
 
-element.start.onclick = async () => {
-  if (!source) return startCamera();
-  const phrase = stream.finish();
-  stop();
+element.start.onclick = () => {
+  if (!run) return startCamera();
+  end();
   say("Stopped.");
-  await show(phrase);
 };
 element.flip.onclick = () => {
   facing = facing === "user" ? "environment" : "user";
   element.flip.textContent = facing === "user" ? "Use back camera" : "Use front camera";
-  if (source?.live) startCamera();
+  if (run?.live) startCamera();
 };
 element.file.onchange = () => {
   const [file] = element.file.files;
@@ -175,17 +197,22 @@ element.file.onchange = () => {
   if (file) startFile(file);
 };
 element.practise.onclick = () => {
-  practice.toggle();
+  practice.toggle(stream.upcoming);
   element.practise.setAttribute("aria-expanded", practice.active);
 };
-element.next.onclick = () => practice.next();
+element.next.onclick = () => practice.next(stream.upcoming);
 element.copy.onclick = async () => {
   const phrases = [...element.phrases.querySelectorAll(".phrase")].map((phrase) => phrase.textContent);
-  await navigator.clipboard.writeText(phrases.join("\n"));
-  say(`Copied ${phrases.length} ${phrases.length === 1 ? "phrase" : "phrases"}.`);
+  try {
+    await navigator.clipboard.writeText(phrases.join("\n"));
+    say(`Copied ${phrases.length} ${phrases.length === 1 ? "phrase" : "phrases"}.`);
+  } catch {
+    say("The browser does not let this page copy: select the phrases and copy them by hand.", true);
+  }
 };
 element.clear.onclick = () => {
   element.phrases.replaceChildren();
+  element.start.focus();
   element.copy.disabled = element.clear.disabled = true;
 };
 

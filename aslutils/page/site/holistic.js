@@ -1,20 +1,24 @@
 // MediaPipe Holistic: face, body and hands in a picture. Its own script puts `Holistic` on the window.
 
 export async function loadHolistic(assets) {
+  if (!document.createElement("canvas").getContext("webgl2"))
+    throw new Error("This browser gives no WebGL 2, which MediaPipe needs: use another one, or turn on its graphics acceleration.");
   await script("vendor/holistic/holistic.js");
   const holistic = new window.Holistic({ locateFile: (file) => assets[`vendor/holistic/${file}`] ?? `vendor/holistic/${file}` });
   holistic.setOptions({ modelComplexity: 0, smoothLandmarks: true, selfieMode: false });
   let found = {};
   holistic.onResults((results) => (found = results));
   await holistic.initialize();
+  let last = Promise.resolve();
+  const next = (work) => (last = last.catch(() => {}).then(work)); // one picture at a time
   return {
     /** Landmarks in a picture that is not mirrored. */
-    async find(picture) {
+    find: (picture) => next(async () => {
       await holistic.send({ image: picture });
       return found;
-    },
+    }),
     /** Forget the last picture: the next one is of another recording. */
-    reset: () => holistic.reset(),
+    reset: () => next(() => holistic.reset()),
   };
 }
 

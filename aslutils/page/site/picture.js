@@ -23,7 +23,7 @@ export function drawSkeleton(canvas, video, results) {
   }
 }
 
-const small = new OffscreenCanvas(16, 12).getContext("2d", { willReadFrequently: true });
+const small = Object.assign(document.createElement("canvas"), { width: 16, height: 12 }).getContext("2d", { willReadFrequently: true });
 
 /** Whether a picture is too dark to find hands in. */
 export function isDark(video) {

@@ -14,13 +14,16 @@ export class Reader {
   constructor(worker) {
     this.worker = worker;
     this.asked = new Map();
-    this.last = Promise.resolve();
     worker.onmessage = ({ data }) => {
       const { resolve, reject } = this.asked.get(data.id);
       this.asked.delete(data.id);
       data.error ? reject(new Error(data.error)) : resolve(data);
     };
-    worker.onerror = (event) => this.asked.forEach(({ reject }) => reject(new Error(event.message)));
+    worker.onerror = (event) => {
+      const error = new Error(`The reader stopped (${event.message ?? "worker.js cannot be loaded"}); load the page again.`);
+      this.asked.forEach(({ reject }) => reject(error));
+      this.asked.clear();
+    };
   }
 
   get busy() {
@@ -42,7 +45,7 @@ export class Reader {
     let verdict = rejected(frames.length, hands, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
     if (verdict) return { verdict, text: "", probabilities: [], confidence: NaN, milliseconds: 0 };
     const [first, last] = overlong(seen);
-    const rows = thinned(frames.slice(first, frames.length - last));
+    const rows = fitted(frames.slice(first, frames.length - last));
     const inputs = new Float32Array(FRAMES * COLUMNS.length).fill(NaN);
     rows.forEach((columns, row) => inputs.set(columns, row * COLUMNS.length));
     const answer = await this.ask({ inputs }, [inputs.buffer]);
@@ -72,10 +75,12 @@ export function overlong(seen) {
   return [first - (excess - back), last - back];
 }
 
-/** At most as many frames as the model takes, by the nearest index. */
-function thinned(frames) {
-  if (frames.length <= FRAMES) return frames;
-  return Array.from({ length: FRAMES }, (_, row) => frames[Math.floor((row * frames.length) / FRAMES)]);
+/** At most as many frames as the model takes, by the nearest index in single precision; none behind the last that shows anything. */
+export function fitted(frames) {
+  const length = frames.findLastIndex((columns) => columns.some(Number.isFinite)) + 1;
+  if (length <= FRAMES) return frames.slice(0, length);
+  const ratio = Math.fround(length / FRAMES);
+  return Array.from({ length: FRAMES }, (_, row) => frames[Math.min(Math.floor(Math.fround(row * ratio)), length - 1)]);
 }
 
 /** The characters that an answer's tokens spell, and the probability of each. */

@@ -1,26 +1,50 @@
 // Where pictures come from: a camera, or a video file. Both give at most 30 a second, as the model was trained.
+// A source is an asynchronous generator that ends when its signal is aborted, and closes what it opened.
 import { RATE } from "./constants.js";
 
-/** Open a camera, "user" (front) or "environment" (back), in a video element. Returns a function that stops it. */
-export async function openCamera(video, facing, vanished) {
+const SILENT = 2000; // milliseconds without a picture, after which a camera is said to give none
+
+/** Pictures of a camera, "user" (front) or "environment" (back), playing in `video`; null after a while without one.
+ *  opened(facing): called when it plays, with where it faces. */
+export async function* camera(video, facing, signal, opened) {
+  const stream = await ask(facing);
+  const [track] = stream.getVideoTracks();
+  let gone = false;
+  track.addEventListener("ended", () => (gone = true), { signal });
+  try {
+    if (signal.aborted) return; // stopped while the browser asked
+    video.srcObject = stream;
+    await video.play();
+    if (signal.aborted) return;
+    opened(track.getSettings().facingMode ?? facing);
+    for (let due = 0, last = performance.now(); !signal.aborted; ) {
+      const fresh = await nextPicture(video, signal);
+      const now = performance.now();
+      if (gone) throw new Error("The camera was disconnected. Connect it, and start again.");
+      if (signal.aborted) return;
+      if (fresh && now + 2 < due) continue; // faster than 30 a second
+      if (!fresh && now - last < SILENT) continue;
+      if (fresh) {
+        due = Math.max(due + 1000 / RATE, now - 1000 / RATE);
+        last = now;
+      }
+      yield fresh ? video : null;
+    }
+  } finally {
+    track.stop();
+    if (video.srcObject === stream) video.srcObject = null;
+  }
+}
+
+async function ask(facing) {
   if (!navigator.mediaDevices?.getUserMedia)
     throw new Error("This browser gives no camera here: open the page through https or from this computer (127.0.0.1).");
-  let stream;
+  const wanted = { facingMode: facing, frameRate: { ideal: RATE }, width: { ideal: 640 }, height: { ideal: 480 } };
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { facingMode: facing, frameRate: { ideal: RATE },
-      width: { ideal: 640 }, height: { ideal: 480 } } });
+    return await navigator.mediaDevices.getUserMedia({ audio: false, video: wanted });
   } catch (error) {
     throw new Error(REFUSED[error.name] ?? `The camera cannot be opened: ${error.message}`);
   }
-  const [track] = stream.getVideoTracks();
-  track.addEventListener("ended", vanished);
-  video.srcObject = stream;
-  await video.play();
-  return () => {
-    track.removeEventListener("ended", vanished);
-    track.stop();
-    video.srcObject = null;
-  };
 }
 
 const REFUSED = {
@@ -29,56 +53,72 @@ const REFUSED = {
   NotReadableError: "The camera is used by another program. Close that, and start again.",
 };
 
-/** Each new picture of a playing camera, until `stopped()`; faster cameras are thinned. */
-export async function* cameraPictures(video, stopped) {
-  let due = 0;
-  while (!stopped()) {
-    await nextPicture(video);
-    const now = performance.now();
-    if (now + 2 < due) continue;
-    due = Math.max(due + 1000 / RATE, now - 1000 / RATE);
-    if (!stopped()) yield video;
-  }
-}
-
-/** The next picture of a video, or the next repaint of the page where the browser does not tell; one second at most. */
-function nextPicture(video) {
+/** Resolves to true with the next picture of a playing video; to false after a second without one, or when aborted. */
+function nextPicture(video, signal) {
   return new Promise((resolve) => {
-    setTimeout(resolve, 1000);
-    video.requestVideoFrameCallback ? video.requestVideoFrameCallback(resolve) : requestAnimationFrame(resolve);
+    const done = (fresh) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      resolve(fresh);
+    };
+    const stop = () => done(false);
+    const timer = setTimeout(stop, 1000);
+    signal.addEventListener("abort", stop);
+    if (video.requestVideoFrameCallback) return video.requestVideoFrameCallback(() => done(true));
+    const before = video.currentTime;
+    const poll = () => (video.currentTime !== before ? done(true) : requestAnimationFrame(poll));
+    poll();
   });
 }
 
-/** Open a video file in a video element. Returns a function that closes it. */
-export async function openFile(video, file) {
+/** Every picture of a video file, 30 a second, however long each takes. progress(share): called with the share that is done. */
+export async function* videoFile(video, file, signal, progress) {
   const url = URL.createObjectURL(file);
-  const close = () => {
-    video.removeAttribute("src");
-    video.load();
-    URL.revokeObjectURL(url);
-  };
-  const opened = new Promise((resolve, reject) => {
-    video.onloadeddata = resolve;
-    video.onerror = () => reject(new Error(`${file.name} is not a video that this browser can play.`));
-  });
-  video.srcObject = null;
-  video.src = url;
   try {
-    await opened;
-  } catch (error) {
-    close();
-    throw error;
+    const loaded = happens(video, "loadeddata", signal);
+    video.srcObject = null;
+    video.src = url;
+    if (!(await loaded)) throw new Error(`${file.name} is not a video that this browser can play.`);
+    const duration = await durationOf(video, signal);
+    if (!Number.isFinite(duration)) throw new Error(`${file.name} does not say how long it is.`);
+    for (let number = 0; number / RATE < duration; number++) {
+      const seeked = happens(video, "seeked", signal);
+      video.currentTime = (number + 0.5) / RATE;
+      if (!(await seeked)) throw new Error(`${file.name} is damaged at ${Math.floor(number / RATE)} s.`);
+      if (signal.aborted) return;
+      progress(number / RATE / duration);
+      yield video;
+    }
+  } finally {
+    if (video.src === url) {
+      video.removeAttribute("src");
+      video.load();
+    }
+    URL.revokeObjectURL(url);
   }
-  return close;
 }
 
-/** Every picture of an open file, 30 a second, however long each takes; `progress` is called with the share that is done. */
-export async function* filePictures(video, stopped, progress) {
-  for (let number = 0; number / RATE < video.duration && !stopped(); number++) {
-    const seeked = new Promise((resolve) => video.addEventListener("seeked", resolve, { once: true }));
-    video.currentTime = (number + 0.5) / RATE;
-    await seeked;
-    progress(number / RATE / video.duration);
-    yield video;
+/** A video's length in seconds; one that a browser recorded says it only after a look at its end. */
+async function durationOf(video, signal) {
+  if (video.duration === Infinity) {
+    const found = happens(video, "durationchange", signal);
+    video.currentTime = 1e9;
+    await found;
   }
+  return video.duration;
+}
+
+/** Resolves to true when an event happens to a video, to false if it fails instead; to true when aborted. */
+function happens(video, name, signal) {
+  return new Promise((resolve) => {
+    const settled = new AbortController();
+    const on = (target, event, answer) => target.addEventListener(event, () => {
+      settled.abort();
+      resolve(answer);
+    }, { signal: settled.signal });
+    on(video, name, true);
+    on(video, "error", false);
+    on(signal, "abort", true);
+    if (signal.aborted) resolve(true);
+  });
 }

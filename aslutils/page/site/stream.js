@@ -4,17 +4,24 @@ import { handSeen } from "./columns.js";
 
 export class PhraseStream {
   constructor() {
+    this.number = 0; // of the phrase under way
     this.start();
+  }
+
+  /** The number of the first phrase that has not begun. */
+  get upcoming() {
+    return this.unseen === null ? this.number : this.number + 1;
   }
 
   /** Forget all frames: the next one begins a new phrase. */
   start() {
+    this.number += 1;
     this.frames = [];
     this.added = 0;
     this.unseen = null; // frames since a hand was seen; null: none was in this phrase yet
   }
 
-  /** Add a frame's columns. Returns {frames, complete} when they are to be read, else null; complete: the phrase ended. */
+  /** Add a frame's columns. Returns {frames, complete, number} when they are to be read, else null; complete: the phrase ended. */
   add(columns) {
     if (handSeen(columns)) this.unseen = 0;
     else if (this.unseen !== null) this.unseen += 1;
@@ -24,12 +31,12 @@ export class PhraseStream {
     this.added += 1;
     if (this.unseen === GAP) return this.finish();
     if (this.unseen === null || this.added % EVERY) return null;
-    return { frames: this.frames.slice(), complete: false };
+    return { frames: this.frames.slice(), complete: false, number: this.number };
   }
 
   /** End the current phrase. Returns what is to be read, or null if no hand was seen in it. */
   finish() {
-    const phrase = this.unseen === null ? null : { frames: this.frames, complete: true };
+    const phrase = this.unseen === null ? null : { frames: this.frames, complete: true, number: this.number };
     this.start();
     return phrase;
   }

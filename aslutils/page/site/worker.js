@@ -34,16 +34,19 @@ async function read(inputs) {
   const { COLUMNS, FRAMES, STEPS, VOCABULARY } = constants;
   const began = performance.now();
   const tensor = new Tensor(inputs, [FRAMES, COLUMNS.length]);
-  const found = await model.run({ inputs: tensor });
-  const [outputs, probabilities, [confidence]] = await Promise.all(
-    ["outputs", "probabilities", "confidence"].map((name) => found[name].data()));
-  const tokens = Array.from({ length: STEPS }, (_, step) => {
-    const row = outputs.slice(step * VOCABULARY, (step + 1) * VOCABULARY);
-    return row.indexOf(Math.max(...row));
-  });
-  const answer = { tokens, probabilities: [...probabilities], confidence, milliseconds: performance.now() - began };
-  [tensor, ...Object.values(found)].forEach((held) => held.delete());
-  return answer;
+  let found = {};
+  try {
+    found = await model.run({ inputs: tensor });
+    const [outputs, probabilities, [confidence]] = await Promise.all(
+      ["outputs", "probabilities", "confidence"].map((name) => found[name].data()));
+    const tokens = Array.from({ length: STEPS }, (_, step) => {
+      const row = outputs.slice(step * VOCABULARY, (step + 1) * VOCABULARY);
+      return row.indexOf(Math.max(...row));
+    });
+    return { tokens, probabilities: [...probabilities], confidence, milliseconds: performance.now() - began };
+  } finally {
+    [tensor, ...Object.values(found)].forEach((held) => held.delete());
+  }
 }
 
 self.onmessage = async ({ data: { id, assets, inputs } }) => {
