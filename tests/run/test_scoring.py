@@ -34,7 +34,7 @@ def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, 
 
 
 @pytest.mark.parametrize("config, name, value", [(export_config, "beams", -5), (export_config, "compared", 0),
-                                                 (submission_config, "scored", -1)])
+                                                 (export_config, "fixed_frames", 14), (submission_config, "scored", -1)])
 def test_a_number_that_means_nothing_is_refused(config, name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}"):
         config(**{name: value})
