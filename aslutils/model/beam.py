@@ -1,17 +1,18 @@
-"""Beam search over an ensemble, with optional ranking of its hypotheses by the backward decoder.
+"""Beam search over an ensemble: the decoder's opinion, optionally with that of the CTC head at each step (joint decoding,
+Watanabe et al. 2017) and of the backward decoder about the hypotheses.
 
-The published solution trains a backward decoder and discards it; here it may rank the hypotheses.
+The published solution trains a backward decoder and discards it, and has no CTC head.
 """
 
 from dataclasses import dataclass
 
 import torch
 
+from aslutils.model import ctc
+from aslutils.model.ctc import NEVER
 from aslutils.model.decoding import mean
 from aslutils.system.errors import UserError
 from aslutils.task.text import EOS, SOS, STEPS, VOCABULARY
-
-NEVER = -1e9                       # the log probability of an impossible token
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,16 @@ class BeamSearch:
     beams: int                     # hypotheses W kept at each step
     length_penalty: float          # a: ranks by log probability / ((5 + length) / 6) ** a (Wu et al. 2016); 0: no normalisation
     rerank_weight: float           # share of the backward decoder's log probability in the final ranking; 0: not used
+    ctc_share: float = 0.0         # share w of the CTC head: (1 - w) decoder + w CTC, of log probabilities; 0: not used
 
     def __post_init__(self):
-        if self.beams < 1 or self.length_penalty < 0 or not 0 <= self.rerank_weight <= 1:
-            raise UserError(f"{self}: beams must be at least 1, length_penalty at least 0, rerank_weight in 0..1")
+        if self.beams < 1 or self.length_penalty < 0 or not 0 <= self.rerank_weight <= 1 or not 0 <= self.ctc_share < 1:
+            raise UserError(f"{self}: beams must be at least 1, length_penalty at least 0, rerank_weight in 0..1, "
+                            "ctc_share at least 0 and below 1")
+
+    def joint(self, by_decoder, by_ctc):
+        """Log probabilities by both."""
+        return (1 - self.ctc_share) * by_decoder + self.ctc_share * by_ctc
 
     def ranked(self, total, lengths):
         """Log probabilities normalised by lengths, EOS included."""
@@ -38,7 +45,7 @@ def search(networks, encoded, settings: BeamSearch):
     encoded: what each network's `encode` returned for one sequence. Returns logits (n, V), the rows before the first EOS, each
     with the chosen token raised just above the likeliest, so that the arg max of each row spells the phrase.
     """
-    tokens, rows, total = _hypotheses([network.decoder for network in networks], encoded, settings)
+    tokens, rows, total = _hypotheses(networks, encoded, settings)
     lengths = (tokens != EOS).sum(dim=1)                                        # (W,)
     if settings.rerank_weight:
         backward = _backward([network.backward_decoder for network in networks], encoded, tokens, lengths)
@@ -48,26 +55,37 @@ def search(networks, encoded, settings: BeamSearch):
     return rows.scatter(1, tokens[:, None], rows.amax(dim=1, keepdim=True) + 1e-3)
 
 
-def _hypotheses(decoders, encoded, settings: BeamSearch):
+def _hypotheses(networks, encoded, settings: BeamSearch):
     """The last W hypotheses: tokens (W, N), EOS after each; their logits (W, N, V) and log probabilities (W,)."""
-    width, device = settings.beams, encoded[0][0].device
+    width, device, decoders = settings.beams, encoded[0][0].device, [network.decoder for network in networks]
     caches = [decoder.start(*_repeated(frames, width)) for decoder, frames in zip(decoders, encoded)]
     only_end = torch.full((VOCABULARY,), NEVER, device=device)                  # what follows an ended hypothesis
     only_end[EOS] = 0.0
     last = torch.full((width,), SOS, device=device)
-    total = torch.tensor([0.0] + [NEVER] * (width - 1), device=device)
-    tokens, rows = last.new_zeros(width, 0), total.new_zeros(width, 0, VOCABULARY)
+    decoder_total = torch.tensor([0.0] + [NEVER] * (width - 1), device=device)
+    ctc_total = torch.zeros_like(decoder_total)
+    tokens, rows = last.new_zeros(width, 0), decoder_total.new_zeros(width, 0, VOCABULARY)
+    if settings.ctc_share:
+        frames = ctc.frame_log_probabilities(networks, encoded)
+        state = ctc.start(frames, width)
     while tokens.shape[1] < STEPS and (last != EOS).any():
         logits = mean(decoder(last[:, None], cache)[:, 0] for decoder, cache in zip(decoders, caches))         # (W, V)
-        gains = torch.where((last == EOS)[:, None], only_end, logits.log_softmax(dim=1))
-        candidates, lengths = total[:, None] + gains, (tokens != EOS).sum(dim=1) + 1
+        ended, lengths = (last == EOS)[:, None], (tokens != EOS).sum(dim=1) + 1
+        by_decoder = decoder_total[:, None] + torch.where(ended, only_end, logits.log_softmax(dim=1))
+        by_ctc = ctc_total[:, None].expand_as(by_decoder)
+        if settings.ctc_share:
+            by_ctc = torch.where(ended, by_ctc, ctc.prefix_scores(frames, state, last))
+        candidates = settings.joint(by_decoder, by_ctc)
         kept = settings.ranked(candidates, lengths[:, None]).flatten().topk(width).indices                      # of W * V
-        parents, last, total = kept // VOCABULARY, kept % VOCABULARY, candidates.flatten()[kept]
+        parents, before, last = kept // VOCABULARY, last, kept % VOCABULARY
+        decoder_total, ctc_total = by_decoder.flatten()[kept], by_ctc.flatten()[kept]
+        if settings.ctc_share:
+            state = ctc.extended(frames, state, before, parents, last)
         tokens = torch.cat([tokens[parents], last[:, None]], dim=1)
         rows = torch.cat([rows[parents], logits[parents, None]], dim=1)
         for cache in caches:
             cache.reorder(parents)
-    return tokens, rows, total
+    return tokens, rows, settings.joint(decoder_total, ctc_total)
 
 
 def _backward(decoders, encoded, tokens, lengths):

@@ -23,7 +23,7 @@ from aslutils.task import rejection
 from aslutils.task.landmarks import COLUMNS, USUAL_END
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, INDEX, STEPS, VOCABULARY, encode
 
-SENSITIVE = (".conv/", ".embedding/", ".head/")    # few weights, but most of the error of float16
+SENSITIVE = (".conv/", ".embedding/", ".head/", ".ctc/")    # few weights, but most of the error of float16
 TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # least affected by int8
 
 
@@ -123,8 +123,8 @@ class FixedEnsemble(Ensemble):
 
 
 def check(networks, beam: BeamSearch | None = None, precision: str = "auto"):
-    """Raise ValueError for what cannot be exported: no networks, one without the backward decoder that the beam search needs,
-    or a precision that is neither one of `PRECISIONS` nor "auto"."""
+    """Raise ValueError for what cannot be exported: no networks, one without the head that the beam search needs, or a
+    precision that is neither one of `PRECISIONS` nor "auto"."""
     if not networks:
         raise UserError("no networks to export; give at least one checkpoint")
     if precision not in ("auto", *PRECISIONS):
@@ -133,6 +133,8 @@ def check(networks, beam: BeamSearch | None = None, precision: str = "auto"):
         if beam is not None and beam.rerank_weight and network.backward_decoder is None:
             raise UserError(f"network {number} of {len(networks)} has no backward decoder to rank hypotheses with; "
                              "set rerank_weight to 0")
+        if beam is not None and beam.ctc_share and network.ctc is None:
+            raise UserError(f"network {number} of {len(networks)} has no CTC head to decode with; set ctc_share to 0")
 
 
 def to_tflite(function, module, inputs: list[str]) -> bytes:

@@ -22,6 +22,10 @@ class FrameMask:
         """x (T, D) with zeros behind the sequence."""
         return x if self.real is None else tf.where(self.real[:, None], x, 0.0)
 
+    def replaced(self, x, row):
+        """x (T, N) with `row` (N,) behind the sequence."""
+        return x if self.real is None else tf.where(self.real[:, None], x, row)
+
     def hidden(self, scores):
         """Attention scores (..., T), those of frames behind the sequence so low that they get no weight."""
         return scores if self.real is None else tf.where(self.real, scores, HIDDEN)

@@ -75,18 +75,21 @@ class ExportConfig(RunConfig):
     beams: int                      # beams of the beam search; 0: greedy; -1: 8 for our networks, greedy for published ones
     length_penalty: float           # length penalty of the beam search, see BeamSearch
     rerank_weight: float            # weight of the backward decoder in ranking the hypotheses
+    ctc_share: float                # share of the CTC head in the search; 0: not used; -1: CTC_SHARE where all networks have it
     fixed_frames: int               # frames of the export of a fixed shape; 0: none
 
     def __post_init__(self):
         super().__post_init__()
         one_of(self, precision=("auto", "float32", "float16", "mixed", "int8"))
         above_zero(self, "max_mb", "max_ms")
-        at_least(self, beams=-1, compared=1, length_penalty=0, rerank_weight=0, fixed_frames=0)
+        at_least(self, beams=-1, compared=1, length_penalty=0, rerank_weight=0, ctc_share=-1, fixed_frames=0)
         if 0 < self.fixed_frames < MIN_FRAMES:
             raise UserError(f"fixed_frames is {self.fixed_frames}; it must be 0 or at least {MIN_FRAMES}: shorter sequences are "
                             "rejected")
         if self.rerank_weight > 1:
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
+        if -1 < self.ctc_share < 0 or self.ctc_share >= 1:
+            raise UserError(f"ctc_share is {self.ctc_share}; it must be at least 0 and below 1, or -1")
         if not all(isinstance(path, str) for path in self.checkpoints):
             raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
 

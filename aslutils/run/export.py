@@ -9,6 +9,7 @@ from aslutils.task.landmarks import USUAL_END
 from aslutils.training.folder import CHECKPOINT
 
 BEAMS = 8                          # default number of beams for our networks
+CTC_SHARE = 0.3                    # default share of their CTC heads
 
 
 def find_checkpoints(folder: Path, asked: list) -> list[Path]:
@@ -33,7 +34,9 @@ def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | Non
     ours = all(not checkpoint.published and checkpoint.network.backward_decoder is not None
                and checkpoint.facts.get("backward_weight", 0) > 0 for checkpoint in loaded)
     beams = config.beams if config.beams >= 0 else BEAMS if ours else 0
-    return BeamSearch(beams, config.length_penalty, config.rerank_weight) if beams else None
+    headed = all(checkpoint.network.ctc is not None and checkpoint.facts.get("ctc_weight", 0) > 0 for checkpoint in loaded)
+    share = config.ctc_share if config.ctc_share >= 0 else CTC_SHARE if headed else 0.0
+    return BeamSearch(beams, config.length_penalty, config.rerank_weight, share) if beams else None
 
 
 def usual_end(loaded: list[Checkpoint]) -> int | None:

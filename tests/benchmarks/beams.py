@@ -1,9 +1,10 @@
-"""What beam search and the backward decoder's ranking gain over greedy decoding, on people that no training has seen.
+"""What beam search, the CTC head and the backward decoder gain over greedy decoding, on people that no training has seen.
 
-    python tests/benchmarks/beams.py [datamount/demo] [--sequences 1000] [--seed 77]
+    python tests/benchmarks/beams.py [datamount/demo ...] [--sequences 2000] [--seed 77]
 
-Makes demo sequences of 20 new participants, reads them with the run's round-2 networks in PyTorch, and prints a row for each way
-of decoding: its score, what it gains over greedy decoding with a 95 % bootstrap interval, and CPU time a sequence, one thread.
+Makes demo sequences of 40 new participants, reads them with the round-2 networks of each run in PyTorch, and prints a row for each
+way of decoding: its score, what it gains over greedy decoding with a 95 % bootstrap interval over participants (of all runs
+together), and CPU time a sequence, one thread. --single: each checkpoint alone instead of the run's ensemble.
 """
 
 import argparse
@@ -13,7 +14,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from rapidfuzz.distance import Levenshtein
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -29,45 +32,55 @@ WAYS = {
     "greedy": None,
     "8 beams": BeamSearch(8, 0.0, 0.0),
     "8 beams, normalised by length": BeamSearch(8, 0.5, 0.0),
-    "4 beams, normalised and reranked": BeamSearch(4, 0.5, 0.4),
-    "8 beams, normalised and reranked": BeamSearch(8, 0.5, 0.4),
+    "the same + backward": BeamSearch(8, 0.5, 0.4),
+    "the same + CTC 0.3": BeamSearch(8, 0.5, 0.0, 0.3),
+    "the same + both, CTC 0.2": BeamSearch(8, 0.5, 0.4, 0.2),
+    "the same + both, CTC 0.3": BeamSearch(8, 0.5, 0.4, 0.3),
+    "the same + both, CTC 0.5": BeamSearch(8, 0.5, 0.4, 0.5),
+    "4 beams, normalised + both, CTC 0.3": BeamSearch(4, 0.5, 0.4, 0.3),
+    "greedy + CTC 0.3": BeamSearch(1, 0.0, 0.0, 0.3),
 }
+PARTICIPANTS = 40
 
 
-def gain_interval(phrases, texts, others, draws: int = 2000) -> np.ndarray:
-    """The 95 % bootstrap interval of what `texts` score more than `others`."""
-    rng, gains = np.random.default_rng(1), []
-    for _ in range(draws):
-        rows = rng.integers(0, len(phrases), len(phrases))
-        drawn, one, other = ([values[row] for row in rows] for values in (phrases, texts, others))
-        gains.append(score(drawn, one) - score(drawn, other))
-    return np.quantile(gains, [0.025, 0.975])
+def gain_interval(participants, phrases, texts, others, draws: int = 2000) -> np.ndarray:
+    """The 95 % bootstrap interval, over participants, of what `texts` score more than `others`."""
+    lengths = np.array([len(phrase) for phrase in phrases], float)
+    saved = np.array([Levenshtein.distance(phrase, other) - Levenshtein.distance(phrase, text)
+                      for phrase, text, other in zip(phrases, texts, others)], float)
+    people = pd.DataFrame({"length": lengths, "saved": saved}).groupby(np.asarray(participants)).sum().to_numpy()
+    drawn = people[np.random.default_rng(1).integers(0, len(people), (draws, len(people)))].sum(1)
+    return np.quantile(drawn[:, 1] / drawn[:, 0], [0.025, 0.975])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", nargs="?", type=Path, default=Path("datamount/demo"), help="folder of a run with trained seeds")
-    parser.add_argument("--sequences", type=int, default=1000)
+    parser.add_argument("runs", nargs="*", type=Path, default=[Path("datamount/demo")], help="folders of runs with trained seeds")
+    parser.add_argument("--sequences", type=int, default=2000)
+    parser.add_argument("--single", action="store_true", help="decode each checkpoint alone")
     parser.add_argument("--seed", type=int, default=77, help="of the new participants and their sequences; the run's own was 1")
     options = parser.parse_args()
 
     torch.set_num_threads(1)
-    networks = [load_network(path) for path in find_checkpoints(options.run, [])]
+    found = [[load_network(path) for path in find_checkpoints(run, [])] for run in options.runs]
+    ensembles = [[network] for networks in found for network in networks] if options.single else found
     with tempfile.TemporaryDirectory() as folder:
-        demo.write_demo(f"{folder}/data", sequences=options.sequences, supplemental=0, participants=20, seed=options.seed)
+        demo.write_demo(f"{folder}/data", sequences=options.sequences, supplemental=0, participants=PARTICIPANTS, gestures=0.0,
+                        seed=options.seed)
         store = prepare(f"{folder}/data", f"{folder}/store", workers=1)
         sequences = [store.columns(row) for row in range(len(store))]
-    phrases, greedy = store.table["phrase"].tolist(), None
-    print(f"{len(phrases):,} sequences of new participants, {len(networks)} networks")
-    print(f"{'':34}  score   gain (95 % interval)      CPU ms")
+    phrases, participants = (store.table[name].tolist() * len(ensembles) for name in ("phrase", "participant_id"))
+    greedy = None
+    print(f"{len(sequences):,} sequences of {PARTICIPANTS} new participants, {len(ensembles)} ensembles of {len(ensembles[0])} networks")
+    print(f"{'':38}  score   gain (95 % interval)      CPU ms")
     for name, beam in WAYS.items():
         began = time.process_time()
-        texts = [read_pytorch(networks, sequence, beam).text for sequence in sequences]
+        texts = [read_pytorch(networks, sequence, beam).text for networks in ensembles for sequence in sequences]
         spent = 1000 * (time.process_time() - began) / len(texts)
         greedy = greedy or texts
-        low, high = gain_interval(phrases, texts, greedy)
+        low, high = gain_interval(participants, phrases, texts, greedy)
         gain = score(phrases, texts) - score(phrases, greedy)
-        print(f"{name:34} {score(phrases, texts):.4f}  {gain:+.4f} ({low:+.4f} to {high:+.4f}) {spent:>10.1f}", flush=True)
+        print(f"{name:38} {score(phrases, texts):.4f}  {gain:+.4f} ({low:+.4f} to {high:+.4f}) {spent:>10.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,6 @@ export_config = partial(replace, _EXPORT)
 submission_config = partial(replace, _SUBMISSION)
 
 
-def beam_search(beams: int = 8, length_penalty: float = 0.5, rerank_weight: float = 0.4) -> BeamSearch:
+def beam_search(beams: int = 8, length_penalty: float = 0.5, rerank_weight: float = 0.4, ctc_share: float = 0.0) -> BeamSearch:
     """A search as notebook 04 has it, with changes."""
-    return BeamSearch(beams, length_penalty, rerank_weight)
+    return BeamSearch(beams, length_penalty, rerank_weight, ctc_share)

@@ -1,6 +1,7 @@
 """Beam search and the backward decoder's opinion inside the graph, against PyTorch's."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,13 +20,14 @@ from aslutils.task.text import DUMMY_PHRASE, SOS, STEPS, decode
 pytestmark = pytest.mark.slow
 
 NARROW, NORMALISED, RERANKED = BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)
+JOINT, JOINT_GREEDY = BeamSearch(4, 0.5, 0.4, 0.3), BeamSearch(1, 0.0, 0.0, 0.4)
 SEQUENCES = [made_columns(frames, frames) for frames in (16, 23, 31, 40, 52, 64, 77, 90, 120, 150, 200, 384)]
 
 
 @pytest.fixture(scope="module")
 def sure():
     """Two toy networks that reject nothing."""
-    networks = [lively(Network(model_config(**TOY | dict(blocks=1))), seed) for seed in (2, 5)]
+    networks = [lively(Network(model_config(**TOY | dict(blocks=1, ctc=True))), seed) for seed in (2, 5)]
     for network in networks:
         torch.nn.init.constant_(network.confidence.bias, 100.0)
     return networks
@@ -37,7 +39,8 @@ def exported(sure):
     return functools.cache(lambda beam: Model(convert(sure, beam)))
 
 
-@pytest.mark.parametrize("beam", [NARROW, NORMALISED, RERANKED], ids=["narrow", "normalised", "reranked"])
+@pytest.mark.parametrize("beam", [NARROW, NORMALISED, RERANKED, JOINT, JOINT_GREEDY],
+                         ids=["narrow", "normalised", "reranked", "joint", "joint greedy"])
 def test_the_graph_finds_what_pytorch_finds(sure, exported, beam):
     for inputs in SEQUENCES:
         expected, found = read_pytorch(sure, inputs, beam), read_tflite(exported(beam), inputs)
@@ -75,6 +78,15 @@ def test_a_beam_of_one_is_greedy(sure):
             np.testing.assert_allclose(found.logits, expected.logits, atol=2e-3)
 
 
+@pytest.mark.parametrize("beam", [JOINT, JOINT_GREEDY], ids=["joint", "joint greedy"])
+def test_joint_decoding_reads_200_sequences_as_pytorch_does_and_not_as_without_the_ctc_head(sure, exported, beam):
+    sequences = [made_columns(int(length), seed) for seed, length in enumerate(np.random.default_rng(4).integers(15, 160, 200))]
+    texts = [read_pytorch(sure, inputs, beam).text for inputs in sequences]
+    assert [read_tflite(exported(beam), inputs).text for inputs in sequences] == texts
+    without = [read_pytorch(sure, inputs, replace(beam, ctc_share=0.0)).text for inputs in sequences[:50]]
+    assert without != texts[:50]
+
+
 def test_a_wider_beam_and_the_backward_decoder_change_some_texts(sure, exported):
     greedy = [read_pytorch(sure, inputs).text for inputs in SEQUENCES]
     narrow, reranked = ([read_tflite(exported(beam), inputs).text for inputs in SEQUENCES] for beam in (NARROW, RERANKED))
@@ -90,7 +102,9 @@ def test_a_search_rejects_and_answers_as_greedy_decoding_does(exported):
         assert 1 <= len(outputs) <= STEPS and np.isfinite(outputs).all()
 
 
-def test_a_network_without_a_backward_decoder_is_named(round2):
+def test_a_network_without_what_the_search_needs_is_named(sure, round2):
     without = lively(Network(model_config(**TOY, **ROUND1)), 1)
     with pytest.raises(ValueError, match="network 2 of 2 has no backward decoder"):
         convert([round2, without], beam_search())
+    with pytest.raises(ValueError, match="network 3 of 3 has no CTC head to decode with; set ctc_share to 0"):
+        convert([*sure, round2], beam_search(ctc_share=0.2))

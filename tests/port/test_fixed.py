@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from configs import beam_search
-from toys import made_columns
+from configs import beam_search, model_config
+from toys import TOY, lively, made_columns
 
+from aslutils.model.network import Network
 from aslutils.port import export
 from aslutils.port.compare import read_tflite
 from aslutils.port.precision import schema, unpack
@@ -41,8 +42,9 @@ def test_300_sequences_of_all_lengths_read_as_with_the_variable_export(exported,
     assert_alike(exported, fixed, [made_columns(length, seed) for seed, length in enumerate(lengths)])
 
 
-def test_beams_and_backward_decoder_read_as_with_the_variable_export(round2):
-    networks, beam = [round2], beam_search(beams=4, rerank_weight=0.4)
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_beams_ctc_and_backward_decoder_read_as_with_the_variable_export(share):
+    networks, beam = [lively(Network(model_config(**TOY | dict(ctc=True))), 2)], beam_search(4, 0.5, 0.4, share)
     variable, fixed = export.convert(networks, beam), export.convert(networks, beam, frames=FRAMES)
     assert_alike(variable, fixed, [made_columns(length, length) for length in range(10, FRAMES + 1, 2)])
 

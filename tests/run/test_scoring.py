@@ -16,6 +16,7 @@ from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
 
 OURS = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.4})
+HEADED = Checkpoint(Network(model_config(**TOY, ctc=True)), {"backward_weight": 0.4, "ctc_weight": 1.0})
 UNTRAINED = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.0})
 PUBLISHED = Checkpoint(Network(model_config(**TOY)), published=True)
 FIRST_ROUND = Checkpoint(Network(model_config(**TOY, **ROUND1)))
@@ -28,6 +29,8 @@ FIRST_ROUND = Checkpoint(Network(model_config(**TOY, **ROUND1)))
     ([OURS, UNTRAINED], -1, None),
     ([OURS], 0, None),
     ([PUBLISHED], 4, BeamSearch(4, 0.3, 0.2)),
+    ([HEADED, HEADED], -1, BeamSearch(8, 0.3, 0.2, 0.3)),
+    ([HEADED, OURS], -1, BeamSearch(8, 0.3, 0.2)),
 ])
 def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, beams, expected):
     assert decoding(export_config(beams=beams, length_penalty=0.3, rerank_weight=0.2), loaded) == expected
