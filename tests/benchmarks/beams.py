@@ -2,7 +2,7 @@
 
     python tests/benchmarks/beams.py [datamount/demo ...] [--sequences 2000] [--seed 77]
 
-Makes demo sequences of 40 new participants, reads them with the round-2 networks of each run in PyTorch, and prints a row for each
+Makes demo sequences of 40 new participants, reads them with each run's round-2 networks in PyTorch, and prints a row for each
 way of decoding: its score, what it gains over greedy decoding with a 95 % bootstrap interval over participants (of all runs
 together), and CPU time a sequence, one thread. --single: each checkpoint alone instead of the run's ensemble.
 """
@@ -71,7 +71,7 @@ def main():
         sequences = [store.columns(row) for row in range(len(store))]
     phrases, participants = (store.table[name].tolist() * len(ensembles) for name in ("phrase", "participant_id"))
     greedy = None
-    print(f"{len(sequences):,} sequences of {PARTICIPANTS} new participants, {len(ensembles)} ensembles of {len(ensembles[0])} networks")
+    print(f"{len(sequences):,} sequences of {PARTICIPANTS} new participants, {len(ensembles)} times {len(ensembles[0])} networks")
     print(f"{'':38}  score   gain (95 % interval)      CPU ms")
     for name, beam in WAYS.items():
         began = time.process_time()
