@@ -1,8 +1,10 @@
 """The page in headless Chromium: a drawn person spells before a fake camera and in a video file, and Python reads the same.
 
-Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said.
+Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said. Without a GPU,
+MediaPipe takes a second for a picture, so only two tests wait for it; the others hand the page landmarks in its place.
 """
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,18 +14,35 @@ import numpy as np
 import pytest
 
 from aslutils.page import write
-from aslutils.reading.recognizer import Recognizer
+from aslutils.page.constants import SPOKEN
+from aslutils.reading.recognizer import OWN_MODEL, Recognizer
 from aslutils.reading.tflite import FIXED
+from aslutils.task.landmarks import HANDS, HOLISTIC, LANDMARKS
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-video" / "bin" / "python"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# Without a GPU, Holistic's WebGL runs on the CPU: a picture takes a second or more.
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
          "--use-fake-device-for-media-stream"]
-PATIENCE = 240_000                 # milliseconds
+PATIENCE = 400_000                 # milliseconds
+FOUND = {"face": "faceLandmarks", "left_hand": "leftHandLandmarks", "pose": "poseLandmarks", "right_hand": "rightHandLandmarks"}
+# In place of MediaPipe: it finds one after another of `found`, then again the last; `pause` milliseconds each.
+HANDED = """
+    let shown = 0;
+    window.found = %s;
+    window.pause = 0;
+    window.Holistic = class {
+        setOptions() {}
+        reset() {}
+        async initialize() {}
+        onResults(answer) { this.answer = answer; }
+        async send() {
+            await new Promise((resolve) => setTimeout(resolve, window.pause));
+            this.answer(window.found[Math.min(shown++, window.found.length - 1)]);
+        }
+    };"""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +74,7 @@ def playwright():
 class Visit:
     """A browser's visit to the page; remembers its requests and what its console said."""
 
-    def __init__(self, playwright, address: str, *flags: str, allow: bool = True, width: int = 1200, **options):
+    def __init__(self, playwright, address: str, *flags: str, allow: bool = True, width: int = 1200, found=None, **options):
         self.browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         self.address = address
         self.context = self.browser.new_context(viewport={"width": width, "height": 900}, **options,
@@ -65,6 +84,9 @@ class Visit:
         self.tab.on("request", lambda request: self.requests.append(request.url))
         self.tab.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        if found is not None:
+            self.tab.route("**/vendor/holistic/holistic.js", lambda route: route.fulfill(
+                body=HANDED % json.dumps(found), content_type="text/javascript"))
         self.tab.goto(address)
 
     def __enter__(self):
@@ -133,8 +155,86 @@ def test_a_camera_is_read_as_python_reads_its_landmarks(playwright, address, cli
         assert visit.errors == []
 
 
+def results(columns: np.ndarray, size: float = 1.0) -> list[dict]:
+    """Columns (T, 390) as Holistic would find them, for the page; what is not seen is left out. size: of the hands."""
+    frames = columns.reshape(len(columns), 3, len(LANDMARKS)).transpose(0, 2, 1).astype(float)
+    middle = np.nanmean(np.where(np.isfinite(frames[:, HANDS]), frames[:, HANDS], np.nan), axis=1, keepdims=True)
+    frames[:, HANDS] = middle + size * (frames[:, HANDS] - middle)
+    found = []
+    for points in frames:
+        parts = {}
+        for (part, index), point in zip(LANDMARKS, points):
+            if np.isfinite(point).all():
+                parts.setdefault(FOUND[part], [None] * HOLISTIC[part])[index] = dict(zip("xyz", point.round(5).tolist()))
+        found.append({name: [point or {"x": 0, "y": 0, "z": 0} for point in points] for name, points in parts.items()})
+    return found
+
+
+@pytest.fixture(scope="module")
+def clip() -> np.ndarray:
+    """The clip that comes with the kit, which spells `hello`."""
+    return np.load(OWN_MODEL / "clip.npy").astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def away(clip) -> list[dict]:
+    """A second and more in which no hand is seen."""
+    return [{name: part for name, part in results(clip[:1])[0].items() if "Hand" not in name}] * 45
+
+
+def test_phrases_end_by_themselves_when_the_hand_goes_down(playwright, address, clip, away):
+    with Visit(playwright, address, found=[*results(clip), *away, *results(clip), *away]) as visit:
+        visit.says("Ready")
+        visit.tab.click("#start")
+        assert visit.listed(2)[:2] == ["hello"] * 2
+        assert visit.tab.inner_text("#text") == "hello" and "% sure" in visit.tab.inner_text("#percent")
+        assert visit.says(SPOKEN["unseen"]) and visit.tab.inner_text("#start") == "Stop"
+        assert visit.errors == []
+
+
+def test_letters_light_up_as_they_are_read(playwright, page, tmp_path, clip, away):
+    alone = shutil.copytree(page, tmp_path / "page")
+    with (alone / "constants.js").open("a") as constants:
+        constants.write('WORDS.splice(0, WORDS.length, "hello");\n')
+    with write.server(alone) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        with Visit(playwright, f"http://127.0.0.1:{running.server_port}/", found=[*results(clip), *away]) as visit:
+            visit.says("Ready")
+            visit.tab.click("#practise")
+            visit.tab.click("#start")
+            visit.until("document.querySelectorAll('#word li.lit').length > 0")
+            assert visit.says(SPOKEN["spelled"])
+            assert visit.tab.locator("#word li.lit").count() == 5 and visit.tab.inner_text("#hint") == "The word is spelled."
+        running.shutdown()
+
+
+@pytest.mark.parametrize("state", ["far", "slow", "dark", "unseen"])
+def test_what_hinders_reading_is_said_in_words(playwright, address, clip, away, tmp_path, state):
+    found = {"far": results(clip, 0.2) * 20, "unseen": away}.get(state, results(clip) * 20)
+    black, frame = tmp_path / "black.y4m", b"FRAME\n" + bytes(64 * 48) + b"\x80" * (2 * 32 * 24)
+    black.write_bytes(b"YUV4MPEG2 W64 H48 F30:1 Ip A1:1 C420mpeg2\n" + 30 * frame)
+    flags = [f"--use-file-for-fake-video-capture={black}"] if state == "dark" else []
+    with Visit(playwright, address, *flags, found=found) as visit:
+        visit.says("Ready")
+        if state == "slow":
+            visit.tab.evaluate("window.pause = 250")
+        visit.tab.click("#start")
+        assert visit.says(SPOKEN[state])
+
+
+def test_stopping_lists_the_phrase_under_way_and_another_source_begins_afresh(playwright, address, clip):
+    with Visit(playwright, address, found=results(clip)) as visit:
+        visit.says("Ready")
+        visit.tab.click("#start")
+        visit.until("document.querySelector('#text').textContent.length > 2")
+        visit.tab.click("#flip")
+        assert len(visit.listed()) == 1 and visit.tab.inner_text("#start") == "Stop"
+        visit.tab.click("#start")
+        assert visit.says("Stopped") and not visit.tab.evaluate("document.querySelector('#video').srcObject?.active ?? false")
+
+
 def test_a_refused_camera_is_said_in_words(playwright, address):
-    with Visit(playwright, address, allow=False) as visit:
+    with Visit(playwright, address, allow=False, found=[{}]) as visit:
         visit.says("Ready")
         refuse = "Promise.reject(new DOMException('no', 'NotAllowedError'))"
         visit.tab.evaluate(f"navigator.mediaDevices.getUserMedia = () => {refuse}")
@@ -143,8 +243,8 @@ def test_a_refused_camera_is_said_in_words(playwright, address):
         assert "error" in visit.tab.get_attribute("#status", "class") and visit.tab.inner_text("#start") == "Start camera"
 
 
-def test_a_camera_that_vanishes_is_said_in_words(playwright, address, clips):
-    with Visit(playwright, address, f"--use-file-for-fake-video-capture={clips / 'short.y4m'}") as visit:
+def test_a_camera_that_vanishes_is_said_in_words(playwright, address, clip):
+    with Visit(playwright, address, found=results(clip)) as visit:
         visit.says("Ready")
         visit.tab.click("#start")
         visit.until("document.querySelector('#video').srcObject")
@@ -153,7 +253,7 @@ def test_a_camera_that_vanishes_is_said_in_words(playwright, address, clips):
 
 
 def test_practice_works_by_keyboard_on_a_phone_in_the_dark(playwright, address):
-    with Visit(playwright, address, width=360, color_scheme="dark") as visit:
+    with Visit(playwright, address, width=360, color_scheme="dark", found=[{}]) as visit:
         visit.says("Ready")
         assert visit.tab.evaluate("document.documentElement.scrollWidth") <= 360
         visit.tab.focus("#practise")
@@ -172,7 +272,7 @@ def test_practice_works_by_keyboard_on_a_phone_in_the_dark(playwright, address):
 
 def test_a_video_without_people_and_a_file_that_is_none_are_said_in_words(playwright, address, clips, tmp_path):
     (tmp_path / "broken.webm").write_bytes(b"no video")
-    with Visit(playwright, address) as visit:
+    with Visit(playwright, address, found=[{}]) as visit:
         visit.says("Ready")
         visit.tab.set_input_files("#file", clips / "blank.webm")
         assert visit.says("is read") == "The video is read: no hand was seen in it."
