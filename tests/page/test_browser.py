@@ -237,7 +237,7 @@ def test_a_refused_camera_is_said_in_words(playwright, address):
     with Visit(playwright, address, allow=False, found=[{}]) as visit:
         visit.says("Ready")
         refuse = "Promise.reject(new DOMException('no', 'NotAllowedError'))"
-        visit.tab.evaluate(f"navigator.mediaDevices.getUserMedia = () => {refuse}")
+        visit.tab.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = () => {refuse}; }}")
         visit.tab.click("#start")
         assert visit.says("not allowed").startswith("The camera was not allowed. Allow it in the browser's settings")
         assert "error" in visit.tab.get_attribute("#status", "class") and visit.tab.inner_text("#start") == "Start camera"
