@@ -149,11 +149,11 @@ def test_the_python_runs(page, tmp_path, monkeypatch, capsys):
     export.mkdir(parents=True)
     (export / "model.tflite").write_bytes(constant_model("asl", confidence=0.5))
     for name in ("model.tflite", FIXED):
-        (tmp_path / name).write_bytes((OWN_MODEL / name).read_bytes())
+        (tmp_path / name).write_bytes((OWN_MODEL / FIXED).read_bytes())
     rows = corpus_rows()
     write_competition(tmp_path, rows)
     (tmp_path / rows["path"][0]).rename(tmp_path / "sequences.parquet")
-    np.save(tmp_path / "sequence.npy", np.random.default_rng(1).random((20, len(COLUMNS)), np.float32))
+    np.save(tmp_path / "sequence.npy", np.random.default_rng(1).random((384, len(COLUMNS)), np.float32))
     results = as_results(pd.DataFrame(made_values(40, seed=1), columns=ALL_COLUMNS))
     monkeypatch.chdir(tmp_path)
     for block in blocks("python", [page]):

@@ -14,7 +14,7 @@ from aslutils.model.beam import BeamSearch, search
 from aslutils.model.decoding import greedy
 from aslutils.port.decoding import forced
 from aslutils.port.export import to_tflite
-from aslutils.port.masked import FrameMask
+from aslutils.port.layers import FrameMask
 from aslutils.port.network import Network
 from aslutils.port.preprocess import standardise as standardise_in_graph
 from aslutils.reading.tflite import SIGNATURE, Model, interpreter

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from aslutils.port.layers import LayerNorm, Linear, array
-from aslutils.port.masked import HIDDEN
+from aslutils.port.layers import HIDDEN, LayerNorm, Linear, array
 from aslutils.task.text import PAD, STEPS
 
 

@@ -13,7 +13,7 @@ from aslutils.model.beam import BeamSearch
 from aslutils.port import precision as precisions
 from aslutils.port.beam import search
 from aslutils.port.decoding import greedy, mean
-from aslutils.port.masked import FrameMask
+from aslutils.port.layers import FrameMask
 from aslutils.port.network import Network
 from aslutils.port.preprocess import count_frames, fitted_length, standardise
 from aslutils.reading.tflite import FIXED, INPUT, SIGNATURE

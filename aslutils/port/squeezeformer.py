@@ -8,8 +8,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from aslutils.port.layers import LayerNorm, Linear, array
-from aslutils.port.masked import folded
+from aslutils.port.layers import LayerNorm, Linear, array, folded
 from aslutils.task.preprocess import MAX_FRAMES
 
 LARGEST_KERNEL = 25                # taps that XNNPACK's depthwise convolution takes at once; longer ones are split

@@ -3,8 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from aslutils.port.layers import Linear, array
-from aslutils.port.masked import folded
+from aslutils.port.layers import Linear, array, folded
 from aslutils.task.landmarks import PARTS
 
 

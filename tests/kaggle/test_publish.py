@@ -1,21 +1,21 @@
 """Publishing with the real, unpatched kaggle client against a stand-in server."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
 
 import numpy as np
-import pandas as pd
 import pytest
 from kaggle_server import DEAD
-from tiny_tflite import constant_model
 
 from aslutils.kaggle import client
 from aslutils.kaggle.card import write_model_card
 from aslutils.kaggle.client import KaggleError, username
 from aslutils.kaggle.publish import publish, publish_commands, write_dataset_metadata
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS
+from aslutils.reading.recognizer import OWN_MODEL
+from aslutils.reading.tflite import FIXED
 from aslutils.task.text import CHARACTERS
 
 pytestmark = pytest.mark.slow
@@ -259,20 +259,20 @@ def test_a_folder_without_metadata_says_what_writes_it(tmp_path):
 
 def test_the_model_card_states_what_was_measured(tmp_path):
     text = write_model_card(tmp_path, {**FACTS, "agreement": "200 of 200", "per_sequence": [1, 2]}).read_text()
-    assert "per sequence" not in text and f'characters = "{CHARACTERS}"' in text
+    assert "per sequence" not in text and f'CHARACTERS = "{CHARACTERS}"' in text
     for part in ("0.8123", "12 participants held out", "7.3", "37", "61.5", "| epochs | 40 |", "200 of 200", "serving_default"):
         assert part in text
 
 
 def test_the_model_cards_program_reads_a_sequence(tmp_path):
     card = write_model_card(tmp_path, FACTS).read_text()
-    (tmp_path / "model.tflite").write_bytes(constant_model("a b", [61], "c"))
-    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS}))
-    frames = np.full((20, len(ALL_COLUMNS)), np.nan, np.float32)
-    pd.DataFrame(frames, columns=ALL_COLUMNS).to_parquet(tmp_path / "sequence.parquet")
+    for name in ("model.tflite", FIXED):
+        shutil.copy(OWN_MODEL / FIXED, tmp_path / name)
+    clip = np.load(OWN_MODEL / "clip.npy").astype(np.float32)
+    np.save(tmp_path / "sequence.npy", np.pad(clip, ((0, 384 - len(clip)), (0, 0)), constant_values=np.nan))
     program = card.partition("```python\n")[2].partition("```")[0]
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == "a bc\n", done.stderr
+    assert done.stdout == "hello\n" * 2, done.stderr
 
 
 def test_the_model_card_says_when_the_score_was_not_measured(tmp_path):

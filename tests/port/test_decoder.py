@@ -7,7 +7,7 @@ import torch
 
 from aslutils.port.decoder import Decoder
 from aslutils.port.decoding import forced
-from aslutils.port.masked import FrameMask
+from aslutils.port.layers import FrameMask
 from aslutils.task.text import EOS, PAD, SOS, STEPS
 
 

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from aslutils.model.masked import MaskedBatchNorm
-from aslutils.port.layers import LayerNorm, Linear
-from aslutils.port.masked import folded
+from aslutils.port.layers import LayerNorm, Linear, folded
 
 
 def rows(*shape) -> np.ndarray:

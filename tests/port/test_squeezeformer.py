@@ -8,7 +8,7 @@ from configs import model_config
 
 from aslutils.model.squeezeformer import Residual, RotaryAttention, depthwise
 from aslutils.port import squeezeformer as port
-from aslutils.port.masked import FrameMask
+from aslutils.port.layers import FrameMask
 
 LENGTHS = [1, 2, 51, 90, 384]
 

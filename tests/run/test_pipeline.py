@@ -100,7 +100,7 @@ def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys
     path.write_text(yaml.safe_dump({**yaml.safe_load(before), "learning_rate": 0.001}))
     executed = (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes()
     assert main(["run", "--profile", str(place / "toy")]) == 1
-    assert "learning_rate (0.002, now 0.001)" in capsys.readouterr().err
+    assert "learning_rate (0.0012, now 0.001)" in capsys.readouterr().err
     assert weights == {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
     assert (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes() == executed
     path.write_text(before)
