@@ -78,7 +78,9 @@ def test_a_sure_ctc_head_decides_what_the_decoder_leaves_open(network, monkeypat
 def test_without_a_share_the_ctc_head_is_not_looked_at(network, monkeypatch):
     encoded = [network.encode(torch.randn(1, 20, 130, 3), torch.tensor([20]))]
     monkeypatch.setattr(ctc, "frame_log_probabilities", None)
-    assert len(search([network], encoded, beam_search(rerank_weight=0.0)))
+    search([network], encoded, beam_search(rerank_weight=0.0))
+    with pytest.raises(TypeError):
+        search([network], encoded, beam_search(rerank_weight=0.0, ctc_share=0.3))
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])

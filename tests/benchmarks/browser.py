@@ -1,6 +1,6 @@
 """How fast the page is in Chromium here: MediaPipe's pictures a second, and the time to read 384 frames in the worker.
 
-    python tests/benchmarks/page.py [--model EXPORT] [--pictures 10] [--readings 10]
+    python tests/benchmarks/browser.py [--model EXPORT] [--pictures 10] [--readings 10]
 
 MediaPipe Holistic looks at matplotlib's sample photo; the model reads the clip that comes with the kit, repeated to 384 frames.
 Without a GPU, Chromium draws and MediaPipe computes on the CPU (SwiftShader). Medians, after one call that prepares. Needs npm,
