@@ -36,7 +36,7 @@ class DemoConfig:
 
     sequences: int = 6000                     # training sequences
     supplemental: int = 400                   # supplemental sequences: few phrases, recorded often
-    participants: int = 150
+    participants: int = 400
     seed: int = 1
     characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase; the corpus has 1..31
     frames_per_character: float = Recording.frames_per_character  # at the median; the corpus has 8.9
