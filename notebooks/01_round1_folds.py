@@ -42,6 +42,7 @@ stem_momentum: float = 0.95  # weight of the new batch in the stem's BatchNorm1d
 dropout: float = 0.0  # in the encoder's modules and on the decoder's residuals and activations
 decoder_attention_dropout: float = 0.0  # on the decoder's attention weights
 mask_probability: float = 0.2  # a decoder input becomes MASK with this probability
+replace_probability: float = 0.0  # it becomes a random character instead with this one; 0: never, as published
 backward_weight: float = 0.4  # share of the backward decoder in the cross-entropy
 confidence_weight: float = 0.02  # share of the confidence head in the loss
 ctc_weight: float = 1.0  # an auxiliary CTC loss on the encoder, added; 0: none, as published

@@ -14,6 +14,7 @@ data: str = ""  # folder of competition files or of the published .npy files; ""
 fresh: bool = False  # train from scratch and discard checkpoints
 processes: int = 2  # trainings at once: one per GPU, or a share of the cores each
 seeds: list = []  # several seeds at once, one per GPU; empty: only seed
+align_cuts: bool = False  # CutMix cuts at the borders that round 1's CTC head found between characters; False: as published
 store_dtype: str = "float16"  # of the landmark store: float16 (its error is below MediaPipe's jitter) or float32
 fold_count: int = 4  # participant-disjoint folds
 fold_seed: int = 1  # decides the folds and the held-out participants
@@ -42,6 +43,7 @@ stem_momentum: float = 0.95  # weight of the new batch in the stem's BatchNorm1d
 dropout: float = 0.0  # in the encoder's modules and on the decoder's residuals and activations
 decoder_attention_dropout: float = 0.0  # on the decoder's attention weights
 mask_probability: float = 0.2  # a decoder input becomes MASK with this probability
+replace_probability: float = 0.0  # it becomes a random character instead with this one; 0: never, as published
 backward_weight: float = 0.4  # share of the backward decoder in the cross-entropy
 confidence_weight: float = 0.1  # share of the confidence head in the loss
 ctc_weight: float = 1.0  # an auxiliary CTC loss on the encoder, added; 0: none, as published
@@ -121,7 +123,7 @@ plots.augmentations(corpus.store.frames(row), corpus.store.frames(partner), augm
 # ## Training
 
 # %%
-jobs = rounds.seed_jobs(corpus, table, seed_config.seeds, model, loss, train, training.augmentations)
+jobs = rounds.seed_jobs(corpus, table, seed_config, model, loss, train, training.augmentations)
 finished = train_all(jobs, processes=training.processes, fresh=training.fresh,
                      max_minutes=minutes_left(train.max_minutes))
 end_session(run, "03_fullfit", finished=finished)

@@ -81,9 +81,10 @@ def test_a_default_stands_in_the_notebook_alone(name):
     assert with_default <= {"ctc"}
 
 
+@pytest.mark.parametrize("profile", ["winning", "beyond"])
 @pytest.mark.parametrize("name", TRAININGS)
-def test_the_winning_parameters_are_complete(name):
-    given = set(read_params(KIT / "params" / "winning" / f"{name}.yaml"))
+def test_the_parameters_of_full_size_are_complete(profile, name):
+    given = set(read_params(KIT / "params" / profile / f"{name}.yaml"))
     assert set(defaults(name)) - given == {
         "demo_sequences", "demo_supplemental", "demo_participants", "demo_characters", "demo_pace", "demo_missing", "demo_seed"}
 
@@ -103,6 +104,16 @@ PUBLISHED = {
 def test_the_winning_parameters_are_the_published_ones(name):
     values = read_params(KIT / "params/winning" / f"{name}.yaml")
     assert {key: values[key] for key in PUBLISHED[name]} == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_goes_beyond_the_winning_parameters_says_what_they_had_and_why(name):
+    winning, beyond = ((KIT / "params" / profile / f"{name}.yaml").read_text().splitlines() for profile in ("winning", "beyond"))
+    body = [[line for line in lines if not line.startswith("#")] for lines in (winning, beyond)]
+    assert len(body[0]) == len(body[1])
+    for before, line in zip(*body):
+        assert (before != line) == ("# winning: " in line), line
+        assert before == line or line.split("# winning: ")[1].count("; ") == 1, "what winning has; why it differs"
 
 
 def run(name, out: Path, *options, cwd=KIT) -> subprocess.CompletedProcess:

@@ -36,6 +36,7 @@ class CutMix(Augmentation):
 
     Both are cut at the same fraction u ~ U(0, 1) of their frames and of their phrases; in half of the cases the result
     is the second's tail, then the first's head; else the first's tail, then the second's head. Only the first is ever mirrored.
+    With `align_cuts`, frames are cut where the alignment says that the phrase is (the competition's 5th place).
     """
 
     def __init__(self, p: float = 0.5):
@@ -45,9 +46,17 @@ class CutMix(Augmentation):
         return rng.random(), rng.random()
 
     @staticmethod
-    def pieces(first: int, second: int, u: float, branch: float) -> list[tuple[int, slice]]:
-        """Which of the two (0, 1), of the given lengths, and which slice of it, in the order in which they are joined."""
-        at = [min(max(round(u * length), 1), length - 1) if length > 1 else 0 for length in (first, second)]
+    def place(length: int, u: float) -> int:
+        """Where a sequence or phrase of this length is cut: so many frames or characters are its head."""
+        return min(max(round(u * length), 1), length - 1) if length > 1 else 0
+
+    @staticmethod
+    def pieces(first: int, second: int, u: float, branch: float, at: tuple = ()) -> list[tuple[int, slice]]:
+        """Which of the two (0, 1), of the given lengths, and which slice of it, in the order in which they are joined.
+
+        at: where each is cut, if not at the fraction u.
+        """
+        at = at or [CutMix.place(length, u) for length in (first, second)]
         tails, heads = (slice(at[0], first), slice(at[1], second)), (slice(0, at[0]), slice(0, at[1]))
         return [(1, tails[1]), (0, heads[0])] if branch < 0.5 else [(0, tails[0]), (1, heads[1])]
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from aslutils.data.augment import Augmentations
+from aslutils.data.augment import Augmentations, CutMix
 from aslutils.data.store import Store
 from aslutils.system.errors import UserError
 from aslutils.task.preprocess import MAX_FRAMES, as_landmarks, fit_length, standardise
@@ -34,17 +34,22 @@ class Plan:
     mirrored: bool = False
     partner: int = -1             # row of CutMix's second sequence; -1: no CutMix
     cut: tuple = ()               # what CutMix drew
+    at: tuple = ()                # the frames before which it cuts the two; (): at the fraction that it drew
     drawn: list = field(default_factory=list)    # what the other augmentations drew
 
 
 class Planner:
     """Draws a plan for each sample.
 
-    store: Store; rows: int (n,), distinct rows of it, the only ones that CutMix may join; scores: float (n,), one for each.
+    store: Store; rows: int (n,), distinct rows of it, the only ones that CutMix may join; scores: float (n,), one for each;
+    borders: of those rows that are aligned, the frames before which their second and each later character begins: CutMix then
+    cuts frames where it cuts phrases.
     """
 
-    def __init__(self, store: Store, rows, scores, augmentations: Augmentations, seed: int, max_frames: int):
+    def __init__(self, store: Store, rows, scores, augmentations: Augmentations, seed: int, max_frames: int,
+                 borders: dict[int, list[int]] | None = None):
         self.store, self.augmentations, self.seed, self.max_frames = store, augmentations, seed, max_frames
+        self.borders = borders or {}
         participants = store.table["participant_id"].to_numpy()[rows]
         order = np.argsort(participants, kind="stable")
         _, first, count = np.unique(participants[order], return_index=True, return_counts=True)
@@ -67,12 +72,20 @@ class Planner:
             plan.partner = self._partner(row, rng)
             plan.cut = chosen.cutmix.draw(rng)
             if plan.partner >= 0:
-                pieces = chosen.cutmix.pieces(length, int(lengths[plan.partner]), *plan.cut)
+                if self.borders:
+                    plan.at = tuple(self._cut(row, plan.cut[0]) for row in (row, plan.partner))
+                pieces = chosen.cutmix.pieces(length, int(lengths[plan.partner]), *plan.cut, plan.at)
                 length = sum(piece.stop - piece.start for _, piece in pieces)
                 plan.score = chosen.cutmix.mix(plan.score, float(self._score[plan.partner]), *plan.cut)
         plan.drawn = chosen.draw(rng)
         plan.length = min(chosen.length(length, plan.drawn), self.max_frames)
         return plan
+
+    def _cut(self, row: int, u: float) -> int:
+        """The frame before which CutMix cuts a row at the fraction u: at a border between two characters if it is aligned."""
+        if row not in self.borders:
+            return CutMix.place(int(self.store.lengths[row]), u)
+        return [0, *self.borders[row]][CutMix.place(len(self.borders[row]) + 1, u)]
 
     def _partner(self, row: int, rng: np.random.Generator) -> int:
         """Another row of the same participant, -1 when there is none."""
@@ -122,7 +135,7 @@ class Samples(Dataset):
         if plan.partner >= 0:
             rows = plan.row, plan.partner
             pieces = [(rows[which], piece) for which, piece in
-                      self.augmentations.cutmix.pieces(*(int(self.store.lengths[row]) for row in rows), *plan.cut)]
+                      self.augmentations.cutmix.pieces(*(int(self.store.lengths[row]) for row in rows), *plan.cut, plan.at)]
         places = np.concatenate([self.store.starts[row] + np.arange(piece.start, piece.stop) for row, piece in pieces])
         indices, acts = self.augmentations.split(len(places), plan.drawn)
         columns = self.store.array.take(places[indices], axis=0)
@@ -144,14 +157,15 @@ class TrainLoader:
     rows: int (n,), the store rows to train on, training and supplemental; scores: float (n,), one for each; augmentations:
     from `aslutils.data.augment.build`; batch_size: at most this many samples per batch, over all ranks; min_frames: shorter
     sequences are left out; max_frames: longer samples are resampled to this; workers: processes that read and augment, 0 for
-    none; rank, world: this process takes batch[rank::world] of every batch.
+    none; rank, world: this process takes batch[rank::world] of every batch; borders: see `Planner`.
 
     Each epoch takes one random sequence of each supplemental phrase. All batches have about the same size: none is left
     over. `len(loader)` is the number of batches, the same in every epoch.
     """
 
     def __init__(self, store: Store, rows, scores, augmentations: Augmentations, *, batch_size: int, seed: int,
-                 min_frames: int = 1, max_frames: int = MAX_FRAMES, workers: int = 0, rank: int = 0, world: int = 1):
+                 min_frames: int = 1, max_frames: int = MAX_FRAMES, workers: int = 0, rank: int = 0, world: int = 1,
+                 borders: dict[int, list[int]] | None = None):
         rows, scores = np.asarray(rows, np.int64), np.asarray(scores, np.float64)
         if rows.shape != scores.shape or len(np.unique(rows)) != len(rows):
             raise ValueError(f"expected distinct rows and one score for each, got {rows.shape} rows, {len(np.unique(rows))} "
@@ -169,7 +183,7 @@ class TrainLoader:
         if np.diff(self._edges).min() < world:
             raise UserError(f"{self.samples} samples in batches of {batch_size} leave one of {world} ranks without a sample; "
                              f"raise batch_size to at least {world} or use fewer processes")
-        self._planner = Planner(store, rows, scores, augmentations, seed, max_frames)
+        self._planner = Planner(store, rows, scores, augmentations, seed, max_frames, borders)
         self._samples = Samples(store, augmentations)
 
     def __len__(self):

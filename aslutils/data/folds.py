@@ -158,14 +158,16 @@ def out_of_fold_table(folds: pd.DataFrame, predictions: pd.DataFrame, store_tabl
     folds: from `assign_folds` or `read_folds`; predictions: file_id, sequence_id and prediction of every training
     sequence in a fold; store_table: where the supplemental rows come from. Supplemental sequences have score 0.5 and fold -1;
     those with phrases of more than 32 characters, and those of held-out participants, are left out. Held-out training sequences
-    stay, marked, with an empty prediction and no score (NaN). Raises ValueError when a prediction is missing or duplicated.
+    stay, marked, with an empty prediction and no score (NaN). `borders` stay, "" where unknown, if the predictions have them.
+    Raises ValueError when a prediction is missing or duplicated.
     """
     twice = predictions[IDENTITY].duplicated()
     if twice.any():
         file_id, sequence_id = predictions.loc[twice, IDENTITY].iloc[0]
         raise UserError(f"sequence {file_id}/{sequence_id} has two predictions; every sequence is validated in one fold only: "
                         "remove the out-of-fold files of an older run and run notebook 01 again")
-    train = folds.merge(predictions[[*IDENTITY, "prediction"]], on=IDENTITY, how="left").assign(is_sup=False)
+    found = ["prediction", *(["borders"] if "borders" in predictions else [])]
+    train = folds.merge(predictions[[*IDENTITY, *found]], on=IDENTITY, how="left").assign(is_sup=False)
     lacking = train["prediction"].isna() & ~train["holdout"]
     if lacking.any():
         counts = train.loc[lacking, "fold"].value_counts().sort_index()
@@ -179,8 +181,10 @@ def out_of_fold_table(folds: pd.DataFrame, predictions: pd.DataFrame, store_tabl
     sup = sup.rename(columns={"length": "seq_len"}).assign(fold=-1, holdout=False, prediction="", score=SUPPLEMENTAL_SCORE)
     table = pd.concat([train, sup[[column for column in train if column in sup]]], ignore_index=True)
     table["phrase_len"] = table["phrase"].str.len()
-    return table[[*IDENTITY, "participant_id", "phrase", "seq_len", "phrase_len", "fold", "holdout", "is_sup",
-                  "prediction", "score"]]
+    if "borders" in table:
+        table["borders"] = table["borders"].fillna("")
+    return table[[*IDENTITY, "participant_id", "phrase", "seq_len", "phrase_len", "fold", "holdout", "is_sup", "prediction",
+                  "score", *found[1:]]]
 
 
 def held_out(table: pd.DataFrame) -> str:

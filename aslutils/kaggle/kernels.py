@@ -17,7 +17,6 @@ from aslutils.run.place import COMPETITION, KIT
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_json, write_text
 from aslutils.system.names import check_run, check_user
-from aslutils.training.config import SeedsConfig
 
 SLUG = "asl-fingerspelling-kit"          # the data set that carries the code
 PREPARE = "00_prepare"                   # the one kernel that is not a notebook
@@ -95,7 +94,7 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
     for group in _groups(params[stages.FOLDS]["folds"], processes):
         add(stages.FOLDS, "fold" + "-".join(map(str, group)), folds=group, processes=len(group))
     add(stages.TABLE)
-    SeedsConfig(seeds=seeds)
+    stages.configs(stages.SEEDS, {**params[stages.SEEDS], "seeds": seeds})
     for group in _groups(seeds, processes):
         add(stages.SEEDS, "seed" + "-".join(map(str, group)), seeds=group, processes=len(group))
     add(stages.EXPORT)

@@ -50,13 +50,17 @@ class LossConfig:
     """Weights and options of the loss."""
 
     mask_probability: float         # a decoder input becomes MASK with this probability
+    replace_probability: float      # it becomes a random character instead with this one (the competition's 4th place)
     backward_weight: float          # share of the backward decoder in the cross entropy
     confidence_weight: float        # share of the confidence head in the total loss
     ctc_weight: float               # weight of an auxiliary CTC loss on the encoder, added; 0: no such head
     ignore_pad: bool                # True: only real characters and EOS are targets; False: all positions, as published
 
     def __post_init__(self):
-        for name in ("mask_probability", "backward_weight", "confidence_weight"):
+        for name in ("mask_probability", "replace_probability", "backward_weight", "confidence_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be in 0..1")
+        if self.mask_probability + self.replace_probability > 1:
+            raise UserError(f"mask_probability {self.mask_probability} and replace_probability {self.replace_probability} are "
+                            "shares of the same decoder inputs; their sum must be at most 1")
         at_least(self, ctc_weight=0)

@@ -24,11 +24,14 @@ def reverse(tokens):
     return reversed_tokens.masked_fill(step == characters, EOS)
 
 
-def decoder_inputs(labels, mask_probability: float):
-    """Labels (B, S) as a decoder's inputs: some replaced by MASK, shifted right after SOS."""
-    if mask_probability:
-        masked = torch.rand(labels.shape, device=labels.device) < mask_probability
-        labels = labels.masked_fill(masked, MASK)
+def decoder_inputs(labels, mask_probability: float, replace_probability: float = 0.0):
+    """Labels (B, S) as a decoder's inputs: some replaced by MASK, some by any character, shifted right after SOS."""
+    if mask_probability or replace_probability:
+        drawn = torch.rand(labels.shape, device=labels.device)
+        if replace_probability:
+            characters = torch.randint(len(CHARACTERS), labels.shape, device=labels.device)
+            labels = torch.where(drawn < mask_probability + replace_probability, characters, labels)
+        labels = labels.masked_fill(drawn < mask_probability, MASK)
     return torch.cat([torch.full_like(labels[:, :1], SOS), labels[:, :-1]], dim=1)
 
 
@@ -71,8 +74,8 @@ def compute_loss(model, batch: dict, config: LossConfig) -> dict:
     lengths = label_lengths(tokens)
     step = torch.arange(tokens.shape[1], device=tokens.device)[None]
     backward_labels = reverse(tokens)
-    outputs = model(batch["frames"], batch["lengths"], decoder_inputs(tokens, config.mask_probability),
-                    decoder_inputs(backward_labels, config.mask_probability))
+    hidden = config.mask_probability, config.replace_probability
+    outputs = model(batch["frames"], batch["lengths"], decoder_inputs(tokens, *hidden), decoder_inputs(backward_labels, *hidden))
     own = step < lengths[:, None]
     parts = {"forward": cross_entropy(outputs["forward"], tokens, own if config.ignore_pad else torch.ones_like(own))}
     loss = parts["forward"]

@@ -67,7 +67,11 @@ class Network(nn.Module):
 
         Returns tokens int (B, S), S at most 33, EOS from each sequence's end on, and confidence logits (B,) or None.
         """
-        encoded, mask = self.encode(frames, lengths)
+        return self.spell(*self.encode(frames, lengths))
+
+    @torch.inference_mode()
+    def spell(self, encoded, mask):
+        """As `greedy`, of encoded frames."""
         tokens, _ = greedy([self.decoder], [(encoded, mask)])
         return tokens, None if self.confidence is None else self.confidence_logit(encoded)
 

@@ -41,7 +41,9 @@ def configs(stage: str, values: dict) -> tuple:
     """One instance of each dataclass of a stage, from all of its parameters; raises as `settings` does."""
     made = from_values(values, *CONFIGS[stage])
     if stage in TRAININGS:
-        build(values["augmentations"])
+        augmentations = build(values["augmentations"])
+        if values.get("align_cuts") and augmentations.cutmix is None:
+            raise UserError("align_cuts is True, but augmentations has no CutMix, which it is about; add {name: CutMix, p: 0.5}")
     if stage == FOLDS and not values["folds_file"] and max(values["folds"]) >= values["fold_count"]:
         raise UserError(f"folds is {values['folds']}, but fold_count is {values['fold_count']}: there are folds 0 to "
                         f"{values['fold_count'] - 1}")

@@ -23,7 +23,7 @@ def train_round(name: str, parameters: dict) -> None:
     if first:
         jobs = [rounds.fold_job(corpus, fold, model, loss, train, run.augmentations) for fold in which.folds]
     else:
-        jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), which.seeds, model, loss, train, run.augmentations)
+        jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), which, model, loss, train, run.augmentations)
     if run.fresh and state.is_main_process:
         forget(jobs)
     state.wait_for_everyone()

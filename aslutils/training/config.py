@@ -59,9 +59,10 @@ class FoldsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedsConfig:
-    """The seeds that notebook 03 trains."""
+    """The seeds that notebook 03 trains, and what only round 2 can do."""
 
     seeds: list                     # several seeds at once; empty: the parameter `seed` alone
+    align_cuts: bool                # CutMix cuts at the borders that round 1's CTC head found between characters (5th place)
 
     def __post_init__(self):
         _check_numbers("seeds", self.seeds, SEEDS)

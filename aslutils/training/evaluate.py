@@ -7,6 +7,8 @@ import torch
 from aslutils.data.dataset import evaluation_batches
 from aslutils.data.sources import IDENTITY
 from aslutils.data.store import Store
+from aslutils.model import alignment
+from aslutils.model.loss import label_lengths
 from aslutils.system.progress import progress
 from aslutils.task.rejection import UNKNOWN, rejected
 from aslutils.task.text import DUMMY_PHRASE, decode
@@ -18,15 +20,19 @@ def predict(network, store: Store, rows, *, batch_size: int = 64, device="cpu", 
     """Decode the store's `rows` greedily.
 
     Returns a table in the order of `rows`: row, file_id, sequence_id, participant_id, phrase, length, hand_frames, prediction
-    (also for rejected sequences) and confidence (NaN if the network has no such head).
+    (also for rejected sequences), confidence (NaN if the network has no such head), and if it has a CTC head `borders`: the
+    frames before which the phrase's second and each later character begins, "12 20 31", "" if they are unknown.
     """
     rows = np.asarray(rows)
     training = network.training
     network.eval()
-    texts, confidences = {}, {}
+    texts, confidences, borders = {}, {}, {}
     with progress(total=len(rows), what=what, unit="sequences", leave=False) as bar:
         for batch in evaluation_batches(store, rows, batch_size=batch_size, workers=workers):
-            tokens, confidence = network.greedy(batch["frames"].to(device), batch["lengths"].to(device))
+            encoded, mask = network.encode(batch["frames"].to(device), batch["lengths"].to(device))
+            tokens, confidence = network.spell(encoded, mask)
+            if network.ctc is not None:
+                borders.update(zip(batch["row"].tolist(), _borders(network.ctc(encoded), batch, store)))
             tokens = tokens.cpu().numpy()
             confidence = np.full(len(tokens), UNKNOWN) if confidence is None else confidence.float().sigmoid().cpu().numpy()
             for position, row in enumerate(batch["row"].tolist()):
@@ -37,7 +43,15 @@ def predict(network, store: Store, rows, *, batch_size: int = 64, device="cpu", 
     table.insert(0, "row", rows)
     table["prediction"] = [texts[row] for row in rows.tolist()]
     table["confidence"] = [confidences[row] for row in rows.tolist()]
-    return table
+    return table if network.ctc is None else table.assign(borders=[borders[row] for row in rows.tolist()])
+
+
+def _borders(logits, batch: dict, store: Store) -> list[str]:
+    """Where the phrases of a batch can be cut, in frames of the store."""
+    tokens, lengths = batch["tokens"].to(logits.device), batch["lengths"].to(logits.device)
+    found = alignment.borders(logits.float(), lengths, tokens, label_lengths(tokens) - 1)
+    scales = store.lengths[batch["row"].numpy()] / batch["lengths"].numpy()                  # longer ones were resampled
+    return [" ".join(str(round(border * scale)) for border in row or []) for row, scale in zip(found, scales)]
 
 
 def postprocess(table: pd.DataFrame) -> pd.DataFrame:

@@ -94,7 +94,8 @@ def finish(folder: Path, network: Network, facts: dict) -> None:
 
 
 def _same_training(wanted: dict, found: dict, path: Path) -> None:
-    found = {"version": 1, "init": "", USUAL_END: wanted[USUAL_END], **found}     # earlier checkpoints did not store these
+    unstored = {"version": 1, "init": "", "replace_probability": 0.0, "align_cuts": False, USUAL_END: wanted[USUAL_END]}
+    found = {**unstored, **found}                 # earlier checkpoints did not store these
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing:
         shown = ", ".join(f"{name} ({found.get(name)!r}, now {wanted[name]!r})" if name != "augmentations" else name

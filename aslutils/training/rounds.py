@@ -20,7 +20,8 @@ from aslutils.system.errors import UserError
 from aslutils.system.files import write_table
 from aslutils.system.inputs import read_table
 from aslutils.task.metric import score, score_interval
-from aslutils.training.config import TrainConfig
+from aslutils.task.text import MAX_CHARACTERS
+from aslutils.training.config import SeedsConfig, TrainConfig
 from aslutils.training.evaluate import postprocess, predict
 from aslutils.training.folder import CHECKPOINT, PREDICTIONS
 from aslutils.training.trainer import VALIDATION_SAMPLE, Job
@@ -40,32 +41,52 @@ def fold_job(corpus: Corpus, fold: int, model: ModelConfig, loss: LossConfig, tr
                 model, loss, train, augmentations)
 
 
-def seed_jobs(corpus: Corpus, table: pd.DataFrame, seeds: list, model: ModelConfig, loss: LossConfig, train: TrainConfig,
+def seed_jobs(corpus: Corpus, table: pd.DataFrame, which: SeedsConfig, model: ModelConfig, loss: LossConfig, train: TrainConfig,
               augmentations: list) -> list[Job]:
-    """Round 2 for each of `seeds`, or for the seed in `train` if `seeds` is empty."""
-    return [seed_job(corpus, table, model, loss, replace(train, seed=seed), augmentations) for seed in seeds or [train.seed]]
+    """Round 2 for each of the seeds, or for the seed in `train` if there are none.
 
-
-def seed_job(corpus: Corpus, table: pd.DataFrame, model: ModelConfig, loss: LossConfig, train: TrainConfig, augmentations: list,
-             ) -> Job:
-    """Round 2: train on every row of `table` that is not held out, then predict the held-out rows, if any."""
+    Each trains on every row of `table` that is not held out, then predicts the held-out rows, if any.
+    """
     rows, held = corpus.store.rows(table), table["holdout"].to_numpy(bool)
-    return _job(corpus, f"seed {train.seed}", Path("round2") / f"seed{train.seed}", rows[~held],
-                table["score"].to_numpy(float)[~held], rows[held], model, loss, train, augmentations)
+    borders = _borders(corpus, table[~held], rows[~held]) if which.align_cuts else {}
+    scores = table["score"].to_numpy(float)[~held]
+    return [_job(corpus, f"seed {seed}", Path("round2") / f"seed{seed}", rows[~held], scores, rows[held], model, loss,
+                 replace(train, seed=seed), augmentations, borders) for seed in which.seeds or [train.seed]]
 
 
-def _job(corpus, name, folder, rows, scores, validation, model, loss, train, augmentations) -> Job:
+def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int, list[int]]:
+    """Of each aligned row of the store: the frames before which its second and each later character begins."""
+    if "borders" not in table:
+        raise UserError(f"align_cuts is True, but {corpus.folder / TABLE} has no column borders: train round 1 with a CTC head "
+                        "(notebook 01, ctc_weight above 0) and run notebook 02 again")
+    found = {}
+    for row, phrase, length, words in zip(rows.tolist(), table["phrase"], corpus.store.lengths[rows].tolist(), table["borders"]):
+        if not words and len(phrase) != 1 or len(phrase) > MAX_CHARACTERS:
+            continue                                                  # supplemental, cut short, or too few frames to align
+        try:
+            frames = [int(word) for word in words.split()]
+        except ValueError:
+            frames = []
+        if len(frames) != len(phrase) - 1 or sorted({0, *frames, length}) != [0, *frames, length]:
+            raise UserError(f"{corpus.folder / TABLE}: the borders {words!r} are not of {phrase!r} in {length} frames, which "
+                            f"needs {len(phrase) - 1} rising frames: they are of another run; run notebooks 01 and 02 again")
+        found[row] = frames
+    return found
+
+
+def _job(corpus, name, folder, rows, scores, validation, model, loss, train, augmentations, borders=None) -> Job:
     model = replace(model, ctc=loss.ctc_weight > 0)
     if train.init:
         load_init(train.init, model)              # an unusable checkpoint is named before anything is trained
     return Job(name=name, folder=corpus.folder / folder, store=corpus.store.path, rows=rows, scores=scores, validation=validation,
-               augmentations=tuple(augmentations), held_out=held_out(corpus.folds), loss=loss, train=train, model=model)
+               augmentations=tuple(augmentations), held_out=held_out(corpus.folds), loss=loss, train=train, model=model,
+               borders=borders or {})
 
 
 def read_predictions(path, store: Store) -> pd.DataFrame:
     """The predictions that a training wrote to the folder `path`, each with its row, length and hand_frames in `store`."""
     return store.described(read_table(Path(path) / PREDICTIONS, keep_default_na=False, na_values={"confidence": [""]},
-                                      dtype={"phrase": str, "prediction": str}))
+                                      dtype={"phrase": str, "prediction": str, "borders": str}))
 
 
 def build_table(folder: Path) -> pd.DataFrame:
@@ -92,7 +113,8 @@ def training_table(corpus: Corpus) -> pd.DataFrame:
     """Round 2's table: the one from notebook 02, or else every sequence with the score 1; prints which."""
     path = corpus.folder / TABLE
     if path.is_file():
-        table = read_table(path, keep_default_na=False, na_values={"score": [""]}, dtype={"phrase": str, "prediction": str})
+        table = read_table(path, keep_default_na=False, na_values={"score": [""]},
+                           dtype={"phrase": str, "prediction": str, "borders": str})
         if held_out(table) != held_out(corpus.folds):
             raise UserError(f"{path} holds out other participants than {corpus.folder / FOLDS}; run notebook 02_build_oof again")
         print(f"Training on {path}: out-of-fold scores are the confidence targets")

@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 import types
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -60,6 +60,7 @@ class Job:
     model: ModelConfig
     loss: LossConfig
     train: TrainConfig
+    borders: dict = field(default_factory=dict)    # store row -> where CutMix may cut it (see data.dataset.Planner)
 
     def facts(self) -> dict:
         """Everything that decides the outcome: stored with the weights and compared on resuming."""
@@ -70,9 +71,11 @@ class Job:
         digest = hashlib.sha256(json.dumps(store.header["source"], sort_keys=True).encode())
         digest.update(np.asarray(self.rows, np.int64).tobytes())
         digest.update(np.asarray(self.scores, np.float64).tobytes())
+        if self.borders:
+            digest.update(json.dumps(sorted(self.borders.items())).encode())
         return {**asdict(self.model), **asdict(self.loss), **train, "augmentations": [dict(item) for item in self.augmentations],
                 "version": versions.TRAINING, "sequences": len(self.rows), "data": digest.hexdigest()[:16],
-                "held_out": self.held_out, USUAL_END: store.usual_end(self.rows)}
+                "align_cuts": bool(self.borders), "held_out": self.held_out, USUAL_END: store.usual_end(self.rows)}
 
 
 def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float:
@@ -107,7 +110,8 @@ class Trainer:
         self.loader = TrainLoader(
             self.store, job.rows, job.scores, augment.build(list(job.augmentations)), batch_size=self.config.batch_size,
             seed=self.config.seed, min_frames=self.config.min_frames,
-            workers=self.config.workers, rank=self.accelerator.process_index, world=self.accelerator.num_processes)
+            workers=self.config.workers, rank=self.accelerator.process_index, world=self.accelerator.num_processes,
+            borders=job.borders)
         self.steps_per_epoch = len(self.loader)
         self.total = self.steps_per_epoch * self.config.epochs
         torch.manual_seed(self.config.seed)

@@ -6,8 +6,9 @@ from functools import partial
 from aslutils.model.beam import BeamSearch
 from aslutils.run.stages import EXPORT, SEEDS, SUBMISSION, profile
 
-_DATA, _, _, _MODEL, _LOSS, _TRAIN = profile("winning", SEEDS)
+_DATA, _, _SEEDS, _MODEL, _LOSS, _TRAIN = profile("winning", SEEDS)
 
+seeds_config = partial(replace, _SEEDS)
 data_config = partial(replace, _DATA)
 model_config = partial(replace, _MODEL)
 loss_config = partial(replace, _LOSS)

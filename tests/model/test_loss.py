@@ -67,6 +67,21 @@ def test_masked_decoder_inputs_hide_their_share_and_never_the_start():
     assert torch.equal(inputs[~hidden], decoder_inputs(tokens, 0)[~hidden])
 
 
+def test_replaced_decoder_inputs_are_any_character_and_masked_ones_stay_as_many():
+    torch.manual_seed(1)
+    tokens = labels("abc").expand(3000, -1)
+    inputs, plain = decoder_inputs(tokens, 0.2, 0.3), decoder_inputs(tokens, 0)
+    other = (inputs != plain) & (inputs != MASK)
+    assert (inputs[:, 0] == SOS).all() and (inputs[:, 1:] == MASK).float().mean() == pytest.approx(0.2, abs=0.01)
+    assert other[:, 1:].float().mean() == pytest.approx(0.3, abs=0.02)
+    assert inputs[other].unique().tolist() == list(range(59))
+
+
+def test_more_hidden_decoder_inputs_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="mask_probability 0.6 and replace_probability 0.5 .*at most 1"):
+        loss_config(mask_probability=0.6, replace_probability=0.5)
+
+
 def test_both_decoders_inputs_are_masked_separately():
     seen = {}
 

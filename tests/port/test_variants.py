@@ -1,6 +1,7 @@
 """The table of variants and the choice among them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,14 @@ from configs import beam_search, model_config
 from sensitivity import GROUPS, sensitivity
 from toys import TOY, lively, made_columns
 
+from aslutils.model.beam import BeamSearch
 from aslutils.model.network import Network
 from aslutils.port.compare import read_pytorch, read_tflite
-from aslutils.port.export import PRECISIONS, convert, write_export
+from aslutils.port.export import PRECISIONS, convert, with_precision, write_export
 from aslutils.port.precision import set_precisions, unpack
 from aslutils.port.variants import build_variants, choose, measure_variants
 from aslutils.reading.tflite import Model
+from aslutils.run.stages import EXPORT, SEEDS, profile
 from aslutils.task.metric import MAX_HOURS, MAX_MILLISECONDS, score
 
 pytestmark = pytest.mark.slow
@@ -62,6 +65,17 @@ def test_every_product_belongs_to_one_part(ensemble):
     parts = [[part for part, pattern in GROUPS.items() if re.search(pattern, name)] for name in names]
     assert all(len(found) == 1 for found in parts), dict(zip(names, parts))
     assert {part for found in parts for part in found} == set(GROUPS)
+
+
+def test_four_networks_of_full_size_with_all_their_heads_fit_in_40_mb():
+    (export,), (*_, which, model, _, _) = profile("beyond", EXPORT), profile("beyond", SEEDS)
+    networks = [lively(Network(replace(model, ctc=True)), seed) for seed in which.seeds]
+    beam = BeamSearch(export.beams, export.length_penalty, export.rerank_weight, export.ctc_share)
+    content = convert(networks, beam)
+    table = pd.DataFrame([{"variant": name, "megabytes": len(with_precision(content, name)) / 1e6, "milliseconds": 0.0}
+                          for name in PRECISIONS])
+    chosen = with_precision(content, choose(table, export.precision, export.max_mb, export.max_ms))
+    assert read_tflite(Model(chosen), made_columns(40, 1)).text == read_tflite(Model(content), made_columns(40, 1)).text
 
 
 def test_four_networks_become_one_submission_within_the_limits(tmp_path):

@@ -161,7 +161,7 @@ def test_however_it_ends_it_leaves_neither_notebook_nor_kernel_running_and_until
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["--profile", "winnig"], "there is no profile 'winnig'; there are demo, hands, winning"),
+    (["--profile", "winnig"], "there is no profile 'winnig'; there are beyond, demo, hands, winning"),
     (["--from", "06"], "there is no stage '06'"),
     (["--data", "/no/such/folder"], "there is no folder /no/such/folder"),
     (["--sedes", "1"], "unrecognized arguments"),

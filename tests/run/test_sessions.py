@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from configs import data_config, loss_config
+from configs import data_config, loss_config, seeds_config
 from small_corpus import write_competition
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
@@ -185,7 +185,8 @@ def test_sessions_that_each_read_the_outputs_before_end_with_the_weights_of_one_
 
     def session(run, max_minutes=0.0):
         corpus = open_corpus(data_config(run=run, fold_count=2))
-        jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), [1, 2], MODEL, loss_config(), TRAIN, AUGMENTATIONS)
+        jobs = rounds.seed_jobs(corpus, rounds.training_table(corpus), seeds_config(seeds=[1, 2]), MODEL,
+                                loss_config(), TRAIN, AUGMENTATIONS)
         finished = train_all(jobs, max_minutes=max_minutes)
         end_session(run, "03_fullfit", finished=finished)
         return finished, [job.folder for job in jobs]

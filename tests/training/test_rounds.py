@@ -1,25 +1,28 @@
 """Which sequences each round trains on and reads, from a run's folder to its table."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from configs import loss_config
+from configs import loss_config, seeds_config
 from toy import AUGMENTATIONS, MODEL, TRAIN
 
+from aslutils.data.augment import CutMix
 from aslutils.data.folds import held_out
 from aslutils.run.export import find_checkpoints
 from aslutils.run.scoring import ScoredOn, scored_rows, scored_sequences
 from aslutils.system.files import write_json, write_table
 from aslutils.training import rounds
-from aslutils.training.config import FoldsConfig, SeedsConfig
+from aslutils.training.config import FoldsConfig
 from aslutils.training.folder import PREDICTIONS
 from aslutils.training.jobs import train_all
+from aslutils.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
-LOSS = loss_config()
+LOSS, ONE_SEED = loss_config(), seeds_config(seeds=[])
 
 
 def participants(corpus, rows):
@@ -76,7 +79,7 @@ def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
     again = rounds.training_table(corpus)
     assert "out-of-fold scores" in capsys.readouterr().out
     pd.testing.assert_series_equal(again["score"], table["score"])
-    job = rounds.seed_job(corpus, again, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    (job,) = rounds.seed_jobs(corpus, again, ONE_SEED, MODEL, LOSS, TRAIN, AUGMENTATIONS)
     assert participants(corpus, job.validation) == set(train.loc[train["holdout"], "participant_id"])
     assert len(job.rows) == (~again["holdout"]).sum() and np.isfinite(job.scores).all()
     assert train_all([job])
@@ -88,7 +91,7 @@ def test_both_rounds_from_files_to_a_scored_ensemble_table(corpus, capsys):
 def test_round_two_learns_each_sequences_own_score(corpus):
     table = rounds.training_table(corpus)
     table["score"] = np.linspace(0, 1, len(table))
-    job = rounds.seed_job(corpus, table, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    (job,) = rounds.seed_jobs(corpus, table, ONE_SEED, MODEL, LOSS, TRAIN, AUGMENTATIONS)
     own = dict(zip(corpus.store.rows(table), table["score"]))
     assert job.scores.tolist() == [own[row] for row in job.rows]
 
@@ -101,7 +104,7 @@ def test_a_table_that_holds_other_people_out_is_refused(corpus, tmp_path):
 
 def test_nobody_held_out_means_a_look_at_what_was_trained_on(corpus):
     table = rounds.training_table(corpus).assign(holdout=False)
-    job = rounds.seed_job(corpus, table.fillna({"score": 1.0}), MODEL, LOSS, replace(TRAIN, seed=2), AUGMENTATIONS)
+    (job,) = rounds.seed_jobs(corpus, table.fillna({"score": 1.0}), seeds_config(seeds=[2]), MODEL, LOSS, TRAIN, AUGMENTATIONS)
     assert train_all([job])
     assert len(job.validation) == 0 and "trained on" in rounds.validation_words(job)
     assert len(rounds.final_predictions(job, corpus)) == len(job.rows)
@@ -110,13 +113,48 @@ def test_nobody_held_out_means_a_look_at_what_was_trained_on(corpus):
 def test_round_two_is_a_training_for_each_of_the_seeds_or_for_the_one_seed(corpus):
     table = rounds.training_table(corpus)
     for seeds, trained in (([3, 5], [3, 5]), ([], [TRAIN.seed])):
-        jobs = rounds.seed_jobs(corpus, table, seeds, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+        jobs = rounds.seed_jobs(corpus, table, seeds_config(seeds=seeds), MODEL, LOSS, TRAIN, AUGMENTATIONS)
         assert [(job.train.seed, job.folder.name) for job in jobs] == [(seed, f"seed{seed}") for seed in trained]
+
+
+def test_cuts_are_aligned_by_the_borders_that_round_one_leaves(corpus, tmp_path):
+    aligned = replace(corpus, folder=tmp_path)
+    (tmp_path / "store").symlink_to(corpus.folder / "store")
+    shutil.copy(corpus.folder / "folds.csv", tmp_path)
+    loss = loss_config(ctc_weight=0.5)
+    assert train_all([rounds.fold_job(aligned, fold, MODEL, loss, TRAIN, AUGMENTATIONS) for fold in (0, 1)])
+    rounds.build_table(tmp_path)
+    table = rounds.training_table(aligned)
+    known = table[~table["is_sup"] & ~table["holdout"]]
+    assert (known["borders"] != "").any() and (table.loc[table["is_sup"], "borders"] == "").all()
+    plain, = rounds.seed_jobs(aligned, table, ONE_SEED, MODEL, loss, TRAIN, AUGMENTATIONS)
+    job, = rounds.seed_jobs(aligned, table, seeds_config(seeds=[], align_cuts=True), MODEL, loss, TRAIN, AUGMENTATIONS)
+    assert not plain.borders and set(job.borders) <= set(job.rows.tolist()) and job.facts() != plain.facts()
+    phrases = corpus.store.table["phrase"]
+    for row, borders in job.borders.items():
+        assert len(borders) == len(phrases[row]) - 1 and all(0 < frame < corpus.store.lengths[row] for frame in borders)
+    loader = Trainer(replace(job, folder=tmp_path / "aligned")).loader
+    cuts = [(row, at, plan.cut[0]) for epoch in range(4) for batch in loader.plans(epoch) for plan in batch
+            for row, at in zip((plan.row, plan.partner), plan.at)]
+    assert {row in job.borders for row, *_ in cuts} == {True, False}
+    for row, at, u in cuts:
+        own = job.borders.get(row)
+        assert at == (CutMix.place(int(corpus.store.lengths[row]), u) if own is None
+                      else [0, *own][CutMix.place(len(phrases[row]), u)])
+
+
+def test_cuts_cannot_be_aligned_without_borders_or_by_those_of_another_run(corpus):
+    table, which = rounds.training_table(corpus).assign(holdout=False), seeds_config(seeds=[], align_cuts=True)
+    with pytest.raises(ValueError, match="no column borders: train round 1 with a CTC head"):
+        rounds.seed_jobs(corpus, table, which, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    for borders in ("2", "7 5 3 1", "a b", "100000 100001"):
+        with pytest.raises(ValueError, match=r"the borders '.*' are not of '.*they are of another run; run notebooks 01 and 02"):
+            rounds.seed_jobs(corpus, table.assign(borders=borders), which, MODEL, LOSS, TRAIN, AUGMENTATIONS)
 
 
 @pytest.mark.parametrize("numbers", [[1, 2, 1], ["1"], [True], [[1]]])
 def test_seeds_and_folds_that_are_not_whole_numbers_each_once_are_refused(numbers):
-    for kind, name in ((SeedsConfig, "seeds"), (FoldsConfig, "folds")):
+    for kind, name in ((seeds_config, "seeds"), (FoldsConfig, "folds")):
         with pytest.raises(ValueError, match=f"{name} is .*must hold distinct whole numbers"):
             kind(**{name: numbers})
 

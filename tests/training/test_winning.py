@@ -1,4 +1,4 @@
-"""The winning parameters at full size: both networks are built, take a training step with all augmentations, and decode."""
+"""The parameters of full size: both networks are built, take a training step with all augmentations, decode, and are exported."""
 
 from dataclasses import fields, replace
 
@@ -24,9 +24,12 @@ def store(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook, learnt", [("01_round1_folds", 2_515_040), ("03_fullfit", 9_736_305)])
-def test_a_full_size_network_takes_a_training_step_and_decodes(notebook, learnt, store):
-    values = read_params(KIT / "params" / "winning" / f"{notebook}.yaml")
+@pytest.mark.parametrize("profile, notebook, learnt", [
+    ("winning", "01_round1_folds", 2_515_040), ("winning", "03_fullfit", 9_736_305),
+    ("beyond", "01_round1_folds", 2_515_040 + 145 * 60), ("beyond", "03_fullfit", 9_736_305 + 209 * 60),
+])
+def test_a_full_size_network_takes_a_training_step_and_decodes(profile, notebook, learnt, store):
+    values = read_params(KIT / "params" / profile / f"{notebook}.yaml")
     known = {item.name for kind in (ModelConfig, LossConfig, TrainConfig) for item in fields(kind)}
     model, loss, train = from_values({name: value for name, value in values.items() if name in known},
                                      ModelConfig, LossConfig, TrainConfig)
