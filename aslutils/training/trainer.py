@@ -119,7 +119,7 @@ class Trainer:
         if self.config.init:
             self.network.load_state_dict(load_init(self.config.init, job.model))
         optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, self.config.beta2),
-                                      eps=1e-8, weight_decay=self.config.weight_decay)
+                                      eps=1e-8, weight_decay=self.config.weight_decay, fused=True)
         self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)
         self.step = 0                             # batches done so far
         self.history: list[dict] = []             # one row per epoch

@@ -1,0 +1,129 @@
+"""The truth about a GPU in one command, at most 6 minutes: what training costs on it, and whether it trains the same.
+
+    python tests/benchmarks/gpu.py [--parts parity steps ...] [--minutes 6] [--out gpu.json] [--toy]
+
+From a checkout with torch installed; it names the packages that it lacks. No notebook, no TensorFlow, no network. Each part runs
+in a process of its own, so that one which fails or hangs loses nothing of the others; what it had measured by then is kept. A
+table is printed, and all figures are written to the JSON file. Without a GPU it runs on the CPU; --toy makes everything so small
+that this takes a minute, which is what the tests do.
+
+Parts, in the order in which they run (`gpu_parts.py` says how each is measured):
+    parity    one step's loss on the GPU and on the CPU, greedy tokens on both
+    launches  kernels that a training step launches, host synchronisations in it (must be 0)
+    steps     both rounds at full size and the corpus' lengths, batch 64: float32 (TF32), fp16, bf16
+    demo      the demo's round 2, trained on the GPU, with its score
+    graphs    the steps of round 2 replayed as CUDA graphs, one a length
+    resume    a training in fp16 that is stopped after every step and goes on, against one that is not
+    loader    whether augmented batches come as fast as the fastest step takes them
+    largest   the largest batch of the longest sequences that fits
+    compile   the steps of round 2 with torch.compile
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PACKAGES = {"torch": "torch", "numpy": "numpy", "pandas": "pandas", "pyarrow": "pyarrow", "yaml": "pyyaml",
+            "accelerate": "accelerate", "rapidfuzz": "rapidfuzz", "tqdm": "tqdm"}
+SECONDS = {"parity": 45, "launches": 45, "steps": 75, "demo": 150, "graphs": 60, "resume": 45, "loader": 60, "largest": 45,
+           "compile": 120}                       # of each part at most
+
+
+def lacking() -> list[str]:
+    """The packages that are needed and not installed."""
+    return [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
+
+
+def run(part: str, seconds: float, arguments: list[str], environment: dict) -> tuple[list[dict], str]:
+    """A part's rows, and why it ended early ("" if it did not). What it prints besides rows goes to standard error."""
+    process = subprocess.Popen([sys.executable, str(HERE / "gpu_parts.py"), part, *arguments], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=environment)
+    rows, errors = [], []
+
+    def watch():
+        errors.extend(process.stderr)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    for line in process.stdout:
+        if line.startswith("{"):
+            rows.append(json.loads(line))
+    late = not timer.is_alive()
+    timer.cancel()
+    code = process.wait()
+    watching.join()
+    said = [line.strip() for line in errors if line.strip()]
+    why = f"stopped after {seconds:.0f} s" if late else said[-1] if code and said else f"exit code {code}" if code else ""
+    return rows, why
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as a table; a column for each of their names."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [names, *([_shown(row.get(name)) for name in names] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells)
+
+
+def _shown(value) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return "" if value is None else str(value)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=SECONDS, default=list(SECONDS), metavar="PART", help="default: all")
+    parser.add_argument("--minutes", type=float, default=6, help="for all parts together (default 6)")
+    parser.add_argument("--out", type=Path, default=Path("gpu.json"), help="the JSON file (default gpu.json)")
+    parser.add_argument("--toy", action="store_true", help="toy sizes, to try it on a CPU")
+    options = parser.parse_args()
+    if missing := lacking():
+        print(f"this needs {', '.join(missing)}: pip install {' '.join(missing)}", file=sys.stderr)
+        return 1
+
+    import torch
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"no GPU: {platform.processor() or platform.machine()}"
+    report = {"device": name, "torch": torch.__version__, "cuda": torch.version.cuda, "python": platform.python_version(),
+              "cores": os.cpu_count(), "parts": {}}
+    print(f"{name}; torch {torch.__version__}, {os.cpu_count()} cores")
+    deadline = time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"ASLUTILS_KAGGLE_ROOT": folder, "PYTHONWARNINGS": "ignore"}
+        for place in ("input", "working"):
+            (Path(folder) / place).mkdir()
+        arguments = ["--toy"] if options.toy else []
+        writing = threading.Thread(target=run, args=("data", 600, arguments, environment))      # meanwhile: the demo's data
+        if "demo" in options.parts:
+            writing.start()
+        for part in (part for part in SECONDS if part in options.parts):
+            left = deadline - time.monotonic()
+            if part == "demo":
+                writing.join(max(left, 0))
+            began, left = time.monotonic(), deadline - time.monotonic()
+            rows, why = [], "no time was left for it"
+            if left > 5:
+                rows, why = run(part, min(SECONDS[part], left), arguments, environment)
+            report["parts"][part] = {"rows": rows, "failed": why, "seconds": round(time.monotonic() - began, 1)}
+            print(f"\n{part} ({time.monotonic() - began:.0f} s)" + (f": {why}" if why else ""))
+            if rows:
+                print(table(rows), flush=True)
+            options.out.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"\nWritten to {options.out}")
+    return int(any(part["failed"] for part in report["parts"].values()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,363 @@
+"""One part of `gpu.py`, in a process of its own: prints each of its rows as a line of JSON as soon as it is measured."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import warnings
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
+
+import corpus
+import numpy as np
+import stand_in
+import torch
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity
+from torch.profiler import profile as record_profile
+from toy import toy_job, toy_store
+from toys import lively
+from training_cost import gigaflops
+
+from aslutils.data import augment
+from aslutils.data.dataset import TrainLoader
+from aslutils.model.loss import compute_loss
+from aslutils.model.network import Network
+from aslutils.run.corpus import open_corpus
+from aslutils.run.stages import FOLDS, SEEDS, configs, parameters, profile
+from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.training import rounds
+from aslutils.training.jobs import train_all
+from aslutils.training.trainer import Trainer
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+TYPES = {"float32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+BATCH, ACCUMULATE = 64, 8                         # sequences a batch, batches a step of the optimiser
+GRAIN = 32                                        # the lengths of graphs are multiples of it, frames
+# Dense peaks in TFLOPS by the makers' data sheets: float32 (TF32 where the card has it), fp16, bf16.
+PEAKS = {"T4": (8.1, 65, None), "P100": (9.3, 18.7, None), "V100": (15.7, 125, None), "L4": (60, 121, 121),
+         "A10": (62.5, 125, 125), "A100": (156, 312, 312), "H100": (494, 989, 989), "H200": (494, 989, 989)}
+SMALL = dict(dim=16, blocks=1, heads=2, kernel=5, decoder_layers=1, decoder_heads=2, decoder_ffn=16, stem_channels=4)
+
+
+def tell(**row):
+    """Print a row of the part's table."""
+    print(json.dumps(row), flush=True)
+
+
+class Size:
+    """Full size, or toy size: networks and batches."""
+
+    def __init__(self, toy: bool):
+        self.toy, self.batch, self.batches = toy, 4 if toy else BATCH, 2 if toy else 8
+        if toy:
+            torch.set_num_threads(1)
+
+    def round(self, stage: str, **changes):
+        """The network of a round, on the CPU in training mode, and its loss."""
+        model, loss = profile("winning", stage)[3:5]
+        torch.manual_seed(1)
+        return Network(replace(model, **{**(SMALL if self.toy else {}), **changes})).train(), loss
+
+    def made(self, device=DEVICE, **options) -> list[dict]:
+        return corpus.batches(self.batches, self.batch, device=device, **options)
+
+
+class Step:
+    """Training steps: forward, loss and backward for each batch; clipping and AdamW once in ACCUMULATE batches."""
+
+    def __init__(self, network: Network, loss, precision: str):
+        self.network, self.loss, self.type = network.to(DEVICE), loss, TYPES[precision]
+        self.model = self.network
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.08, fused=True)
+        self.scaler = torch.amp.GradScaler(DEVICE, enabled=precision == "fp16" and DEVICE == "cuda")
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+    def backward(self, batch: dict):
+        """The loss of a batch, whose gradients are added."""
+        with torch.autocast(DEVICE, self.type, cache_enabled=False) if self.type else nullcontext():
+            loss = compute_loss(self.model, batch, self.loss)["loss"]
+        self.scaler.scale(loss / ACCUMULATE).backward()
+        return loss.detach()
+
+    def update(self):
+        self.scaler.unscale_(self.optimiser)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 4.0)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=False)
+
+    def all(self, batches: list[dict]):
+        for number, batch in enumerate(batches):
+            self.backward(batch)
+            if number % ACCUMULATE == ACCUMULATE - 1 or number == len(batches) - 1:
+                self.update()
+
+
+class Compiled(Step):
+    """The network compiled for any length; the loss and the optimiser as they are."""
+
+    def __init__(self, network, loss, precision, toy: bool):
+        super().__init__(network, loss, precision)
+        self.model = torch.compile(self.network, dynamic=True, backend="aot_eager" if toy else "inductor")
+
+
+class Graphs(Step):
+    """Forward and backward captured once for each length, a multiple of GRAIN frames, and replayed."""
+
+    def __init__(self, network, loss, precision):
+        super().__init__(network, loss, precision)
+        self.captured, self.pool = {}, None
+
+    def backward(self, batch):
+        frames = batch["frames"]
+        batch = {**batch, "frames": F.pad(frames, (0, 0, 0, 0, 0, -frames.shape[1] % GRAIN))}
+        if DEVICE == "cpu":
+            return super().backward(batch)
+        key = batch["frames"].shape
+        if key not in self.captured:
+            self.captured[key] = self._capture({name: value.clone() for name, value in batch.items()})
+        graph, static, loss = self.captured[key]
+        for name, value in static.items():
+            value.copy_(batch[name])
+        graph.replay()
+        return loss
+
+    def _capture(self, static):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                super().backward(static)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool):
+            loss = super().backward(static)
+        self.pool = self.pool or graph.pool()
+        return graph, static, loss
+
+
+def finish():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
+def samples_a_second(step: Step, batches: list[dict], seconds: float) -> float:
+    """Samples that `step` trains a second, after once over all batches to warm up."""
+    step.all(batches)
+    finish()
+    began, done = time.perf_counter(), 0
+    while not done or time.perf_counter() - began < seconds:
+        step.all(batches)
+        finish()
+        done += sum(len(batch["lengths"]) for batch in batches)
+    return done / (time.perf_counter() - began)
+
+
+@cache
+def large_product(precision: str, size: int) -> float:
+    """TFLOPS of a product of two large matrices: what the card reaches in practice."""
+    a, b = (torch.randn(size, size, device=DEVICE, dtype=TYPES[precision] or torch.float32) for _ in range(2))
+    a @ b
+    finish()
+    began = time.perf_counter()
+    for _ in range(10):
+        a @ b
+    finish()
+    return 10 * 2 * size ** 3 / (time.perf_counter() - began) / 1e12
+
+
+def measure(size: Size, stage: str, precision: str, name: str, make, **options):
+    """Tell a row: samples a second of one way to train, useful TFLOPS, their share of the card's peak, memory."""
+    row = {"round": 1 if stage == FOLDS else 2, "precision": precision, "way": name}
+    try:
+        network, loss = size.round(stage)
+        work = 1e-3 * gigaflops(network, loss) if not size.toy else 1e-6
+        if DEVICE == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        rate = samples_a_second(make(network, loss, precision, **options), size.made(), 0.2 if size.toy else 3)
+        reached, sheet = large_product(precision, 256 if size.toy else 8192), _peak(precision)
+        row |= {"samples/s": rate, "TFLOPS": rate * work, "% of a large product": 100 * rate * work / reached,
+                "% of the data sheet": sheet and 100 * rate * work / sheet,
+                "GB": torch.cuda.max_memory_allocated() / 1e9 if DEVICE == "cuda" else None}
+    except Exception as error:                    # torch's, the compiler's, CUDA's: the next row may still succeed
+        row["failed"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:150]
+    tell(**row)
+
+
+def _peak(precision: str) -> float | None:
+    name = torch.cuda.get_device_name() if DEVICE == "cuda" else ""
+    known = next((peaks for card, peaks in PEAKS.items() if card in name.replace("-", " ").split()), None)
+    return known and known[list(TYPES).index(precision)]
+
+
+def parity(size: Size):
+    """One step's loss and gradient in each precision against float32 on the CPU (without TF32 and dropout), greedy tokens."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    network, loss = size.round(SEEDS, dropout=0.0, decoder_attention_dropout=0.0)
+    loss = replace(loss, mask_probability=0.0)
+    batch = corpus.batches(1, 4 if size.toy else 8)[0]
+
+    def step(device, precision):
+        network.to(device).zero_grad()
+        here = {name: value.to(device) for name, value in batch.items()}
+        with torch.autocast(device, TYPES[precision]) if TYPES[precision] else nullcontext():
+            value = compute_loss(network, here, loss)["loss"]
+        value.backward()
+        return float(value.detach()), torch.cat([weight.grad.flatten().cpu() for weight in network.parameters()])
+
+    expected, gradient = step("cpu", "float32")
+    for precision in TYPES:
+        found, own = step(DEVICE, precision)
+        tell(precision=precision, loss=found, cpu=expected, difference=abs(found - expected),
+             gradient=float((own - gradient).norm() / gradient.norm()),
+             verdict="" if precision != "float32" else "equal" if abs(found - expected) < 1e-3 else "DIFFERS")
+    network = lively(network.cpu(), 4)
+    texts = {}
+    for device in ("cpu", DEVICE):
+        network.to(device)
+        texts[device] = network.greedy(batch["frames"].to(device), batch["lengths"].to(device))[0].cpu()
+    alike = [torch.equal(*rows) for rows in zip(*texts.values())] if len(texts) > 1 else [True]
+    tell(precision="float32", tokens=f"{sum(alike)} of {len(alike)} texts equal", verdict="equal" if all(alike) else "DIFFERS")
+
+
+def launches(size: Size):
+    """Kernels that a training step of a batch of median length launches, and how often the host waits for the GPU in it."""
+    for stage in (FOLDS, SEEDS):
+        step = Step(*size.round(stage), "float32" if stage == FOLDS else "fp16")
+        batch = size.made()[size.batches // 2]
+        step.all([batch] * 2)
+        waits = None
+        if DEVICE == "cuda":
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                torch.cuda.set_sync_debug_mode("warn")
+                step.all([batch])
+                torch.cuda.set_sync_debug_mode("default")
+            waits = sum("synchronizing" in str(warning.message) for warning in caught)
+        with record_profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if DEVICE == "cuda" else [])]) as record:
+            step.all([batch])
+            finish()
+        kernels = [event for event in record.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+        tell(round=1 if stage == FOLDS else 2, kernels=len(kernels), operators=sum(not event.name.startswith("cuda") and
+             event.device_type != torch.autograd.DeviceType.CUDA for event in record.events()), waits=waits,
+             verdict=None if waits is None else "none" if waits == 0 else "WAITS")
+
+
+def steps(size: Size):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    for stage in (SEEDS, FOLDS):
+        for precision in TYPES:
+            measure(size, stage, precision, "eager", Step)
+
+
+def graphs(size: Size):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    for precision in ("fp16", "bf16", "float32"):
+        measure(size, SEEDS, precision, "graphs", Graphs)
+
+
+def compiled(size: Size):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    for precision in ("bf16",) if size.toy else ("fp16", "bf16"):
+        measure(size, SEEDS, precision, "compile", Compiled, toy=size.toy)
+
+
+def largest(size: Size):
+    """Doubles a batch of sequences of 384 frames, round 2 in fp16, until it does not fit."""
+    batch, fits = size.batch, 0
+    while batch <= (8 if size.toy else 2048):
+        try:
+            step = Step(*size.round(SEEDS), "fp16")
+            (made,) = corpus.batches(1, batch, padded_to=MAX_FRAMES, device=DEVICE)
+            made["lengths"].fill_(MAX_FRAMES)
+            step.all([made])
+            finish()
+        except torch.OutOfMemoryError:
+            break
+        fits, batch = batch, 2 * batch
+        tell(precision="fp16", batch=fits, frames=MAX_FRAMES,
+             GB=torch.cuda.max_memory_allocated() / 1e9 if DEVICE == "cuda" else None)
+        del step, made
+
+
+def loader(size: Size):
+    """Augmented batches of round 2 a second, by the number of worker processes; the store is in the page cache."""
+    augmentations = augment.build(profile("winning", SEEDS)[1].augmentations)
+    with tempfile.TemporaryDirectory() as folder:
+        store = stand_in.write_store(Path(folder) / "store", 40 if size.toy else 1000, 400 if size.toy else 60_000)
+        for workers in (0, 2, 4):
+            batches = TrainLoader(store, np.arange(len(store)), np.ones(len(store)), augmentations, batch_size=size.batch, seed=1,
+                                  workers=workers).epoch(0)
+            next(batches)
+            began, done = time.perf_counter(), 0
+            for batch in batches:
+                done += len(batch["row"])
+                if time.perf_counter() - began > (0.2 if size.toy else 4):
+                    break
+            tell(workers=workers, **{"samples/s": done / (time.perf_counter() - began)})
+            del batches
+
+
+def resume(size: Size):
+    """A toy training in fp16 (on a CPU in float32), and the same stopped after every step of the optimiser: its ends compared."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = toy_store(Path(folder) / "corpus")
+        job = partial(toy_job, store, precision="fp16" if DEVICE == "cuda" else "no")
+        whole = Trainer(job(Path(folder) / "whole"))
+        whole.fit()
+        sessions = 1
+        while not (parts := Trainer(job(Path(folder) / "parts"))).fit(deadline=0):
+            sessions += 1
+        difference = max(float((a - b).abs().max()) for a, b in zip(whole.network.parameters(), parts.network.parameters()))
+        scales = [trainer.accelerator.scaler and trainer.accelerator.scaler.get_scale() for trainer in (whole, parts)]
+        losses = [trainer.history[-1]["loss"] for trainer in (whole, parts)]
+        same = abs(losses[0] - losses[1]) < 1e-2 and scales[0] == scales[1]
+        tell(sessions=sessions, difference=difference, **{"loss at the end": losses[0], "in parts": losses[1]},
+             scale=scales[0], **{"scale in parts": scales[1]}, verdict="equal" if same else "DIFFERS")
+
+
+def _demo(size: Size):
+    """The demo's data and what trains its round 2."""
+    few = dict(demo_sequences=60, demo_supplemental=4, demo_participants=8, epochs=1, warmup_epochs=0.1)
+    return configs(SEEDS, parameters(SEEDS, overrides=few if size.toy else {}))
+
+
+def data(size: Size):
+    """Not a part: writes the demo's data for it."""
+    open_corpus(_demo(size)[0])
+
+
+def demo(size: Size):
+    """The demo's round 2, one seed, every confidence target 1: seconds and score on held-out participants."""
+    data_config, run, which, model, loss, train = _demo(size)
+    opened = open_corpus(data_config)
+    train = replace(train, workers=0 if size.toy else 4, tracker="")
+    table = rounds.training_table(opened)
+    (job,) = rounds.seed_jobs(opened, table, replace(which, seeds=[]), model, loss, train, run.augmentations)
+    began = time.perf_counter()
+    train_all([job])
+    seconds = time.perf_counter() - began
+    scored = rounds.score_table({job.name: rounds.final_predictions(job, opened)}).iloc[0]
+    tell(sequences=len(job.rows), epochs=train.epochs, seconds=seconds, score=float(scored["score"]),
+         **{"95 % from": float(scored["95 % from"]), "95 % to": float(scored["95 % to"])},
+         verdict="" if size.toy else "within 2 minutes" if seconds <= 120 else "LONGER")
+
+
+PARTS = {"parity": parity, "launches": launches, "steps": steps, "demo": demo, "graphs": graphs, "resume": resume,
+         "loader": loader, "largest": largest, "compile": compiled, "data": data}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--toy", action="store_true")
+    options = parser.parse_args()
+    PARTS[options.part](Size(options.toy))
