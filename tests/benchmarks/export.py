@@ -1,6 +1,6 @@
 """The export at full size: megabytes, CPU time and agreement of every precision with 1, 2 and 4 networks.
 
-    python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9] [--beams 8 [--ctc]] [--precisions mixed int8]
+    python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9] [--beams 8 [--ctc] [--rerank 0]] [--precisions mixed int8]
 
 Winning round-2 networks with random weights, made to end each phrase after 18 characters, the corpus' median. One thread of
 ai-edge-litert, a new length in every call, medians. Agreement is with PyTorch on sequences at the competition's lengths;
@@ -75,13 +75,14 @@ def main():
     parser.add_argument("--networks", type=int, nargs="+", default=[1, 2, 4], help="how many networks are averaged")
     parser.add_argument("--calls", type=int, default=9, help="timed calls a length, of which the median counts")
     parser.add_argument("--beams", type=int, default=0, help="search with so many hypotheses and the backward decoder; 0: greedy")
+    parser.add_argument("--rerank", type=float, default=0.4, help="weight of the backward decoder in the search; 0: left out")
     parser.add_argument("--ctc", action="store_true", help="score the hypotheses with the CTC head too")
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="which to measure")
     options = parser.parse_args()
     if options.ctc and not options.beams:
         parser.error("--ctc scores the hypotheses of a search: give --beams too (1: greedy)")
 
-    beam = BeamSearch(options.beams, 0.5, 0.4, 1e-6 if options.ctc else 0.0) if options.beams else None
+    beam = BeamSearch(options.beams, 0.5, options.rerank, 1e-6 if options.ctc else 0.0) if options.beams else None
     torch.set_num_threads(1)
     sequences = [made_columns(int(frames), seed) for seed, frames in enumerate(corpus.draws(corpus.FRAMES, 16).clip(15, 384))]
     headline = None

@@ -19,6 +19,7 @@ from aslutils.port.variants import build_variants, choose, measure_variants
 from aslutils.reading.tflite import Model
 from aslutils.run.stages import EXPORT, SEEDS, profile
 from aslutils.task.metric import MAX_HOURS, MAX_MILLISECONDS, score
+from aslutils.task.text import VOCABULARY
 
 pytestmark = pytest.mark.slow
 
@@ -67,15 +68,15 @@ def test_every_product_belongs_to_one_part(ensemble):
     assert {part for found in parts for part in found} == set(GROUPS)
 
 
-def test_four_networks_of_full_size_with_all_their_heads_fit_in_40_mb():
+def test_four_networks_of_full_size_that_decode_jointly_fit_in_40_mb():
     (export,), (*_, which, model, _, _) = profile("beyond", EXPORT), profile("beyond", SEEDS)
     networks = [lively(Network(replace(model, ctc=True)), seed) for seed in which.seeds]
     beam = BeamSearch(export.beams, export.length_penalty, export.rerank_weight, export.ctc_share)
     content = convert(networks, beam)
-    table = pd.DataFrame([{"variant": name, "megabytes": len(with_precision(content, name)) / 1e6, "milliseconds": 0.0}
-                          for name in PRECISIONS])
-    chosen = with_precision(content, choose(table, export.precision, export.max_mb, export.max_ms))
-    assert read_tflite(Model(chosen), made_columns(40, 1)).text == read_tflite(Model(content), made_columns(40, 1)).text
+    smallest = {name: with_precision(content, name) for name in PRECISIONS[-2:]}
+    table = pd.DataFrame([{"variant": name, "megabytes": len(made) / 1e6, "milliseconds": 0} for name, made in smallest.items()])
+    chosen = smallest[choose(table, export.precision, export.max_mb, export.max_ms)]
+    assert Model(chosen)(made_columns(40, 1))["outputs"].shape[1] == VOCABULARY
 
 
 def test_four_networks_become_one_submission_within_the_limits(tmp_path):
