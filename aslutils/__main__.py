@@ -16,7 +16,6 @@ from pathlib import Path
 from aslutils.system.errors import MissingPackage, TimeLimit, UserError
 
 KIT = Path(__file__).resolve().parents[1]
-SEEDS = [1, 2]                     # default seeds of round 2
 MADE_UP = ("demo", "hands")        # the profiles that are made for made-up hands
 AGAIN = "start the same command again to go on"
 
@@ -40,7 +39,7 @@ def _run_options(parser):
     add("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's)")
     add("--from", dest="start", type=_stage, metavar="STAGE",
         help="redo this stage (01 .. 05) and what follows; keeps finished trainings unless --fresh")
-    add("--seeds", type=_whole(0), nargs="+", default=SEEDS, help="seeds of round 2 (default: 1 2)")
+    add("--seeds", type=_whole(0), nargs="+", default=[], help="seeds of round 2 (default: the profile's, else 1 2)")
     add("--processes", type=_whole(0), default=0, help="trainings at once (default: one per GPU, else as the parameters say)")
     add("--fresh", action="store_true", help="redo every stage, and train from scratch")
 
@@ -249,7 +248,8 @@ def _kaggle_options(parser):
     kernels.add_argument("--user", required=True, help="your Kaggle name, as in kaggle.com/NAME")
     kernels.add_argument("--run", default="", help="the run's name (default: the profile's)")
     kernels.add_argument("--out", type=Path, help="folder to write them to (default: datamount/kaggle/RUN)")
-    kernels.add_argument("--seeds", type=_whole(0), nargs="+", default=SEEDS, help="seeds of round 2 (default: 1 2)")
+    kernels.add_argument("--seeds", type=_whole(0), nargs="+", default=[],
+                         help="seeds of round 2 (default: the profile's, else 1 2)")
     kernels.add_argument("--processes", type=int, default=1, choices=[1, 2],
                          help="trainings at once in a session, one per GPU; 2 halves the GPU quota used (default: 1)")
     kernels.add_argument("--minutes", type=_seconds, default=510, help="a training stops with a checkpoint after this time, and "

@@ -71,9 +71,10 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
          kit: Path = KIT) -> list[Kernel]:
     """The kernels of a whole training, each after those that it needs.
 
-    profile: a folder of parameter files; processes: folds or seeds that one session trains at once, one per GPU (a T4 session
-    has two); minutes: when a training stops with a checkpoint, unless set in its parameters; competition: attach the
-    competition's files (else the kernels write and read the demo's). Raises as `stages.parameters` does.
+    profile: a folder of parameter files; seeds: of round 2, [] for the profile's; processes: folds or seeds that one session
+    trains at once, one per GPU (a T4 session has two); minutes: when a training stops with a checkpoint, unless set in its
+    parameters; competition: attach the competition's files (else the kernels write and read the demo's). Raises as
+    `stages.parameters` does.
     """
     check_run(run)
     if not 0 < minutes < 1e6:                     # NaN too
@@ -94,7 +95,9 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
     for group in _groups(params[stages.FOLDS]["folds"], processes):
         add(stages.FOLDS, "fold" + "-".join(map(str, group)), folds=group, processes=len(group))
     add(stages.TABLE)
+    seeds = stages.seeds(seeds, params[stages.SEEDS])
     stages.configs(stages.SEEDS, {**params[stages.SEEDS], "seeds": seeds})
+    stages.check_rounds(params[stages.FOLDS], params[stages.SEEDS])
     for group in _groups(seeds, processes):
         add(stages.SEEDS, "seed" + "-".join(map(str, group)), seeds=group, processes=len(group))
     add(stages.EXPORT)

@@ -40,7 +40,8 @@ class Stage:
 def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -> list[Stage]:
     """The stages in order, with all parameters checked.
 
-    profile: a folder of parameter files; processes: trainings at once. Raises as `stages.parameters` does.
+    profile: a folder of parameter files; seeds: of round 2, [] for the profile's; processes: trainings at once. Raises as
+    `stages.parameters` does.
     """
     folder = run_folder(run)
 
@@ -54,7 +55,9 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
     def files(*names):
         return [Path(name).expanduser().resolve() for name in names if name]
 
+    seeds = stages.seeds(seeds, parameters(stages.SEEDS))
     first, second = parameters(stages.FOLDS), parameters(stages.SEEDS, seeds=seeds)
+    stages.check_rounds(first, second)
     if first["folds_file"]:
         read_folds(first["folds_file"])
     predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first["folds"]]

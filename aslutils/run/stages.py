@@ -20,6 +20,7 @@ FOLDS, TABLE, SEEDS, EXPORT, SUBMISSION = STAGES = (
     "01_round1_folds", "02_build_oof", "03_fullfit", "04_convert_tflite", "05_submission_kernel")
 TRAININGS = (FOLDS, SEEDS)                        # the stages that train and therefore read the data
 ROUNDS = {"round1": FOLDS, "round2": SEEDS}
+ENSEMBLE = [1, 2]                                 # round 2's seeds where neither the command nor the profile names any
 CONFIGS = {
     FOLDS: (DataConfig, TrainingRun, FoldsConfig, ModelConfig, LossConfig, TrainConfig),
     TABLE: (TableConfig,),
@@ -72,6 +73,17 @@ def parameters(stage: str, file=None, overrides: dict | None = None, kit: Path =
     except UserError as error:
         raise UserError(f"{Path(file) if file else stage}: {error}") from error
     return values
+
+
+def seeds(asked: list[int], values: dict) -> list[int]:
+    """The seeds to train: those asked for, else those in round 2's parameters, else ENSEMBLE."""
+    return asked or values["seeds"] or ENSEMBLE
+
+
+def check_rounds(first: dict, second: dict) -> None:
+    """Raise UserError if round 2's parameters need what round 1's do not make."""
+    if second["align_cuts"] and not first["ctc_weight"]:
+        raise UserError("align_cuts is True in round 2, but round 1 trains no CTC head to align with: set its ctc_weight above 0")
 
 
 def profile(name: str, stage: str) -> tuple:

@@ -2,5 +2,5 @@
 
 DEMO = 4                           # the demo's sequences
 STORE = 2                          # the landmark store's files
-TRAINING = 1                       # the final weights of a training
+TRAINING = 1                       # the final weights of a training, but for rounding
 CHECKPOINT = 1                     # the layout of a checkpoint file

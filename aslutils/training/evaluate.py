@@ -16,22 +16,22 @@ from aslutils.task.text import DUMMY_PHRASE, decode
 
 @torch.no_grad()
 def predict(network, store: Store, rows, *, batch_size: int = 64, device="cpu", workers: int = 0, what: str = "decoding",
-            ) -> pd.DataFrame:
+            align: bool = False) -> pd.DataFrame:
     """Decode the store's `rows` greedily.
 
     Returns a table in the order of `rows`: row, file_id, sequence_id, participant_id, phrase, length, hand_frames, prediction
-    (also for rejected sequences), confidence (NaN if the network has no such head), and if it has a CTC head `borders`: the
-    frames before which the phrase's second and each later character begins, "12 20 31", "" if they are unknown.
+    (also for rejected sequences) and confidence (NaN if the network has no such head). align: add `borders`, if the network has
+    a CTC head: the frames before which the phrase's second and each later character begins, "12 20 31", "" if unknown.
     """
     rows = np.asarray(rows)
-    training = network.training
+    training, align = network.training, align and network.ctc is not None
     network.eval()
     texts, confidences, borders = {}, {}, {}
     with progress(total=len(rows), what=what, unit="sequences", leave=False) as bar:
         for batch in evaluation_batches(store, rows, batch_size=batch_size, workers=workers):
             encoded, mask = network.encode(batch["frames"].to(device), batch["lengths"].to(device))
             tokens, confidence = network.spell(encoded, mask)
-            if network.ctc is not None:
+            if align:
                 borders.update(zip(batch["row"].tolist(), _borders(network.ctc(encoded), batch, store)))
             tokens = tokens.cpu().numpy()
             confidence = np.full(len(tokens), UNKNOWN) if confidence is None else confidence.float().sigmoid().cpu().numpy()
@@ -43,7 +43,7 @@ def predict(network, store: Store, rows, *, batch_size: int = 64, device="cpu", 
     table.insert(0, "row", rows)
     table["prediction"] = [texts[row] for row in rows.tolist()]
     table["confidence"] = [confidences[row] for row in rows.tolist()]
-    return table if network.ctc is None else table.assign(borders=[borders[row] for row in rows.tolist()])
+    return table.assign(borders=[borders[row] for row in rows.tolist()]) if align else table
 
 
 def _borders(logits, batch: dict, store: Store) -> list[str]:

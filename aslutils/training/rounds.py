@@ -56,9 +56,10 @@ def seed_jobs(corpus: Corpus, table: pd.DataFrame, which: SeedsConfig, model: Mo
 
 def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int, list[int]]:
     """Of each aligned row of the store: the frames before which its second and each later character begins."""
-    if "borders" not in table:
-        raise UserError(f"align_cuts is True, but {corpus.folder / TABLE} has no column borders: train round 1 with a CTC head "
-                        "(notebook 01, ctc_weight above 0) and run notebook 02 again")
+    known = table[table["borders"] != ""] if "borders" in table else table[:0]
+    if lacking := sorted({*table["fold"]} - {-1, *known["fold"]}):
+        raise UserError(f"align_cuts is True, but in the folds {lacking} no border between characters is known: train them "
+                        "with a CTC head (notebook 01, ctc_weight above 0; fresh if an earlier kit did), then run notebook 02")
     found = {}
     for row, phrase, length, words in zip(rows.tolist(), table["phrase"], corpus.store.lengths[rows].tolist(), table["borders"]):
         if not words and len(phrase) != 1 or len(phrase) > MAX_CHARACTERS:
@@ -71,6 +72,7 @@ def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int,
             raise UserError(f"{corpus.folder / TABLE}: the borders {words!r} are not of {phrase!r} in {length} frames, which "
                             f"needs {len(phrase) - 1} rising frames: they are of another run; run notebooks 01 and 02 again")
         found[row] = frames
+    print(f"CutMix cuts at borders between characters in {len(found):,} of {len(rows):,} sequences, in the others at fractions")
     return found
 
 

@@ -248,6 +248,8 @@ class Trainer:
         if checkpoint is None:
             return
         state = checkpoint.training
+        for group in state["optimiser"]["param_groups"]:
+            group["fused"] = True                 # earlier checkpoints say otherwise, and would bring that back
         self.network.load_state_dict(checkpoint.network.state_dict())
         self.optimiser.load_state_dict(state["optimiser"])
         if self.accelerator.scaler and state["scaler"]:
@@ -259,7 +261,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             if len(self.job.validation):
-                table = predict(self.network, self.store, self.job.validation, device=self.accelerator.device,
+                table = predict(self.network, self.store, self.job.validation, device=self.accelerator.device, align=True,
                                 workers=self.config.workers, what=f"{self.job.name}: decoding")
                 write_table(self.folder / PREDICTIONS, table)
             training_folder.finish(self.folder, self.network, self.facts)

@@ -79,8 +79,8 @@ def main():
     parser.add_argument("--ctc", action="store_true", help="score the hypotheses with the CTC head too")
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="which to measure")
     options = parser.parse_args()
-    if options.ctc and not options.beams:
-        parser.error("--ctc scores the hypotheses of a search: give --beams too (1: greedy)")
+    if (options.ctc or options.rerank != parser.get_default("rerank")) and not options.beams:
+        parser.error("--ctc and --rerank score the hypotheses of a search: give --beams too (1: greedy)")
 
     beam = BeamSearch(options.beams, 0.5, options.rerank, 1e-6 if options.ctc else 0.0) if options.beams else None
     torch.set_num_threads(1)
@@ -104,7 +104,7 @@ def main():
                   + f"{agreement:>29.1%}", flush=True)
             if (precision, count) == (DEFAULT, 2):
                 headline = times
-            if (precision, count) == ("fixed", 2):
+            if (precision, count) == ("fixed", 2) and headline:
                 ratio = times[FRAMES.index(MAX_FRAMES)] / headline[FRAMES.index(MAX_FRAMES)]
         print(f"# converting {count}: {spent:.0f} CPU s, process at most {peak:.1f} GB so far", flush=True)
     if headline is not None:

@@ -10,20 +10,23 @@ that this takes a minute, which is what the tests do.
 Parts, in the order in which they run (`gpu_parts.py` says how each is measured):
     parity    one step's loss on the GPU and on the CPU, greedy tokens on both
     launches  kernels that a training step launches, host synchronisations in it (must be 0)
-    steps     both rounds at full size and the corpus' lengths, batch 64: float32 (TF32), fp16, bf16
+    steps     both rounds at full size and the corpus' lengths, batch 64: float32, TF32, fp16, bf16
     demo      the demo's round 2, trained on the GPU, with its score
     graphs    the steps of round 2 replayed as CUDA graphs, one a length
     resume    a training in fp16 that is stopped after every step and goes on, against one that is not
-    loader    whether augmented batches come as fast as the fastest step takes them
+    loader    augmented batches by the number of worker processes, against the samples a second that the steps take
     largest   the largest batch of the longest sequences that fits
     compile   the steps of round 2 with torch.compile
 """
 
 import argparse
+import contextlib
 import importlib.util
 import json
+import math
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +35,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
 PACKAGES = {"torch": "torch", "numpy": "numpy", "pandas": "pandas", "pyarrow": "pyarrow", "yaml": "pyyaml",
             "accelerate": "accelerate", "rapidfuzz": "rapidfuzz", "tqdm": "tqdm"}
 SECONDS = {"parity": 45, "launches": 45, "steps": 75, "demo": 150, "graphs": 60, "resume": 45, "loader": 60, "largest": 45,
@@ -43,10 +47,21 @@ def lacking() -> list[str]:
     return [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
 
 
-def run(part: str, seconds: float, arguments: list[str], environment: dict) -> tuple[list[dict], str]:
-    """A part's rows, and why it ended early ("" if it did not). What it prints besides rows goes to standard error."""
-    process = subprocess.Popen([sys.executable, str(HERE / "gpu_parts.py"), part, *arguments], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, env=environment)
+def start(part: str, arguments: list[str], environment: dict) -> subprocess.Popen:
+    """A part, in a session of its own, so that its workers can be ended with it."""
+    return subprocess.Popen([sys.executable, str(HERE / "gpu_parts.py"), part, *arguments], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Kill a part with its workers, if it still runs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def run(process: subprocess.Popen, seconds: float) -> tuple[list[dict], str]:
+    """A part's rows, and why it ended early ("" if it did not)."""
     rows, errors = [], []
 
     def watch():
@@ -54,14 +69,14 @@ def run(part: str, seconds: float, arguments: list[str], environment: dict) -> t
 
     watching = threading.Thread(target=watch)
     watching.start()
-    timer = threading.Timer(seconds, process.kill)
+    timer = threading.Timer(seconds, end, [process])
     timer.start()
     for line in process.stdout:
         if line.startswith("{"):
             rows.append(json.loads(line))
-    late = not timer.is_alive()
-    timer.cancel()
     code = process.wait()
+    late = code == -signal.SIGKILL
+    timer.cancel()
     watching.join()
     said = [line.strip() for line in errors if line.strip()]
     why = f"stopped after {seconds:.0f} s" if late else said[-1] if code and said else f"exit code {code}" if code else ""
@@ -89,11 +104,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("gpu.json"), help="the JSON file (default gpu.json)")
     parser.add_argument("--toy", action="store_true", help="toy sizes, to try it on a CPU")
     options = parser.parse_args()
+    if not (math.isfinite(options.minutes) and options.minutes > 0):
+        parser.error(f"--minutes is {options.minutes}; it must be above 0")
+    if not options.out.resolve().parent.is_dir():
+        parser.error(f"--out: there is no folder {options.out.resolve().parent}")
     if missing := lacking():
         print(f"this needs {', '.join(missing)}: pip install {' '.join(missing)}", file=sys.stderr)
         return 1
 
     import torch
+
+    from aslutils.system.files import write_json
 
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"no GPU: {platform.processor() or platform.machine()}"
     report = {"device": name, "torch": torch.__version__, "cuda": torch.version.cuda, "python": platform.python_version(),
@@ -105,24 +126,29 @@ def main() -> int:
         for place in ("input", "working"):
             (Path(folder) / place).mkdir()
         arguments = ["--toy"] if options.toy else []
-        writing = threading.Thread(target=run, args=("data", 600, arguments, environment))      # meanwhile: the demo's data
-        if "demo" in options.parts:
-            writing.start()
+        writing = start("data", arguments, environment) if "demo" in options.parts else None      # meanwhile: the demo's data
         for part in (part for part in SECONDS if part in options.parts):
-            left = deadline - time.monotonic()
             if part == "demo":
-                writing.join(max(left, 0))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    writing.communicate(timeout=max(deadline - time.monotonic(), 0))
             began, left = time.monotonic(), deadline - time.monotonic()
             rows, why = [], "no time was left for it"
             if left > 5:
-                rows, why = run(part, min(SECONDS[part], left), arguments, environment)
+                rows, why = run(start(part, arguments, environment), min(SECONDS[part] * (4 if options.toy else 1), left))
             report["parts"][part] = {"rows": rows, "failed": why, "seconds": round(time.monotonic() - began, 1)}
             print(f"\n{part} ({time.monotonic() - began:.0f} s)" + (f": {why}" if why else ""))
             if rows:
                 print(table(rows), flush=True)
-            options.out.write_text(json.dumps(report, indent=1) + "\n")
+            write_json(options.out, report)
+        if writing:
+            end(writing)
     print(f"\nWritten to {options.out}")
-    return int(any(part["failed"] for part in report["parts"].values()))
+    return int(any(part["failed"] or any(bad(row) for row in part["rows"]) for part in report["parts"].values()))
+
+
+def bad(row: dict) -> bool:
+    """Whether a row says that something failed or is not as it must be."""
+    return "failed" in row or str(row.get("verdict")) in ("DIFFERS", "WAITS", "LONGER")
 
 
 if __name__ == "__main__":

@@ -37,13 +37,27 @@ from aslutils.training.jobs import train_all
 from aslutils.training.trainer import Trainer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TYPES = {"float32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+TYPES = {"float32": None, "TF32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 BATCH, ACCUMULATE = 64, 8                         # sequences a batch, batches a step of the optimiser
 GRAIN = 32                                        # the lengths of graphs are multiples of it, frames
-# Dense peaks in TFLOPS by the makers' data sheets: float32 (TF32 where the card has it), fp16, bf16.
-PEAKS = {"T4": (8.1, 65, None), "P100": (9.3, 18.7, None), "V100": (15.7, 125, None), "L4": (60, 121, 121),
-         "A10": (62.5, 125, 125), "A100": (156, 312, 312), "H100": (494, 989, 989), "H200": (494, 989, 989)}
+# Dense peaks in TFLOPS by the makers' data sheets, in the order of TYPES.
+PEAKS = {"T4": (8.1, None, 65, None), "P100": (9.3, None, 18.7, None), "V100": (15.7, None, 125, None),
+         "L4": (30.3, 60, 121, 121), "A10": (31.2, 62.5, 125, 125),
+         "A100": (19.5, 156, 312, 312), "H100": (67, 494, 989, 989), "H200": (67, 494, 989, 989)}
 SMALL = dict(dim=16, blocks=1, heads=2, kernel=5, decoder_layers=1, decoder_heads=2, decoder_ffn=16, stem_channels=4)
+
+
+def precisions() -> list[str]:
+    """Those that this device computes in: TF32 and bf16 from Ampere on."""
+    if DEVICE == "cpu":
+        return [name for name in TYPES if name != "TF32"]
+    recent = torch.cuda.get_device_capability() >= (8, 0)
+    return [name for name in TYPES if recent or name not in ("TF32", "bf16")]
+
+
+def set_precision(precision: str):
+    """Products and convolutions of float32 as the kit trains with torch's defaults, or all of them in TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = precision == "TF32"
 
 
 def tell(**row):
@@ -73,6 +87,7 @@ class Step:
     """Training steps: forward, loss and backward for each batch; clipping and AdamW once in ACCUMULATE batches."""
 
     def __init__(self, network: Network, loss, precision: str):
+        set_precision(precision)
         self.network, self.loss, self.type = network.to(DEVICE), loss, TYPES[precision]
         self.model = self.network
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.08, fused=True)
@@ -115,6 +130,10 @@ class Graphs(Step):
     def __init__(self, network, loss, precision):
         super().__init__(network, loss, precision)
         self.captured, self.pool = {}, None
+
+    def all(self, batches):
+        """The longest first: what its graph holds is then enough for the others."""
+        super().all(sorted(batches, key=lambda batch: -batch["frames"].shape[1]))
 
     def backward(self, batch):
         frames = batch["frames"]
@@ -162,8 +181,15 @@ def samples_a_second(step: Step, batches: list[dict], seconds: float) -> float:
 
 
 @cache
+def teraflop(toy: bool, stage: str) -> float:
+    """TFLOP of a training step, a sample."""
+    return 1e-3 * gigaflops(*Size(toy).round(stage)) if not toy else 1e-6
+
+
+@cache
 def large_product(precision: str, size: int) -> float:
     """TFLOPS of a product of two large matrices: what the card reaches in practice."""
+    set_precision(precision)
     a, b = (torch.randn(size, size, device=DEVICE, dtype=TYPES[precision] or torch.float32) for _ in range(2))
     a @ b
     finish()
@@ -177,16 +203,19 @@ def large_product(precision: str, size: int) -> float:
 def measure(size: Size, stage: str, precision: str, name: str, make, **options):
     """Tell a row: samples a second of one way to train, useful TFLOPS, their share of the card's peak, memory."""
     row = {"round": 1 if stage == FOLDS else 2, "precision": precision, "way": name}
+    if precision not in precisions():
+        return
     try:
         network, loss = size.round(stage)
-        work = 1e-3 * gigaflops(network, loss) if not size.toy else 1e-6
+        work = teraflop(size.toy, stage)
         if DEVICE == "cuda":
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         rate = samples_a_second(make(network, loss, precision, **options), size.made(), 0.2 if size.toy else 3)
         reached, sheet = large_product(precision, 256 if size.toy else 8192), _peak(precision)
         row |= {"samples/s": rate, "TFLOPS": rate * work, "% of a large product": 100 * rate * work / reached,
                 "% of the data sheet": sheet and 100 * rate * work / sheet,
-                "GB": torch.cuda.max_memory_allocated() / 1e9 if DEVICE == "cuda" else None}
+                "GB": torch.cuda.max_memory_reserved() / 1e9 if DEVICE == "cuda" else None}
     except Exception as error:                    # torch's, the compiler's, CUDA's: the next row may still succeed
         row["failed"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:150]
     tell(**row)
@@ -200,7 +229,8 @@ def _peak(precision: str) -> float | None:
 
 def parity(size: Size):
     """One step's loss and gradient in each precision against float32 on the CPU (without TF32 and dropout), greedy tokens."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    set_precision("float32")
+    torch.backends.cudnn.allow_tf32 = False
     network, loss = size.round(SEEDS, dropout=0.0, decoder_attention_dropout=0.0)
     loss = replace(loss, mask_probability=0.0)
     batch = corpus.batches(1, 4 if size.toy else 8)[0]
@@ -208,13 +238,14 @@ def parity(size: Size):
     def step(device, precision):
         network.to(device).zero_grad()
         here = {name: value.to(device) for name, value in batch.items()}
+        scale = 2.0 ** 16 if precision == "fp16" else 1.0          # as the scaler of a training begins
         with torch.autocast(device, TYPES[precision]) if TYPES[precision] else nullcontext():
             value = compute_loss(network, here, loss)["loss"]
-        value.backward()
-        return float(value.detach()), torch.cat([weight.grad.flatten().cpu() for weight in network.parameters()])
+        (scale * value).backward()
+        return float(value.detach()), torch.cat([weight.grad.flatten().cpu() / scale for weight in network.parameters()])
 
     expected, gradient = step("cpu", "float32")
-    for precision in TYPES:
+    for precision in (name for name in precisions() if name != "TF32"):
         found, own = step(DEVICE, precision)
         tell(precision=precision, loss=found, cpu=expected, difference=abs(found - expected),
              gradient=float((own - gradient).norm() / gradient.norm()),
@@ -245,31 +276,30 @@ def launches(size: Size):
                 torch.cuda.set_sync_debug_mode("warn")
                 step.all([batch])
                 torch.cuda.set_sync_debug_mode("default")
-            waits = sum("synchronizing" in str(warning.message) for warning in caught)
+            waits = sum("called a synchronizing" in str(warning.message) for warning in caught)
         with record_profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if DEVICE == "cuda" else [])]) as record:
             step.all([batch])
             finish()
-        kernels = [event for event in record.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+        kernels = [event for event in record.events() if event.device_type == torch.autograd.DeviceType.CUDA
+                   and not event.is_user_annotation and not event.name.startswith("Mem")]
         tell(round=number, ctc=ctc, kernels=len(kernels), operators=sum(not event.name.startswith("cuda") and
              event.device_type != torch.autograd.DeviceType.CUDA for event in record.events()), waits=waits,
              verdict=None if waits is None or ctc else "none" if waits == 0 else "WAITS")
 
 
 def steps(size: Size):
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    for stage in (SEEDS, FOLDS):
-        for precision in TYPES:
-            measure(size, stage, precision, "eager", Step)
+    own = (SEEDS, "fp16"), (FOLDS, "float32")                          # first: as the rounds train by default
+    others = [(stage, precision) for stage in (SEEDS, FOLDS) for precision in TYPES if (stage, precision) not in own]
+    for stage, precision in (*own, *others):
+        measure(size, stage, precision, "eager", Step)
 
 
 def graphs(size: Size):
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    for precision in ("fp16", "bf16", "float32"):
+    for precision in ("fp16", "bf16", "TF32"):
         measure(size, SEEDS, precision, "graphs", Graphs)
 
 
 def compiled(size: Size):
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     for precision in ("bf16",) if size.toy else ("fp16", "bf16"):
         measure(size, SEEDS, precision, "compile", Compiled, toy=size.toy)
 
@@ -311,21 +341,26 @@ def loader(size: Size):
 
 
 def resume(size: Size):
-    """A toy training in fp16 (on a CPU in float32), and the same stopped after every step of the optimiser: its ends compared."""
+    """A toy training in fp16 (on a CPU in float32), once more, and stopped after every step: how much the ends differ.
+
+    A GPU adds in an order of its own, so two whole trainings may differ too.
+    """
     with tempfile.TemporaryDirectory() as folder:
         store = toy_store(Path(folder) / "corpus")
         job = partial(toy_job, store, precision="fp16" if DEVICE == "cuda" else "no")
-        whole = Trainer(job(Path(folder) / "whole"))
-        whole.fit()
+        whole, again = (Trainer(job(Path(folder) / name)) for name in ("whole", "again"))
+        for trainer in (whole, again):
+            trainer.fit()
         sessions = 1
         while not (parts := Trainer(job(Path(folder) / "parts"))).fit(deadline=0):
             sessions += 1
-        difference = max(float((a - b).abs().max()) for a, b in zip(whole.network.parameters(), parts.network.parameters()))
-        scales = [trainer.accelerator.scaler and trainer.accelerator.scaler.get_scale() for trainer in (whole, parts)]
-        losses = [trainer.history[-1]["loss"] for trainer in (whole, parts)]
-        same = abs(losses[0] - losses[1]) < 1e-2 and scales[0] == scales[1]
-        tell(sessions=sessions, difference=difference, **{"loss at the end": losses[0], "in parts": losses[1]},
-             scale=scales[0], **{"scale in parts": scales[1]}, verdict="equal" if same else "DIFFERS")
+        spread, difference = (max(float((a - b).abs().max()) for a, b in
+                                  zip(whole.network.parameters(), other.network.parameters())) for other in (again, parts))
+        scalers = [trainer.accelerator.scaler and trainer.accelerator.scaler.state_dict() for trainer in (whole, parts)]
+        same = difference <= 10 * spread + 1e-6 and scalers[0] == scalers[1]
+        tell(sessions=sessions, **{"weights differ by": difference, "by themselves": spread},
+             scaler=scalers[1] and f"scale {scalers[1]['scale']:g} after {scalers[1]['_growth_tracker']} steps",
+             verdict="equal" if same else "DIFFERS")
 
 
 def _demo(size: Size):

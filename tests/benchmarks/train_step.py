@@ -32,7 +32,7 @@ def main():
     device = corpus.device()
     torch.manual_seed(1)
     network = Network(corpus.MODEL).to(device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.08, fused=device != "cpu")
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.08, fused=True)
 
     def accumulate(batch):
         with torch.autocast(device, torch.float16, enabled=device != "cpu"):

@@ -13,7 +13,7 @@ from aslutils.kaggle.client import KaggleError
 from aslutils.kaggle.cluster import Cluster
 from aslutils.kaggle.kernels import plan, write_kernels
 from aslutils.run.place import KIT
-from aslutils.run.stages import FOLDS, STAGES, TRAININGS, defaults
+from aslutils.run.stages import FOLDS, SEEDS, STAGES, TRAININGS, defaults
 from aslutils.system.files import locked
 
 pytestmark = pytest.mark.slow
@@ -92,6 +92,21 @@ def test_parameters_are_injected_with_each_kernels_own_on_top(written, tmp_path)
         "folds": [1], "run": "winning", "processes": 1, "max_minutes": 510.0}
     seed2 = injected((tmp_path / "out/03_fullfit_seed2/03_fullfit.ipynb").read_text())
     assert (seed2["epochs"], seed2["seeds"], seed2["max_minutes"]) == (400, [2], 510.0)
+
+
+def test_the_profile_names_the_seeds_if_the_command_does_not(kit):
+    def trained(**options):
+        return [kernel.parameters["seeds"] for kernel in winning(kit, **options) if kernel.notebook == SEEDS]
+
+    assert trained(seeds=[]) == [[1], [2]]
+    change(kit, SEEDS, seeds=[3, 5, 8])
+    assert trained(seeds=[]) == [[3], [5], [8]] and trained(seeds=[7]) == [[7]]
+
+
+def test_aligned_cuts_without_a_head_to_align_with_are_refused_before_anything_is_trained(kit):
+    change(kit, SEEDS, align_cuts=True)
+    with pytest.raises(ValueError, match="round 1 trains no CTC head to align with: set its ctc_weight above 0"):
+        winning(kit)
 
 
 def test_a_session_can_train_two_folds_or_seeds_one_a_gpu(kit):

@@ -1,6 +1,7 @@
 """Decoding a part of the store, and what is handed in of it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import pytest
 import torch
 from toy import MODEL, toy_store
 
-from aslutils.model.network import Network
-from aslutils.task.text import DUMMY_PHRASE, decode
+from aslutils.model.network import BLANK, Network
+from aslutils.task.text import DUMMY_PHRASE, decode, encode
+from aslutils.training import evaluate
 from aslutils.training.evaluate import postprocess, predict
 
 
@@ -35,6 +37,15 @@ def test_decodes_the_rows_asked_for_in_their_order_whatever_the_batches(store, n
         tokens, logit = network.greedy(frames, torch.tensor([frames.shape[1]]))
         assert prediction == decode(tokens[0].numpy())
         assert confidence == pytest.approx(float(logit.sigmoid()), abs=1e-5)
+
+
+def test_borders_are_of_the_frames_in_the_store_also_where_it_has_more_than_the_network_reads():
+    logits = torch.full((2, 8, BLANK + 1), -9.0)
+    logits[:, range(8), [BLANK, 0, BLANK, BLANK, 1, BLANK, 2, BLANK]] = 9.0
+    batch = {"tokens": torch.from_numpy(np.stack([encode(" !#")] * 2)), "lengths": torch.tensor([8, 8]),
+             "row": torch.tensor([0, 1])}
+    store = SimpleNamespace(lengths=np.array([8, 800]))
+    assert evaluate._borders(logits, batch, store) == ["3 5", "300 500"]
 
 
 def test_leaves_the_network_in_the_mode_it_was_in(store, network):

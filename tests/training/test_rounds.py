@@ -145,8 +145,9 @@ def test_cuts_are_aligned_by_the_borders_that_round_one_leaves(corpus, tmp_path)
 
 def test_cuts_cannot_be_aligned_without_borders_or_by_those_of_another_run(corpus):
     table, which = rounds.training_table(corpus).assign(holdout=False), seeds_config(seeds=[], align_cuts=True)
-    with pytest.raises(ValueError, match="no column borders: train round 1 with a CTC head"):
-        rounds.seed_jobs(corpus, table, which, MODEL, LOSS, TRAIN, AUGMENTATIONS)
+    for unaligned in (table, table.assign(borders=(table["fold"] == 0).map({True: "1 2", False: ""}))):
+        with pytest.raises(ValueError, match=r"in the folds \[(0, )?1\] no border between characters is known: train"):
+            rounds.seed_jobs(corpus, unaligned, which, MODEL, LOSS, TRAIN, AUGMENTATIONS)
     for borders in ("2", "7 5 3 1", "a b", "100000 100001"):
         with pytest.raises(ValueError, match=r"the borders '.*' are not of '.*they are of another run; run notebooks 01 and 02"):
             rounds.seed_jobs(corpus, table.assign(borders=borders), which, MODEL, LOSS, TRAIN, AUGMENTATIONS)

@@ -230,6 +230,18 @@ def test_without_a_readable_checkpoint_it_stops_rather_than_start_over(store, tm
     assert (job.folder / RESUME).is_file()
 
 
+def test_a_checkpoint_of_an_optimiser_that_was_not_fused_goes_on_fused(store, uninterrupted, tmp_path):
+    job = toy_job(store, tmp_path)
+    assert not Trainer(job).fit(deadline=0.0)
+    content = torch.load(job.folder / RESUME, weights_only=True)
+    for group in content["training"]["optimiser"]["param_groups"]:
+        group["fused"] = None
+    torch.save(content, job.folder / RESUME)
+    trainer = Trainer(job)
+    assert trainer.fit() and all(group["fused"] for group in trainer.optimiser.param_groups)
+    assert_same_weights(job, uninterrupted)
+
+
 def test_a_checkpoint_of_a_newer_kit_is_refused_and_kept(store, tmp_path):
     job = toy_job(store, tmp_path)
     for _ in range(2):
