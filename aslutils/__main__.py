@@ -33,7 +33,7 @@ def kit(module: str):
 def _run_options(parser):
     add = parser.add_argument
     add("--profile", default="demo", type=_profile,
-        help="the parameters: demo (default), winning, or a folder with files like those in params/demo")
+        help="the parameters: demo (default), hands, winning, beyond, or a folder with files like those in params/demo")
     add("--data", default="", type=_folder, help="folder of competition files or of the published "
         "preprocessed .npy files; without it a small demo data set is generated")
     add("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's)")
