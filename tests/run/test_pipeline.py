@@ -234,7 +234,7 @@ def files(run_folder: Path) -> set[str]:
             for path in run_folder.rglob("*") if path.is_file() and not path.parent.parent.name == "events"}
 
 
-def test_killed_at_12_random_moments_it_leaves_the_same_weights_tables_and_model(whole, tmp_path):
+def test_killed_at_random_moments_it_leaves_the_same_weights_tables_and_model(whole, tmp_path):
     theirs, lasted = whole
     profile = write_profile(tmp_path / "toy")     # its own: tests above change the other one
     for name in ("input", "working"):
@@ -243,10 +243,10 @@ def test_killed_at_12_random_moments_it_leaves_the_same_weights_tables_and_model
     print(f"seed {seed}")                         # shown if the test fails
     moments = random.Random(seed)
     kills = 0
-    for _ in range(12):
+    for _ in range(8):
         kills += run_all(tmp_path, profile, moments.uniform(0.03, 0.17) * lasted) == -signal.SIGKILL
     print(f"{kills} kills")
-    assert kills >= 6 and run_all(tmp_path, profile) == 0
+    assert kills >= 4 and run_all(tmp_path, profile) == 0
     ours = tmp_path / "working" / "toy"
     for path in sorted(theirs.rglob("*.pt")):
         weights, other = (torch.load(folder / path.relative_to(theirs), weights_only=True)["model"] for folder in (theirs, ours))
