@@ -14,7 +14,7 @@ Parts, in the order in which they run (`gpu_parts.py` says how each is measured)
     demo      the demo's round 2, trained on the GPU, with its score
     graphs    the steps of round 2 replayed as CUDA graphs, one a length
     resume    a training in fp16 that is stopped after every step and goes on, against one that is not
-    loader    augmented batches by the number of worker processes, against the samples a second that the steps take
+    loader    augmented samples a second by the number of worker processes, to hold against those of the steps
     largest   the largest batch of the longest sequences that fits
     compile   the steps of round 2 with torch.compile
 """
@@ -47,10 +47,10 @@ def lacking() -> list[str]:
     return [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
 
 
-def start(part: str, arguments: list[str], environment: dict) -> subprocess.Popen:
+def start(part: str, arguments: list[str], environment: dict, output=subprocess.PIPE) -> subprocess.Popen:
     """A part, in a session of its own, so that its workers can be ended with it."""
-    return subprocess.Popen([sys.executable, str(HERE / "gpu_parts.py"), part, *arguments], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    return subprocess.Popen([sys.executable, str(HERE / "gpu_parts.py"), part, *arguments], stdout=output, stderr=output,
+                            text=True, env=environment, start_new_session=True)
 
 
 def end(process: subprocess.Popen) -> None:
@@ -126,11 +126,13 @@ def main() -> int:
         for place in ("input", "working"):
             (Path(folder) / place).mkdir()
         arguments = ["--toy"] if options.toy else []
-        writing = start("data", arguments, environment) if "demo" in options.parts else None      # meanwhile: the demo's data
+        writing = None
+        if "demo" in options.parts:               # its data is written meanwhile; if that fails, the part does it and says why
+            writing = start("data", arguments, environment, subprocess.DEVNULL)
         for part in (part for part in SECONDS if part in options.parts):
             if part == "demo":
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    writing.communicate(timeout=max(deadline - time.monotonic(), 0))
+                    writing.wait(timeout=max(deadline - time.monotonic(), 0))
             began, left = time.monotonic(), deadline - time.monotonic()
             rows, why = [], "no time was left for it"
             if left > 5:

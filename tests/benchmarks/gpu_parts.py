@@ -210,7 +210,7 @@ def compiled(size: Size):
 
 def largest(size: Size):
     """Doubles a batch of sequences of 384 frames, round 2 in fp16, until it does not fit."""
-    batch, fits = size.batch, 0
+    batch = size.batch
     while batch <= (8 if size.toy else 2048):
         try:
             step = Step(*size.round(SEEDS), "fp16")
@@ -220,9 +220,9 @@ def largest(size: Size):
             finish()
         except torch.OutOfMemoryError:
             break
-        fits, batch = batch, 2 * batch
-        tell(precision="fp16", batch=fits, frames=MAX_FRAMES,
+        tell(precision="fp16", batch=batch, frames=MAX_FRAMES,
              GB=torch.cuda.max_memory_allocated() / 1e9 if DEVICE == "cuda" else None)
+        batch *= 2
         del step, made
 
 

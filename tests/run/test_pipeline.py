@@ -22,6 +22,7 @@ from toy import write_profile
 
 from aslutils.__main__ import main
 from aslutils.run.fingerprint import difference, made_from, modules
+from aslutils.run.pipeline import plan
 from aslutils.run.place import KIT
 from aslutils.run.stages import STAGES
 from aslutils.system.parameters import CHANGE_NO_RESULT, read_params
@@ -204,6 +205,13 @@ def test_a_stage_is_made_by_the_code_that_its_notebook_imports_and_a_training_by
     assert not [path for paths in found.values() for path in paths if path.startswith("aslutils/plots/")]
     assert set(made_from("03_fullfit", {}, [], KIT)["code"]) == {"training", "store", "demo"}
     assert "notebooks/04_convert_tflite.ipynb" in made_from("04_convert_tflite", {}, [], KIT)["code"]
+
+
+@pytest.mark.parametrize("profile, asked, trained", [("beyond", [], 4), ("beyond", [7], 1), ("winning", [], 2), ("demo", [], 2)])
+def test_the_profile_names_the_seeds_if_the_command_does_not(profile, asked, trained):
+    stages = plan(KIT / "params" / profile, "seeds", "", asked, 1)
+    (round2,) = (stage for stage in stages if stage.name == "03_fullfit")
+    assert len(round2.outputs) == trained and (round2.parameters["seeds"] == asked or not asked)
 
 
 def test_the_shell_commands_help_needs_nothing_installed(tmp_path):
