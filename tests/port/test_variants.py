@@ -73,7 +73,7 @@ def test_four_networks_of_full_size_that_decode_jointly_fit_in_40_mb():
     networks = [lively(Network(replace(model, ctc=True)), seed) for seed in which.seeds]
     beam = BeamSearch(export.beams, export.length_penalty, export.rerank_weight, export.ctc_share)
     content = convert(networks, beam)
-    smallest = {name: with_precision(content, name) for name in PRECISIONS[-2:]}
+    smallest = {name: with_precision(content, name) for name in list(PRECISIONS)[-2:]}
     table = pd.DataFrame([{"variant": name, "megabytes": len(made) / 1e6, "milliseconds": 0} for name, made in smallest.items()])
     chosen = smallest[choose(table, export.precision, export.max_mb, export.max_ms)]
     assert Model(chosen)(made_columns(40, 1))["outputs"].shape[1] == VOCABULARY
