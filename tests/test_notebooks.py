@@ -91,7 +91,8 @@ def test_the_parameters_of_full_size_are_complete(profile, name):
 
 BOTH = dict(heads=4, kernel=51, decoder_layers=2, decoder_heads=4, decoder_ffn=512, stem_channels=32, stem_momentum=0.95,
             dropout=0.1, decoder_attention_dropout=0.2, mask_probability=0.2, ignore_pad=False, ctc_weight=0.0, batch_size=64,
-            accumulate=8, learning_rate=4.5e-3, warmup_epochs=10.0, beta2=0.999, clip=4.0, fold_count=4, holdout=0.0)
+            accumulate=8, optimiser="adamw", learning_rate=4.5e-3, warmup_epochs=10.0, beta2=0.999, clip=4.0, fold_count=4,
+            holdout=0.0)
 PUBLISHED = {
     "01_round1_folds": dict(BOTH, dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False,
                             confidence=False, epochs=300, weight_decay=0.05, precision="no", min_frames=15, folds=[0, 1, 2, 3]),

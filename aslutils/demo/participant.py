@@ -77,7 +77,7 @@ class Participant:
                           aspect=float(rng.choice([9 / 16, 3 / 4], p=[0.6, 0.4])),
                           centre=(float(rng.normal(0.5, 0.04)), float(rng.normal(0.53, 0.05)))),
             place=np.array([-aside, rng.normal(-1, 4), rng.normal(-9, 4)]),
-            jitter=float(0.015 * np.exp(rng.normal(0, 0.4))),
+            jitter=float(0.012 * np.exp(rng.normal(0, 0.4))),
             depth_gain=float(np.exp(rng.normal(-0.15, 0.35))),
             pose_gain=float(rng.uniform(2.8, 4.2)),
             slide=float(rng.uniform(0.0, 0.8)),

@@ -196,7 +196,7 @@ def _slow_error(rng: np.random.Generator, length: int, period: int = 12) -> np.n
 
     It errs in the same way for as long as a hand holds a shape; here the errors drift from one to another in `period` frames.
     """
-    knots = rng.standard_normal((length // period + 2, 21, 3), np.float32) * np.float32([1.2, 1.2, 1.8])
+    knots = rng.standard_normal((length // period + 2, 21, 3), np.float32) * np.float32([1.5, 1.5, 2.2])
     knots[:, 0, 2] = 0                                                                      # a wrist's z is 0 by definition
     number, step = np.divmod(np.arange(length), period)
     share = np.float32(step / period)[:, None, None]

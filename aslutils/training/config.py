@@ -19,6 +19,7 @@ class TrainConfig:
     epochs: int                     # passes over the data
     batch_size: int                 # sequences per step, over all processes
     accumulate: int                 # steps whose gradients are summed before the optimiser steps
+    optimiser: str                  # "adamw" (published) or "muon", see training.optimiser
     learning_rate: float            # peak learning rate
     warmup_epochs: float            # epochs of linear warm-up from 0, then cosine decay to 0
     weight_decay: float             # AdamW's weight decay
@@ -37,7 +38,8 @@ class TrainConfig:
         at_least(self, epochs=1, batch_size=1, accumulate=1, warmup_epochs=0, weight_decay=0, beta2=0, min_frames=1, workers=0,
                  threads=0, max_minutes=0, checkpoint_minutes=0, evaluate_every=0)
         above_zero(self, "learning_rate", "clip")
-        one_of(self, precision=("auto", "fp16", "bf16", "no"), tracker=("", "tensorboard", "wandb", "trackio"))
+        one_of(self, optimiser=("adamw", "muon"), precision=("auto", "fp16", "bf16", "no"),
+               tracker=("", "tensorboard", "wandb", "trackio"))
         _check_numbers("seed", [self.seed], SEEDS)
         if self.beta2 >= 1:
             raise UserError(f"beta2 is {self.beta2}; it must be below 1")

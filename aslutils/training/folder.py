@@ -94,7 +94,8 @@ def finish(folder: Path, network: Network, facts: dict) -> None:
 
 
 def _same_training(wanted: dict, found: dict, path: Path) -> None:
-    unstored = {"version": 1, "init": "", "replace_probability": 0.0, "align_cuts": False, USUAL_END: wanted[USUAL_END]}
+    unstored = {"version": 1, "init": "", "optimiser": "adamw", "replace_probability": 0.0, "align_cuts": False,
+                USUAL_END: wanted[USUAL_END]}
     found = {**unstored, **found}                 # earlier checkpoints did not store these
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing:

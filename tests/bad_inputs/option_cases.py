@@ -76,6 +76,7 @@ PARAMETERS = [
     ("round2", "epochs: 0", "epochs is 0; it must be at least 1"),
     ("round2", "batch_size: 0", "batch_size is 0; it must be at least 1"),
     ("round2", "accumulate: 0", "accumulate is 0; it must be at least 1"),
+    ("round2", "optimiser: sgd", "optimiser is 'sgd'; it must be one of 'adamw', 'muon'"),
     ("round2", "learning_rate: 0", "learning_rate is 0.0; it must be above 0"),
     ("round2", "learning_rate: fast", "the parameter learning_rate is 'fast' (str); expected float"),
     ("round2", "learning_rate: 1e999", "the parameter learning_rate is inf; expected a finite number"),

@@ -112,7 +112,7 @@ def test_slow_people_are_slow_in_all_their_sequences():
 def test_hands_have_real_size_jitter_and_depth(generated):
     size, jitter, depth = generated.hands.T
     assert np.quantile(size, [0.05, 0.5, 0.95]) == pytest.approx([0.10, 0.165, 0.24], rel=0.2)
-    assert np.nanmedian(jitter) == pytest.approx(0.075, rel=0.45)   # realdata's signs move their fingers less than spelling does
+    assert np.nanmedian(jitter) == pytest.approx(0.075, rel=0.25)
     assert -0.15 < np.median(depth) < -0.05
 
 
@@ -126,5 +126,4 @@ def test_real_sequences_measured_the_same_way_give_the_same_figures(generated, s
                 figures.append(hand_figures(hand, aspect=0.75))
     real = np.nanmedian(figures, axis=0)
     ours = np.nanmedian(generated.hands, axis=0)
-    assert ours[[0, 2]] == pytest.approx(real[[0, 2]], rel=0.35)
-    assert ours[1] == pytest.approx(real[1], rel=0.55)          # fingers that spell add to the jitter: 0.055 of it without noise
+    assert ours == pytest.approx(real, rel=0.35)

@@ -23,6 +23,7 @@ from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK
 from aslutils.task.landmarks import HANDS
 from aslutils.training.folder import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME
+from aslutils.training.optimiser import OPTIMISERS
 from aslutils.training.trainer import Trainer, is_finished, learning_rate
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(store, u
 
 
 @pytest.mark.parametrize("name, value", [("weight_decay", 0.5), ("beta2", 0.5), ("clip", 0.01), ("accumulate", 1),
-                                         ("warmup_epochs", 1.0), ("learning_rate", 0.005), ("min_frames", 10)])
+                                         ("warmup_epochs", 1.0), ("learning_rate", 0.005), ("min_frames", 10),
+                                         ("optimiser", "muon")])
 def test_what_decides_a_training_changes_its_weights(store, uninterrupted, tmp_path, name, value):
     other = toy_job(store, tmp_path, **{name: value})
     assert Trainer(other).fit()
@@ -106,6 +108,7 @@ def test_stopping_at_every_checkpoint_and_going_on_changes_no_weight(store, unin
 LOAD = """
 import sys, pickle
 from pathlib import Path
+from aslutils.training.optimiser import OPTIMISERS
 from aslutils.training.trainer import Trainer
 job = pickle.loads(Path(sys.argv[1]).read_bytes())
 print("ready", flush=True)
@@ -270,14 +273,15 @@ def test_parameters_that_change_no_number_may_change_on_the_way(store, uninterru
     assert_same_weights(job, uninterrupted)
 
 
-def test_fp16s_gradient_scaler_goes_on_where_it_stopped(store, tmp_path, monkeypatch):
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_fp16s_gradient_scaler_goes_on_where_it_stopped(store, tmp_path, monkeypatch, optimiser):
     class WithScaler(Accelerator):                # on a CPU accelerate makes none
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             self.scaler = torch.amp.GradScaler("cpu", growth_interval=2)
 
     monkeypatch.setattr("aslutils.training.trainer.Accelerator", WithScaler)
-    straight, stopped = toy_job(store, tmp_path / "straight"), toy_job(store, tmp_path / "stopped")
+    straight, stopped = (toy_job(store, tmp_path / name, optimiser=optimiser) for name in ("straight", "stopped"))
     assert Trainer(straight).fit()
     scales = []
     while not Trainer(stopped).fit(deadline=0.0):
