@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aslutils.system.errors import UserError, above_zero, at_least, one_of
 
+OPTIMISERS = ADAMW, MUON = "adamw", "muon"
 SEEDS = 2**32                       # every random generator in use takes seeds below
 
 
@@ -19,10 +20,10 @@ class TrainConfig:
     epochs: int                     # passes over the data
     batch_size: int                 # sequences per step, over all processes
     accumulate: int                 # steps whose gradients are summed before the optimiser steps
-    optimiser: str                  # "adamw" (published) or "muon", see training.optimiser
+    optimiser: str                  # one of OPTIMISERS, see training.optimiser; published: adamw
     learning_rate: float            # peak learning rate
     warmup_epochs: float            # epochs of linear warm-up from 0, then cosine decay to 0
-    weight_decay: float             # AdamW's weight decay
+    weight_decay: float             # decoupled weight decay
     beta2: float                    # AdamW's second beta
     clip: float                     # maximum gradient norm
     precision: str                  # "auto", "fp16", "bf16" or "no"; auto: fp16 on a GPU, else no
@@ -38,7 +39,7 @@ class TrainConfig:
         at_least(self, epochs=1, batch_size=1, accumulate=1, warmup_epochs=0, weight_decay=0, beta2=0, min_frames=1, workers=0,
                  threads=0, max_minutes=0, checkpoint_minutes=0, evaluate_every=0)
         above_zero(self, "learning_rate", "clip")
-        one_of(self, optimiser=("adamw", "muon"), precision=("auto", "fp16", "bf16", "no"),
+        one_of(self, optimiser=OPTIMISERS, precision=("auto", "fp16", "bf16", "no"),
                tracker=("", "tensorboard", "wandb", "trackio"))
         _check_numbers("seed", [self.seed], SEEDS)
         if self.beta2 >= 1:

@@ -1,33 +1,37 @@
-"""The optimisers: AdamW, as published, and Muon, which learns from made-up hands in far fewer steps.
+"""The optimisers: AdamW, as published, and Muon, with which the demo learns more in the same time.
 
-Muon moves each matrix of weights along its averaged gradient with all singular values made alike, so that rare directions
-count as much as frequent ones (Jordan 2024, https://kellerjordan.github.io/posts/muon; its learning rates are AdamW's, as in
-Liu et al. 2025, arXiv 2502.16982). Everything else is AdamW's: embeddings, output layers, convolutions, biases, norms.
+Muon moves each matrix of weights along its averaged gradient after Newton-Schulz iterations, which bring the gradient's large
+singular values near 1 and raise the small ones many times, so that rare directions count more (Jordan 2024,
+https://kellerjordan.github.io/posts/muon; the factor for a matrix's sides is of Liu et al. 2025, arXiv 2502.16982). Embeddings,
+output layers, convolutions, biases and norms are AdamW's. Muon bears a higher learning rate: 2.4e-3 in the demo, where 1.2e-3 was
+AdamW's best (`tests/benchmarks/ablation.py` compares them).
 
-`torch.optim.Muon` takes matrices alone, one after another, and in bfloat16, which a CPU without it emulates; here all matrices of
-one shape are one product.
+`torch.optim.Muon` accepts 2-D parameters only and updates them one at a time in bfloat16, which is slow on CPUs; here all
+matrices of one shape are one product.
 """
 
 import torch
 from torch import nn
 
 from aslutils.model.network import Network
+from aslutils.training.config import ADAMW, MUON, OPTIMISERS
 
-MUON, ADAMW = OPTIMISERS = "muon", "adamw"
 _MOMENTUM = 0.95
-_TURNS = 3                             # Newton-Schulz iterations; Jordan takes 5, which gain nothing here
+_ITERATIONS = 3                        # of Newton-Schulz; with 2 the demo learns less, Jordan's 5 take longer
 _POLYNOMIAL = 3.4445, -4.7750, 2.0315  # Jordan's: of x, x^3, x^5
-_SIZE = 0.4                            # root mean square of a matrix' update, in learning rates; AdamW's is about 0.2
+_SIZE = 0.4                            # scale of a matrix's update, in learning rates; 0.2 in Liu et al.
 
 
 def build(network: Network, name: str, learning_rate: float, beta2: float, weight_decay: float) -> torch.optim.Optimizer:
-    """The optimiser `name`, one of OPTIMISERS, of a network's parameters."""
+    """The optimiser `name`, one of OPTIMISERS, of a network's parameters. Raises ValueError for another name."""
     options = {"lr": learning_rate, "betas": (0.9, beta2), "eps": 1e-8, "weight_decay": weight_decay, "fused": True}
     if name == ADAMW:
         return torch.optim.AdamW(network.parameters(), **options)
+    if name != MUON:
+        raise ValueError(f"there is no optimiser {name!r}; there are {', '.join(OPTIMISERS)}")
     hidden = hidden_matrices(network)
-    apart = {id(matrix) for matrix in hidden}
-    return Muon([{"params": [parameter for parameter in network.parameters() if id(parameter) not in apart]},
+    known = {id(matrix) for matrix in hidden}
+    return Muon([{"params": [parameter for parameter in network.parameters() if id(parameter) not in known]},
                  {"params": hidden, "matrices": True}], **options)
 
 
@@ -42,43 +46,46 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure=None):
-        """One step of all parameters; the gradients of the matrices are used up."""
-        groups = [group for group in self.param_groups if group.get("matrices")]
-        for group in groups:
+        """One step of all parameters. It takes no closure, and uses up the gradients of the matrices."""
+        if closure is not None:
+            raise ValueError("Muon takes no closure: compute the gradients first")
+        for group in self.param_groups:
+            if not group.get("matrices"):
+                continue
             shapes: dict[tuple, list] = {}
             for matrix in group["params"]:
                 if matrix.grad is not None:
                     shapes.setdefault(tuple(sorted(matrix.shape)), []).append(matrix)
-            for alike in shapes.values():
-                self._move(alike, group["lr"], group["weight_decay"])
-        return super().step(closure)
+            for matrices in shapes.values():
+                self._move(matrices, group["lr"], group["weight_decay"])
+        super().step()                                            # it leaves out what has no gradient
 
     def _move(self, matrices: list[nn.Parameter], rate: float, weight_decay: float) -> None:
-        """Move matrices of one shape, lying or standing."""
-        lying = [matrix.shape[0] <= matrix.shape[1] for matrix in matrices]
+        """Move matrices of one shape, wide or tall."""
+        wide = [matrix.shape[0] <= matrix.shape[1] for matrix in matrices]
         for matrix in matrices:
             if not self.state[matrix]:                            # AdamW looks for "step" in the state of every parameter
                 self.state[matrix] = {"step": torch.zeros((), device=matrix.device), "momentum": torch.zeros_like(matrix)}
         overflow = getattr(self, "found_inf", None)               # fp16: a step with infinite gradients moves nothing
         moves = 1.0 if overflow is None else (overflow == 0).float()
-        gradients = torch.stack([matrix.grad if lies else matrix.grad.mT for matrix, lies in zip(matrices, lying)])
+        gradients = torch.stack([matrix.grad if lies else matrix.grad.mT for matrix, lies in zip(matrices, wide)])
         if overflow is not None:
             gradients = torch.where(overflow == 0, gradients, 0.0)
         buffers = [self.state[matrix]["momentum"] for matrix in matrices]
-        momentum = torch.stack([buffer if lies else buffer.mT for buffer, lies in zip(buffers, lying)])
+        momentum = torch.stack([buffer if lies else buffer.mT for buffer, lies in zip(buffers, wide)])
         momentum = momentum.lerp(gradients, (1 - _MOMENTUM) * moves)
-        moved = orthogonal(gradients.lerp(momentum, _MOMENTUM)) * (_SIZE * gradients.shape[2] ** 0.5 * rate * moves)
-        for matrix, buffer, lies, average, change in zip(matrices, buffers, lying, momentum, moved):
+        changes = orthogonal(gradients.lerp(momentum, _MOMENTUM)) * (_SIZE * gradients.shape[2] ** 0.5 * rate * moves)
+        for matrix, buffer, lies, average, change in zip(matrices, buffers, wide, momentum, changes):
             matrix.mul_(1 - rate * weight_decay * moves).sub_(change if lies else change.mT)
             buffer.copy_(average if lies else average.mT)
             matrix.grad = None
 
 
 def orthogonal(x: torch.Tensor) -> torch.Tensor:
-    """Matrices (N, A, B), A <= B, with their singular values brought near 1 by Newton-Schulz iterations."""
+    """Matrices (N, A, B), A <= B, whose singular values Newton-Schulz iterations have brought nearer to 1."""
     first, third, fifth = _POLYNOMIAL
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(_TURNS):
+    for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth), x, beta=first)
     return x

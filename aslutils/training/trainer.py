@@ -37,10 +37,10 @@ from aslutils.system.parameters import decisive
 from aslutils.task.landmarks import USUAL_END
 from aslutils.task.metric import score
 from aslutils.training import folder as training_folder
-from aslutils.training import optimiser as optimisers
 from aslutils.training.config import TrainConfig
 from aslutils.training.evaluate import postprocess, predict
 from aslutils.training.folder import HISTORY, PREDICTIONS
+from aslutils.training.optimiser import build
 
 EVENTS = "events"                                 # TensorBoard's folder, in a training's
 VALIDATION_SAMPLE = 512                           # sequences that are scored between epochs
@@ -119,8 +119,8 @@ class Trainer:
         self.network = Network(job.model)
         if self.config.init:
             self.network.load_state_dict(load_init(self.config.init, job.model))
-        optimiser = optimisers.build(self.network, self.config.optimiser, self.config.learning_rate, self.config.beta2,
-                                     self.config.weight_decay)
+        optimiser = build(self.network, self.config.optimiser, self.config.learning_rate, self.config.beta2,
+                          self.config.weight_decay)
         self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)
         self.step = 0                             # batches done so far
         self.history: list[dict] = []             # one row per epoch

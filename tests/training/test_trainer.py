@@ -22,8 +22,8 @@ from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint, load_i
 from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK
 from aslutils.task.landmarks import HANDS
+from aslutils.training.config import OPTIMISERS
 from aslutils.training.folder import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME
-from aslutils.training.optimiser import OPTIMISERS
 from aslutils.training.trainer import Trainer, is_finished, learning_rate
 
 pytestmark = pytest.mark.slow
@@ -58,8 +58,9 @@ def test_learning_rate_rises_then_falls_to_zero_by_the_cosine():
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def test_the_loss_falls_and_the_history_tells_of_every_epoch(store, tmp_path):
-    job = toy_job(store, tmp_path, epochs=12, evaluate_every=6)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_the_loss_falls_and_the_history_tells_of_every_epoch(store, tmp_path, optimiser):
+    job = toy_job(store, tmp_path, epochs=12, evaluate_every=6, optimiser=optimiser)
     assert Trainer(job).fit()
     history = pd.read_csv(job.folder / HISTORY)
     assert history["epoch"].tolist() == list(range(1, 13))
@@ -108,7 +109,6 @@ def test_stopping_at_every_checkpoint_and_going_on_changes_no_weight(store, unin
 LOAD = """
 import sys, pickle
 from pathlib import Path
-from aslutils.training.optimiser import OPTIMISERS
 from aslutils.training.trainer import Trainer
 job = pickle.loads(Path(sys.argv[1]).read_bytes())
 print("ready", flush=True)
@@ -242,6 +242,18 @@ def test_a_checkpoint_of_an_optimiser_that_was_not_fused_goes_on_fused(store, un
     torch.save(content, job.folder / RESUME)
     trainer = Trainer(job)
     assert trainer.fit() and all(group["fused"] for group in trainer.optimiser.param_groups)
+    assert_same_weights(job, uninterrupted)
+
+
+def test_a_checkpoint_that_names_no_optimiser_is_of_adamw(store, uninterrupted, tmp_path):
+    job = toy_job(store, tmp_path)
+    assert not Trainer(job).fit(deadline=0.0)
+    content = torch.load(job.folder / RESUME, weights_only=True)
+    del content["facts"]["optimiser"]
+    torch.save(content, job.folder / RESUME)
+    with pytest.raises(ValueError, match=r"optimiser \('adamw', now 'muon'\)"):
+        Trainer(toy_job(store, tmp_path, optimiser="muon")).fit()
+    assert Trainer(job).fit()
     assert_same_weights(job, uninterrupted)
 
 
