@@ -54,6 +54,7 @@ RUN_BY = {
     "python -m aslutils folds": "data/test_folds.py::test_the_command_shows_the_balance",
     "python -m aslutils demo": "demo/test_writer.py::test_the_command_line_spells_the_phrases_of_a_file",
     "python -m aslutils weights": "model/test_checkpoint.py::test_the_command_rewrites_ours_as_published",
+    "python -m aslutils train": "training/test_parallel.py::test_a_resume_may_change_the_number_of_processes",
     "python -m aslutils score": "reading/test_scorer.py::test_the_command_prints_figures_or_one_json_object",
     "python -m aslutils kaggle kernels": "kaggle/test_kernels.py::test_stages_are_pushed_in_order_with_seeds_side_by_side",
     "python -m aslutils kaggle download": "kaggle/test_download.py::test_every_file_is_fetched_checked_and_not_fetched_twice",
