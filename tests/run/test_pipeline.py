@@ -101,7 +101,7 @@ def test_a_changed_training_is_refused_rather_than_lost(first_run, place, capsys
     path.write_text(yaml.safe_dump({**yaml.safe_load(before), "learning_rate": 0.001}))
     executed = (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes()
     assert main(["run", "--profile", str(place / "toy")]) == 1
-    assert "learning_rate (0.0012, now 0.001)" in capsys.readouterr().err
+    assert "learning_rate (0.0024, now 0.001)" in capsys.readouterr().err
     assert weights == {found: found.read_bytes() for found in first_run.glob("round2/*/checkpoint.pt")}
     assert (first_run / "notebooks" / "03_fullfit.ipynb").read_bytes() == executed
     path.write_text(before)
@@ -251,10 +251,10 @@ def test_killed_at_random_moments_it_leaves_the_same_weights_tables_and_model(wh
     print(f"seed {seed}")                         # shown if the test fails
     moments = random.Random(seed)
     kills = 0
-    for _ in range(6):
+    for _ in range(4):
         kills += run_all(tmp_path, profile, moments.uniform(0.03, 0.17) * lasted) == -signal.SIGKILL
     print(f"{kills} kills")
-    assert kills >= 3 and run_all(tmp_path, profile) == 0
+    assert kills >= 2 and run_all(tmp_path, profile) == 0
     ours = tmp_path / "working" / "toy"
     for path in sorted(theirs.rglob("*.pt")):
         weights, other = (torch.load(folder / path.relative_to(theirs), weights_only=True)["model"] for folder in (theirs, ours))
