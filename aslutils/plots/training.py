@@ -10,7 +10,7 @@ from aslutils.plots.style import BLUE, ORANGE, SERIES, mark, panels, picture, sa
 _PANELS = {                       # column of a history -> title, label
     "loss": ("Loss", "weighted sum"), "forward": ("Forward decoder", "cross-entropy"),
     "backward": ("Backward decoder", "cross-entropy"), "ctc": ("CTC", "CTC loss per character"),
-    "confidence": ("Confidence", "binary cross-entropy"), "learning_rate": ("Learning rate", "of the last step"),
+    "confidence": ("Confidence", "binary cross-entropy"), "learning_rate": ("Learning rate", "at the end of the epoch"),
     "score": ("Score on validation", "1 - errors / characters"),
 }
 

@@ -3,8 +3,8 @@
 Muon moves each matrix of weights along its averaged gradient after Newton-Schulz iterations, which bring the gradient's large
 singular values near 1 and raise the small ones many times, so that rare directions count more (Jordan 2024,
 https://kellerjordan.github.io/posts/muon; the factor for a matrix's sides is of Liu et al. 2025, arXiv 2502.16982). Embeddings,
-output layers, convolutions, biases and norms are AdamW's. Muon bears a higher learning rate: 2.4e-3 in the demo, where 1.2e-3 was
-AdamW's best (`tests/benchmarks/ablation.py` compares them).
+output layers, convolutions, biases and norms are AdamW's. Muon bears a higher learning rate: 2.4e-3 in the demo, where AdamW
+learnt more at 1.2e-3 (`tests/benchmarks/ablation.py` compares them).
 
 `torch.optim.Muon` accepts 2-D parameters only and updates them one at a time in bfloat16, which is slow on CPUs; here all
 matrices of one shape are one product.
@@ -68,16 +68,16 @@ class Muon(torch.optim.AdamW):
                 self.state[matrix] = {"step": torch.zeros((), device=matrix.device), "momentum": torch.zeros_like(matrix)}
         overflow = getattr(self, "found_inf", None)               # fp16: a step with infinite gradients moves nothing
         moves = 1.0 if overflow is None else (overflow == 0).float()
-        gradients = torch.stack([matrix.grad if lies else matrix.grad.mT for matrix, lies in zip(matrices, wide)])
+        gradients = torch.stack([matrix.grad if is_wide else matrix.grad.mT for matrix, is_wide in zip(matrices, wide)])
         if overflow is not None:
             gradients = torch.where(overflow == 0, gradients, 0.0)
         buffers = [self.state[matrix]["momentum"] for matrix in matrices]
-        momentum = torch.stack([buffer if lies else buffer.mT for buffer, lies in zip(buffers, wide)])
+        momentum = torch.stack([buffer if is_wide else buffer.mT for buffer, is_wide in zip(buffers, wide)])
         momentum = momentum.lerp(gradients, (1 - _MOMENTUM) * moves)
         changes = orthogonal(gradients.lerp(momentum, _MOMENTUM)) * (_SIZE * gradients.shape[2] ** 0.5 * rate * moves)
-        for matrix, buffer, lies, average, change in zip(matrices, buffers, wide, momentum, changes):
-            matrix.mul_(1 - rate * weight_decay * moves).sub_(change if lies else change.mT)
-            buffer.copy_(average if lies else average.mT)
+        for matrix, buffer, is_wide, average, change in zip(matrices, buffers, wide, momentum, changes):
+            matrix.mul_(1 - rate * weight_decay * moves).sub_(change if is_wide else change.mT)
+            buffer.copy_(average if is_wide else average.mT)
             matrix.grad = None
 
 

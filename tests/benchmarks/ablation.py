@@ -46,18 +46,23 @@ def jobs_of(run: str, seeds: list[int], changes: dict, folder: Path) -> tuple[li
     return [replace(job, folder=folder / f"seed{seed}") for job, seed in zip(jobs, seeds)], opened
 
 
-def participants_errors(predictions: pd.DataFrame) -> pd.DataFrame:
+def participants_errors(participants, phrases, texts) -> pd.DataFrame:
     """Of each participant: characters spelled, and the edit distance of what was read."""
-    rated = postprocess(predictions)
-    distances = [Levenshtein.distance(phrase, text) for phrase, text in zip(rated["phrase"], rated["prediction"])]
-    table = pd.DataFrame({"participant": rated["participant_id"], "characters": rated["phrase"].str.len(), "errors": distances})
+    distances = [Levenshtein.distance(phrase, text) for phrase, text in zip(phrases, texts)]
+    table = pd.DataFrame({"participant": list(participants), "characters": list(map(len, phrases)), "errors": distances})
     return table.groupby("participant").sum()
 
 
-def gain_interval(option: list[pd.DataFrame], base: list[pd.DataFrame], draws: int = 4000) -> np.ndarray:
-    """The 95 % bootstrap interval, over participants and seeds, of what an option's networks score more than the base's.
+def seed_errors(job, opened) -> pd.DataFrame:
+    """The same of a finished training's predictions for the held-out participants."""
+    rated = postprocess(rounds.final_predictions(job, opened))
+    return participants_errors(rated["participant_id"], rated["phrase"], rated["prediction"])
 
-    option, base: `participants_errors` of each seed, the same participants in each.
+
+def gain_interval(option: list[pd.DataFrame], base: list[pd.DataFrame], draws: int = 4000) -> np.ndarray:
+    """The 95 % bootstrap interval, over participants and trainings, of what an option scores more than the base.
+
+    option, base: `participants_errors` of each training, the same participants in each.
     """
     rng, characters = np.random.default_rng(1), base[0]["characters"].to_numpy(float)
     saved = np.array([one["errors"].to_numpy(float) - other["errors"].to_numpy(float) for one, other in zip(base, option)])
@@ -83,7 +88,7 @@ def main():
         jobs, opened = jobs_of(options.run, options.seeds, {"epochs": options.epochs, **changes},
                                options.out / str(number))
         train_all(jobs, processes=options.processes)
-        errors = [participants_errors(rounds.final_predictions(job, opened)) for job in jobs]
+        errors = [seed_errors(job, opened) for job in jobs]
         scores = [1 - table["errors"].sum() / table["characters"].sum() for table in errors]
         row = f"{name:56} {' '.join(f'{score:.4f}' for score in scores):24}"
         if base is None:

@@ -3,8 +3,8 @@
     python tests/benchmarks/beams.py [datamount/demo ...] [--sequences 2000] [--seed 77]
 
 Makes demo sequences of 40 new participants, reads them with each run's round-2 networks in PyTorch, and prints a row for each
-way of decoding: its score, what it gains over greedy decoding with a 95 % bootstrap interval over participants (of all runs
-together), and CPU time a sequence, one thread. --single: each checkpoint alone instead of the run's ensemble.
+way of decoding: its score, what it gains over greedy decoding with a 95 % bootstrap interval over participants and runs, and
+CPU time a sequence, one thread. --single: each checkpoint alone instead of the run's ensemble.
 """
 
 import argparse
@@ -13,10 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
-from rapidfuzz.distance import Levenshtein
+from ablation import gain_interval, participants_errors
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -43,16 +41,6 @@ WAYS = {
 PARTICIPANTS = 40
 
 
-def gain_interval(participants, phrases, texts, others, draws: int = 2000) -> np.ndarray:
-    """The 95 % bootstrap interval, over participants, of what `texts` score more than `others`."""
-    lengths = np.array([len(phrase) for phrase in phrases], float)
-    saved = np.array([Levenshtein.distance(phrase, other) - Levenshtein.distance(phrase, text)
-                      for phrase, text, other in zip(phrases, texts, others)], float)
-    people = pd.DataFrame({"length": lengths, "saved": saved}).groupby(np.asarray(participants)).sum().to_numpy()
-    drawn = people[np.random.default_rng(1).integers(0, len(people), (draws, len(people)))].sum(1)
-    return np.quantile(drawn[:, 1] / drawn[:, 0], [0.025, 0.975])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path, default=[Path("datamount/demo")], help="folders of runs with trained seeds")
@@ -69,18 +57,19 @@ def main():
                         seed=options.seed)
         store = prepare(f"{folder}/data", f"{folder}/store", workers=1)
         sequences = [store.columns(row) for row in range(len(store))]
-    phrases, participants = (store.table[name].tolist() * len(ensembles) for name in ("phrase", "participant_id"))
-    greedy = None
+    phrases, participants = (store.table[name].tolist() for name in ("phrase", "participant_id"))
+    base = None
     print(f"{len(sequences):,} sequences of {PARTICIPANTS} new participants, {len(ensembles)} times {len(ensembles[0])} networks")
     print(f"{'':38}  score   gain (95 % interval)      CPU ms")
     for name, beam in WAYS.items():
         began = time.process_time()
-        texts = [read_pytorch(networks, sequence, beam).text for networks in ensembles for sequence in sequences]
-        spent = 1000 * (time.process_time() - began) / len(texts)
-        greedy = greedy or texts
-        low, high = gain_interval(participants, phrases, texts, greedy)
-        gain = score(phrases, texts) - score(phrases, greedy)
-        print(f"{name:38} {score(phrases, texts):.4f}  {gain:+.4f} ({low:+.4f} to {high:+.4f}) {spent:>10.1f}", flush=True)
+        texts = [[read_pytorch(networks, sequence, beam).text for sequence in sequences] for networks in ensembles]
+        spent = 1000 * (time.process_time() - began) / (len(ensembles) * len(sequences))
+        errors = [participants_errors(participants, phrases, read) for read in texts]
+        scored = sum(score(phrases, read) for read in texts) / len(texts)
+        base = base or (errors, scored)
+        low, high = gain_interval(errors, base[0])
+        print(f"{name:38} {scored:.4f}  {scored - base[1]:+.4f} ({low:+.4f} to {high:+.4f}) {spent:>10.1f}", flush=True)
 
 
 if __name__ == "__main__":
