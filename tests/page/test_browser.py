@@ -26,7 +26,7 @@ PYTHON = ROOT / ".venv-video" / "bin" / "python"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
          "--use-fake-device-for-media-stream"]
-PATIENCE = 400_000                 # milliseconds
+PATIENCE = 900_000                 # milliseconds; a slow machine takes long for its pictures
 FOUND = {"face": "faceLandmarks", "left_hand": "leftHandLandmarks", "pose": "poseLandmarks", "right_hand": "rightHandLandmarks"}
 # In place of MediaPipe: it finds one after another of `found`, then again the last; `pause` milliseconds each.
 HANDED = """
