@@ -13,27 +13,32 @@ set_up_video() {
   if cmp -s requirements-video.txt .venv-video/requirements.installed; then return; fi
   echo "Setting up .venv-video (once; about 1 GB, under a minute) ..."
   .venv/bin/python -m venv .venv-video &&
-    .venv-video/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements-video.txt &&
+    .venv-video/bin/python -m pip install --quiet --quiet --no-compile --disable-pip-version-check --requirement requirements-video.txt &&
     cp requirements-video.txt .venv-video/requirements.installed &&
     echo "Set up in $SECONDS s." || echo "MediaPipe cannot be installed here: the tests that read videos are skipped." >&2
 }
 set_up_browser() {
-  if command -v chromium >/dev/null && command -v npm >/dev/null; then return; fi
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing chromium and npm (once; about 600 MB) ..."
-    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium npm) >/dev/null 2>&1 || true
+  local name missing=()
+  for name in chromium npm; do command -v "$name" >/dev/null || missing+=("$name"); done
+  if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing ${missing[*]} (once; up to 600 MB) ..."
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${missing[@]}") >/dev/null 2>&1 || true
   fi
   if command -v chromium >/dev/null && command -v npm >/dev/null; then return; fi
   echo "chromium or npm is missing (apt-get install chromium npm): the tests of the page in a browser are skipped." >&2
 }
 
 if [ "${1:-}" != "--quick" ]; then
-  set_up_video
+  set_up_video &
   set_up_browser
+  wait
 fi
 
 export OMP_WAIT_POLICY=passive
+if [ $# = 0 ]; then
+  export OMP_NUM_THREADS=1                 # a process of tests on every core: further threads would wait for each other
+  set -- --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+fi
 .venv/bin/python -m ruff check .
 .venv/bin/lint-imports --no-logo --no-cache
-[ $# -gt 0 ] || set -- --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 exec .venv/bin/python -m pytest "$@"

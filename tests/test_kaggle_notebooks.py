@@ -1,11 +1,15 @@
-"""Every kernel of a plan in a row on made-up Kaggle machines: a session each, read-only inputs, no network, the kit attached."""
+"""Every kernel of a plan in a row on made-up Kaggle machines: a session each, read-only inputs, no network, the kit attached.
+
+What is attached lies where Kaggle has shown it of old and where it shows it now, by turns. The competition's files are the real
+ones where they are at hand; else there are none, and the demo takes their place.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import nbformat
@@ -21,10 +25,9 @@ from aslutils.system.inputs import read_json
 pytestmark = pytest.mark.slow
 
 REAL = ROOT.parent / "shared" / "realdata" / "competition"
-LAYOUTS = {                                      # where Kaggle shows a competition, a data set, a kernel's output
-    "flat": ("{slug}", "{slug}", "{slug}"),
-    "nested": ("competitions/{slug}", "datasets/signer/{slug}", "notebooks/signer/{slug}")}
-CHAINS = {"flat": None, "nested": REAL}          # a layout each, and the competition's files in it
+LAYOUTS = (                                      # where Kaggle shows a competition, a data set, a kernel's output
+    ("{slug}", "{slug}", "{slug}"),
+    ("competitions/{slug}", "datasets/signer/{slug}", "notebooks/signer/{slug}"))
 OFFLINE = '''\
 import socket
 
@@ -53,7 +56,7 @@ class Session:
         return self.done.stdout + "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
 
 
-def run_chain(folder: Path, layout: str, data: Path | None) -> list[Session]:
+def run_chain(folder: Path, data: Path | None) -> list[Session]:
     """All kernels of the demo's parameters, toy-sized, one after the other until one fails."""
     kit = folder / "kit"
     write_profile(kit / "params" / "toy")
@@ -65,7 +68,7 @@ def run_chain(folder: Path, layout: str, data: Path | None) -> list[Session]:
     (folder / "python").mkdir()
     (folder / "python" / "sitecustomize.py").write_text(OFFLINE)
     sessions = []
-    for kernel in kernels:
+    for layout, kernel in zip(cycle(LAYOUTS), kernels):
         outputs = [session for session in sessions if session.kernel.name in kernel.needs]
         sessions.append(run_session(folder, layout, data, kernel, outputs))
         if sessions[-1].done.returncode:
@@ -73,9 +76,9 @@ def run_chain(folder: Path, layout: str, data: Path | None) -> list[Session]:
     return sessions
 
 
-def run_session(folder: Path, layout: str, data: Path | None, kernel: Kernel, outputs: list[Session]) -> Session:
+def run_session(folder: Path, layout: tuple, data: Path | None, kernel: Kernel, outputs: list[Session]) -> Session:
     root, working = folder / "kaggle", folder / "kaggle" / "working"
-    competition, dataset, output = LAYOUTS[layout]
+    competition, dataset, output = layout
     attached = {dataset.format(slug="asl-fingerspelling-kit"): folder / "out" / "dataset",
                 **{output.format(slug=session.kernel.slug): session.working for session in outputs},
                 **({competition.format(slug=COMPETITION): data} if data else {})}
@@ -102,19 +105,8 @@ def state(folder: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def chains(tmp_path_factory):
-    """Both chains, side by side."""
-    here = {layout: data for layout, data in CHAINS.items() if data is None or (ROOT.parent / "shared").is_dir()}
-    with ThreadPoolExecutor() as pool:
-        running = {layout: pool.submit(run_chain, tmp_path_factory.mktemp(layout), layout, data) for layout, data in here.items()}
-        return {layout: future.result() for layout, future in running.items()}
-
-
-@pytest.fixture(params=CHAINS)
-def sessions(request, chains):
-    if request.param not in chains:
-        pytest.skip("no ../shared beside the project: real sequences are not tested")
-    return chains[request.param]
+def sessions(tmp_path_factory):
+    return run_chain(tmp_path_factory.mktemp("chain"), REAL if REAL.is_dir() else None)
 
 
 def test_every_notebook_runs_from_what_is_attached_alone(sessions):

@@ -28,14 +28,12 @@ from aslutils.task.metric import score
 
 WAYS = {
     "greedy": None,
-    "8 beams": BeamSearch(8, 0.0, 0.0),
-    "8 beams, normalised by length": BeamSearch(8, 0.5, 0.0),
+    "8 beams": BeamSearch(8, 0.5, 0.0),
     "the same + backward": BeamSearch(8, 0.5, 0.4),
     "the same + CTC 0.3": BeamSearch(8, 0.5, 0.0, 0.3),
-    "the same + both, CTC 0.2": BeamSearch(8, 0.5, 0.4, 0.2),
     "the same + both, CTC 0.3": BeamSearch(8, 0.5, 0.4, 0.3),
     "the same + both, CTC 0.5": BeamSearch(8, 0.5, 0.4, 0.5),
-    "4 beams, normalised + both, CTC 0.3": BeamSearch(4, 0.5, 0.4, 0.3),
+    "4 beams + both, CTC 0.3": BeamSearch(4, 0.5, 0.4, 0.3),
     "greedy + CTC 0.3": BeamSearch(1, 0.0, 0.0, 0.3),
 }
 PARTICIPANTS = 40
