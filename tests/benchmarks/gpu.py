@@ -5,7 +5,7 @@
 From a checkout with torch installed; it names the packages that it lacks. No notebook, no TensorFlow, no network. Each part runs
 in a process of its own, so that one which fails or hangs loses nothing of the others; what it had measured by then is kept. A
 table is printed, and all figures are written to the JSON file. Without a GPU it runs on the CPU; --toy makes everything so small
-that this takes a minute, which is what the tests do.
+that this takes two minutes, which is what the tests do.
 
 Parts, in the order in which they run (`gpu_parts.py` says how each is measured):
     parity    one step's loss on the GPU and on the CPU, greedy tokens on both
