@@ -229,7 +229,7 @@ def _page_options(parser):
     add("--model", type=Path, metavar="EXPORT", help="folder of an export with a fixed shape (default: the model that comes with "
         "the kit)")
     add("--serve", action="store_true", help="serve the page on this computer, until Ctrl-C")
-    add("--port", type=_whole(0), default=0, help="the port to serve it on (default: any free one)")
+    add("--port", type=_whole(0, 65_535), default=0, help="the port to serve it on (default: any free one)")
 
 
 def _page(options):
@@ -313,10 +313,11 @@ def _stage(text: str) -> str:
     return found[0]
 
 
-def _whole(least: int):
+def _whole(least: int, most: int = sys.maxsize):
     def whole(text: str) -> int:
-        if not text.lstrip("-").isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        if not text.lstrip("-").isdigit() or not least <= int(text) <= most:
+            limit = "" if most == sys.maxsize else f" and at most {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}{limit}")
         return int(text)
     return whole
 

@@ -4,10 +4,9 @@ import json
 
 from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
-from aslutils.plots.hands import BONE_COLOURS
-from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Recognizer
+from aslutils.reading.recognizer import PHRASE_GAP, RATE, READ_EVERY, Recognizer
 from aslutils.reading.tflite import FIXED
-from aslutils.reading.video import COLOURS, RATE
+from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import MIN_CONFIDENCE, MIN_FRAMES, Verdict
@@ -51,7 +50,7 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "STEPS": STEPS,
         "VOCABULARY": VOCABULARY,
         "BONES": {part: [[LANDMARKS[a][1], LANDMARKS[b][1]] for a, b in bones] for part, bones in BONES.items()},
-        "COLOURS": COLOURS,
+        "COLOURS": OVER_PHOTO,
         "HAND_BONES": HAND_BONES,
         "FINGER_COLOURS": BONE_COLOURS,
         "SIGNS": {character: drawing(character) for character in sorted(signs())},

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -105,9 +106,16 @@ class _Handler(SimpleHTTPRequestHandler):
         """Nothing is logged: a page that works is quiet."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A browser that goes away in the middle, as one does when a page is loaded again, is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def server(folder, port: int = 0) -> ThreadingHTTPServer:
     """An HTTP server of a folder on 127.0.0.1, not yet running; port 0: any free one."""
-    return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, directory=str(folder)))
+    return _Server(("127.0.0.1", port), partial(_Handler, directory=str(folder)))
 
 
 def serve(folder, port: int = 0):

@@ -5,12 +5,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from aslutils.demo.hand import FINGERS
-from aslutils.plots.style import FAINT, FINGER_COLOURS, GRID, PALM_COLOUR, PAPER
+from aslutils.plots.style import FAINT, GRID, PAPER
+from aslutils.task.colours import BONE_COLOURS, FINGER_COLOURS
 from aslutils.task.landmarks import HAND_BONES, LEFT_HAND, RIGHT_HAND
 
 ASPECT = 2 / 3                    # width / height of a portrait phone video; sequences do not store theirs
-_PALM = {(0, 5), (5, 9), (9, 13), (13, 17), (0, 17)}
-BONE_COLOURS = [PALM_COLOUR if bone in _PALM else FINGER_COLOURS[(bone[1] - 1) // 4] for bone in HAND_BONES]
 
 
 def in_picture(frames: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from aslutils.plots.hands import ASPECT, BONE_COLOURS, close_ups, in_picture, signing_hand
+from aslutils.plots.hands import ASPECT, close_ups, in_picture, signing_hand
 from aslutils.plots.style import FAINT, GRID, GROUND, PART_COLOURS
+from aslutils.task.colours import BONE_COLOURS
 from aslutils.task.landmarks import BONES, HAND_BONES
 
 BODY, HAND, HEIGHT = 230, 290, 290               # pixels: widths of the two views, and their height

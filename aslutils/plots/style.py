@@ -9,14 +9,11 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
-# Okabe and Ito 2008, "Color Universal Design".
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+from aslutils.task.colours import BLACK, BLUE, GREEN, ORANGE, PALM_COLOUR, PURPLE, SKY, VERMILLION, YELLOW
+
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#5B5B5B")   # for lines and bars, in this order
 GROUND, PAPER, INK, FAINT, GRID = "#FAFAF8", "#FFFFFF", "#222222", "#6B6B6B", "#DDDDDA"   # for everything but the data
 PART_COLOURS = {"left_hand": BLUE, "right_hand": VERMILLION, "face": FAINT, "pose": GREEN}
-FINGER_COLOURS = (VERMILLION, ORANGE, GREEN, BLUE, PURPLE)           # thumb, index, middle, ring, little
-PALM_COLOUR = "#8A8A86"
 OWN = (*SERIES, BLACK, YELLOW, GROUND, PAPER, INK, FAINT, GRID, PALM_COLOUR)   # kept exactly in a reduced PNG, for thin lines
 WIDTH = 9.0                                                          # inches, of a full-width picture; 100 dpi
 

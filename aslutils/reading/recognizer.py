@@ -28,7 +28,8 @@ from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
-PHRASE_GAP = 30                                    # frames without a hand that end a phrase of a stream: a second
+RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
+PHRASE_GAP = RATE                                  # frames without a hand that end a phrase of a stream: a second
 READ_EVERY = 15                                    # frames of a stream between two readings
 
 

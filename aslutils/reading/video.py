@@ -18,21 +18,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aslutils.reading.landmark_files import as_columns, holistic
-from aslutils.reading.recognizer import Reading, Recognizer
+from aslutils.reading.recognizer import RATE, Reading, Recognizer
 from aslutils.system.errors import MissingPackage, UserError
 from aslutils.system.files import atomic
 from aslutils.system.progress import progress
+from aslutils.task.colours import OVER_PHOTO
 from aslutils.task.landmarks import BONES, COLUMNS, HANDS
 from aslutils.task.preprocess import as_landmarks
 
 INSTALL = ("videos are read by MediaPipe, in an environment of its own: python3 -m venv .venv-video && "
            ".venv-video/bin/pip install -r requirements-video.txt, then .venv-video/bin/python -m aslutils read ...")
-RATE = 30                          # frames per second to read, about the rate of the competition's sequences
 FASTEST = 480                      # frames per second; a higher rate in the file is not the true one
 WHOLE = 0.9                        # share of a video's announced frames that must be readable
 KEPT, SHOWN = 64, 8                # minimum number of small pictures kept of a long clip; number in its strip
 HEIGHT, GAP = 360, 6               # in pixels: height of a small picture, space between two
-COLOURS = {"pose": "#cccccc", "face": "#cccccc", "left_hand": "#56b4e9", "right_hand": "#ffb000"}   # bright: drawn over a photo
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _with_skeleton(picture: Image.Image, points: np.ndarray) -> Image.Image:
     """The picture with bones drawn between those of its points (130, 2) that are seen."""
     drawn, points = picture.copy(), points * picture.size
     draw = ImageDraw.Draw(drawn)
-    for part, colour in COLOURS.items():
+    for part, colour in OVER_PHOTO.items():
         for bone in points[BONES[part]]:
             if np.isfinite(bone).all():
                 draw.line(bone.ravel().tolist(), fill=colour, width=3 if "hand" in part else 1)

@@ -5,6 +5,7 @@ MediaPipe takes a second for a picture, so only two tests wait for it; the other
 """
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -145,6 +146,7 @@ def test_a_video_file_is_read_as_python_reads_its_landmarks_without_a_network(pl
         assert len(landmarks) >= 15 and as_python_says(shown, landmarks) and visit.tab.locator("#phrases .phrase").count() == 1
         visit.tab.click("#copy")
         assert visit.tab.evaluate("navigator.clipboard.readText()") == shown
+        assert visit.tab.inner_text("#copied") == "Copied 1 phrase."
         visit.tab.click("#clear")
         assert visit.tab.locator("#phrases li").count() == 0 and visit.tab.is_disabled("#copy")
         assert visit.errors == []
@@ -239,6 +241,80 @@ def test_stopping_lists_the_phrase_under_way_and_another_source_begins_afresh(pl
         assert len(visit.listed()) == 1 and visit.tab.inner_text("#start") == "Stop"
         visit.tab.click("#start")
         assert visit.says("Stopped") and not visit.tab.evaluate("document.querySelector('#video').srcObject?.active ?? false")
+
+
+OPENED = """() => {
+    window.tracks = [];
+    window.live = [];                      // how many cameras were open when another was asked for
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        window.live.push(window.tracks.filter((track) => track.readyState === "live").length);
+        const stream = window.silent ? new MediaStream([new MediaStreamTrackGenerator({ kind: "video" })]) : await ask(wanted);
+        window.tracks.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+
+
+def test_a_camera_is_closed_before_another_is_opened_even_if_it_never_gave_a_picture(playwright, address, clip):
+    with Visit(playwright, address, found=results(clip)) as visit:
+        visit.says("Ready")
+        visit.tab.evaluate(OPENED)
+        visit.tab.click("#start")
+        visit.until("document.querySelector('#text').textContent.length > 2")
+        visit.tab.evaluate("window.silent = true")
+        visit.tab.click("#flip")
+        assert visit.says(SPOKEN["blind"]) and visit.tab.evaluate("window.live") == [0, 0]
+        visit.tab.click("#start")
+        assert visit.says("Stopped")
+        visit.until("window.tracks.every(track => track.readyState === 'ended')")
+        assert visit.errors == []
+
+
+def test_a_word_that_is_taken_while_the_hand_is_up_counts_from_there(playwright, page, tmp_path, clip, away):
+    alone = shutil.copytree(page, tmp_path / "page")
+    with (alone / "constants.js").open("a") as constants:
+        constants.write('WORDS.splice(0, WORDS.length, "hello", "hell");\n')
+    with write.server(alone) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        with Visit(playwright, f"http://127.0.0.1:{running.server_port}/", found=[*results(clip), *results(clip) * 9]) as visit:
+            visit.says("Ready")
+            visit.tab.click("#practise")
+            visit.tab.click("#start")
+            for _ in range(2):
+                assert visit.says(SPOKEN["spelled"])
+                word = "".join(visit.tab.locator("#word li").all_inner_texts())
+                visit.tab.click("#next")
+                assert word != "".join(visit.tab.locator("#word li").all_inner_texts())
+        running.shutdown()
+
+
+def test_the_programs_of_the_documentation_run_beside_the_page(playwright, page, tmp_path, clip):
+    shutil.copytree(page, tmp_path / "PAGE")
+    (program,) = re.findall(r"```javascript\n(.*?)```", (ROOT / "docs" / "using.md").read_text(), re.DOTALL)
+    given = f"const results = {json.dumps(results(clip))};\n"
+    (tmp_path / "index.html").write_text(f'<!DOCTYPE html><script type="module">{given}{program}</script>')
+    with write.server(tmp_path) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        with Visit(playwright, "about:blank") as visit:
+            visit.address = f"http://127.0.0.1:{running.server_port}/"
+            with visit.tab.expect_console_message(lambda said: said.text.startswith("hello"), timeout=PATIENCE):
+                visit.tab.goto(visit.address)
+            assert not [url for url in visit.requests if "holistic" in url]
+        running.shutdown()
+
+
+def test_what_cannot_be_loaded_or_fails_without_a_word_is_said(playwright, address):
+    with Visit(playwright, "about:blank") as visit:
+        visit.tab.route("**/*.wasm", lambda route: route.abort())
+        visit.tab.goto(address)
+        assert "cannot be loaded: check the connection" in visit.says("connection") and visit.tab.is_hidden("#progress")
+        visit.address = address
+    with Visit(playwright, address, found=[{}]) as visit:
+        visit.says("Ready")
+        visit.tab.evaluate("() => { window.Holistic.prototype.send = () => Promise.reject('5251 - no catching'); }")
+        visit.tab.click("#start")
+        assert visit.says("5251") and visit.tab.inner_text("#start") == "Start camera"
 
 
 def test_a_refused_camera_is_said_in_words(playwright, address):

@@ -75,6 +75,21 @@ def test_a_stream_is_split_as_in_python(in_node, seed):
     assert in_node(code, seen) == expected and len(expected) > 5
 
 
+def test_a_slow_device_ends_a_phrase_as_soon_but_not_for_a_hand_that_is_missed_once(in_node):
+    code = """
+        import { PhraseStream } from "./stream.js";
+        import { COLUMNS } from "./constants.js";
+        const frame = (seen) => new Float32Array(COLUMNS.length).fill(seen ? 0.5 : NaN);
+        function answer(paces) {
+            return paces.map((elapsed) => {
+                const stream = new PhraseStream();
+                for (let number = 0; number < 20; number++) stream.add(frame(true), elapsed);
+                for (let unseen = 1; ; unseen++) if (stream.add(frame(false), elapsed)?.complete) return unseen;
+            });
+        }"""
+    assert in_node(code, [1, 2, 6, 60]) == [PHRASE_GAP, PHRASE_GAP / 2, 5, 5]
+
+
 def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
     rng = np.random.default_rng(0)
     cases = [[False] * 40, [], [True], *(hands(rng, int(rng.integers(1, 6))) for _ in range(60))]

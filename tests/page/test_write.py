@@ -1,7 +1,10 @@
 """Writing the page: what is in it, what it refuses, and that nothing is lost."""
 
 import shutil
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -13,6 +16,7 @@ from aslutils.reading.recognizer import OWN_MODEL
 from aslutils.reading.tflite import FIXED
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_holds_its_modules_its_model_and_what_it_needs_of_npm(page):
@@ -62,6 +66,24 @@ def test_what_cannot_become_a_page_ends_in_one_line(tmp_path, capsys, monkeypatc
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert "needs npm, which comes with Node.js" in said(tmp_path / "page")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "variable"] and (full / "thesis.txt").exists()
+
+
+def test_writing_the_page_takes_the_three_packages_that_the_readme_names():
+    code = """
+import sys
+def packages():
+    files = [(name.split(".")[0], getattr(module, "__file__", None) or "") for name, module in sys.modules.items()]
+    return {package for package, file in files if "site-packages" in file}
+before = packages()
+from aslutils.page import write
+from aslutils.page.constants import constants
+from aslutils.reading.recognizer import OWN_MODEL, Recognizer
+constants(Recognizer(OWN_MODEL / "model_fixed.tflite"), [])
+print(*sorted(packages() - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["ai_edge_litert", "numpy", "tqdm"]
+    assert "python -m pip install numpy ai-edge-litert tqdm" in (ROOT / "README.md").read_text()
 
 
 def test_the_command_writes_the_page(page, tmp_path, capsys):

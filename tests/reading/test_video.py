@@ -10,7 +10,8 @@ from PIL import Image
 from tiny_tflite import constant_model
 
 from aslutils.__main__ import main
-from aslutils.reading.video import COLOURS, GAP, HEIGHT, KEPT, SHOWN, Clip, draw_strip, keep, sampling
+from aslutils.reading.video import GAP, HEIGHT, KEPT, SHOWN, Clip, draw_strip, keep, sampling
+from aslutils.task.colours import OVER_PHOTO
 from aslutils.task.landmarks import HOLISTIC
 
 pytestmark = pytest.mark.slow
@@ -114,8 +115,8 @@ def test_the_strip_shows_the_skeleton_of_frames_with_hands_and_the_text():
     strip = np.asarray(draw_strip(clip, "hello"))
     assert strip.shape == (HEIGHT + GAP + 60, SHOWN * (200 + GAP), 3)
     assert strip[5, 100::200 + GAP, 0].tolist() == [20, 22, 26, 28, 30, 32, 36, 38]         # spread over the frames with a hand
-    assert (strip[100:300, 50] == parsed(COLOURS["right_hand"])).all()                # a line of bones in the first picture
-    assert not (strip == parsed(COLOURS["left_hand"])).all(axis=2).any()
+    assert (strip[100:300, 50] == parsed(OVER_PHOTO["right_hand"])).all()                # a line of bones in the first picture
+    assert not (strip == parsed(OVER_PHOTO["left_hand"])).all(axis=2).any()
     assert (strip[HEIGHT:, :200] < 50).any() and (strip[HEIGHT:, 800:] == 255).all()
 
 

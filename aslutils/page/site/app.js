@@ -1,22 +1,23 @@
 // The page: it feeds pictures to Holistic, landmarks to the phrase stream, phrases to the reader, and shows what comes of it.
-import { SLOW, SPOKEN, VERDICTS } from "./constants.js";
+import { RATE, SLOW, SPOKEN, VERDICTS } from "./constants.js";
 import { columnsOf, handSeen } from "./columns.js";
 import { download } from "./download.js";
 import { loadHolistic } from "./holistic.js";
-import { npy } from "./npy.js";
+import { Phrases } from "./phrases.js";
 import { drawSkeleton, isDark, isFar } from "./picture.js";
 import { Practice } from "./practice.js";
 import { Reader } from "./reader.js";
 import { camera, videoFile } from "./sources.js";
 import { PhraseStream } from "./stream.js";
 
-const KEPT = 20; // phrases whose landmarks can be saved
 const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
 const practice = new Practice(element.practice, element.word, element.shape, element.hint);
+const phrases = new Phrases(element);
 const stream = new PhraseStream();
 let holistic;
 let reader;
 let run = null; // what is open: {controller, phrases, live}
+let closed = Promise.resolve(); // when what was open before has let go of the camera and the picture
 let facing = "user";
 
 /** Say in words what is going on; an error stays until something else is done. */
@@ -24,6 +25,9 @@ function say(text, error = false) {
   element.status.classList.toggle("error", error);
   if (element.status.textContent !== text) element.status.textContent = text;
 }
+
+/** What an error says; MediaPipe throws some that are no Error. */
+const words = (error) => error?.message || String(error);
 
 /** How much is done, 0..1; null hides the bar. */
 function share(done) {
@@ -44,15 +48,20 @@ async function load() {
   say("Ready. Start the camera, or open a video.");
 }
 
-/** Read what a source gives until it ends or is closed. open(signal, run): its pictures; live: of a camera. */
-async function begin(open, live) {
+/** Close what is open, then read what a source gives until it ends or is closed. open(signal): its pictures; live: of a camera. */
+function begin(open, live) {
   end();
   const mine = (run = { controller: new AbortController(), phrases: 0, live });
-  const { signal } = mine.controller;
   element.start.textContent = "Stop";
   element.text.textContent = element.percent.textContent = "";
   element.sure.value = 0;
-  holistic.reset();
+  closed = closed.then(() => readAll(open, mine));
+}
+
+async function readAll(open, mine) {
+  const { signal } = mine.controller;
+  if (signal.aborted) return;
+  holistic.reset().catch((error) => fail(error, mine));
   try {
     await follow(open(signal), mine);
     if (signal.aborted) return;
@@ -71,7 +80,7 @@ function end() {
   const ended = run;
   run = null;
   ended.controller.abort();
-  show(stream.finish(), ended).catch((error) => say(error.message, true));
+  show(stream.finish(), ended).catch((error) => say(words(error), true));
   share(null);
   element.start.textContent = "Start camera";
   element.rate.textContent = "";
@@ -82,15 +91,16 @@ function end() {
 function fail(error, failed) {
   if (failed.controller.signal.aborted) return;
   end();
-  say(error.message, true);
+  say(words(error), true);
 }
 
 /** Find landmarks in each picture, draw them, and read what is due. */
 async function follow(pictures, mine) {
   const { signal } = mine.controller;
   const times = [];
-  let count = 0;
-  let unseen = 0;
+  let shown = null; // when the picture before was
+  let looked = -Infinity; // when it was last seen how dark it is
+  let unseen = 0; // for how long no hand was, in thirtieths of a second
   let dark = false;
   for await (const video of pictures) {
     if (!video) {
@@ -104,9 +114,15 @@ async function follow(pictures, mine) {
     drawSkeleton(element.skeleton, video, results);
     const rate = rateOf(times);
     if (rate) element.rate.textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`;
-    unseen = handSeen(columns) ? 0 : unseen + 1;
-    if (count++ % 30 === 0 || unseen % 15 === 1) dark = isDark(video);
-    const due = stream.add(columns);
+    const now = performance.now();
+    const elapsed = mine.live && shown ? Math.max(((now - shown) * RATE) / 1000, 1) : 1;
+    shown = now;
+    unseen = handSeen(columns) ? 0 : unseen + elapsed;
+    if (now - looked > 500) {
+      dark = isDark(video);
+      looked = now;
+    }
+    const due = stream.add(columns, elapsed);
     if (due?.complete && !mine.live) await show(due, mine);
     else if (due?.complete || (due && !reader.busy)) show(due, mine).catch((error) => fail(error, mine));
     if (mine.live) say(advice(results, video, { rate, unseen, dark }));
@@ -126,7 +142,7 @@ function advice(results, video, { rate, unseen, dark }) {
   if (practice.spelled) return SPOKEN.spelled;
   if (dark) return SPOKEN.dark;
   if (isFar(results, video)) return SPOKEN.far;
-  if (unseen > 15) return SPOKEN.unseen;
+  if (unseen > RATE / 2) return SPOKEN.unseen;
   return rate && rate < SLOW ? SPOKEN.slow : SPOKEN.reading;
 }
 
@@ -137,36 +153,23 @@ async function show(due, mine) {
   const reading = await reader.read(due.frames);
   if (mine.controller.signal.aborted && !due.complete) return;
   if (run === mine || !run) {
-    const sure = Number.isFinite(reading.confidence) ? reading.confidence : 0;
     element.text.textContent = reading.text;
-    element.sure.value = sure;
-    element.percent.textContent = reading.text ? `${Math.round(100 * sure)} % sure` : reading.verdict === VERDICTS.UNSURE ? SPOKEN.unsure : "";
+    element.sure.value = Number.isFinite(reading.confidence) ? reading.confidence : 0;
+    element.percent.textContent = howSure(reading);
   }
   practice.read(reading.text, due.number);
-  if (due.complete) list(reading, due.frames);
+  if (due.complete) phrases.add(reading, due.frames);
 }
 
-/** Add a complete phrase to the list. */
-function list(reading, frames) {
-  const item = document.createElement("li");
-  const text = document.createElement("span");
-  text.textContent = reading.text || reading.verdict;
-  text.className = reading.text ? "phrase" : "reason";
-  const save = document.createElement("button");
-  save.textContent = "Save landmarks";
-  save.setAttribute("aria-label", `Save landmarks of ${text.textContent}`);
-  save.onclick = () => saveFile(npy(frames), "phrase.npy");
-  item.append(text, save);
-  element.phrases.append(item);
-  [...element.phrases.querySelectorAll("button")].slice(0, -KEPT).forEach((button) => button.remove());
-  element.clear.disabled = false;
-  if (reading.text) element.copy.disabled = false;
+function howSure({ text, verdict, confidence }) {
+  if (!text) return verdict === VERDICTS.UNSURE ? SPOKEN.unsure : "";
+  return Number.isFinite(confidence) ? `${Math.round(100 * confidence)} % sure` : ""; // a model may not say
 }
 
-function saveFile(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+/** End the phrase under way, which is of the word before: what follows counts for another. */
+function nextPhrase() {
+  const mine = run;
+  if (mine) show(stream.finish(), mine).catch((error) => fail(error, mine));
 }
 
 function startCamera() {
@@ -197,26 +200,18 @@ element.file.onchange = () => {
   if (file) startFile(file);
 };
 element.practise.onclick = () => {
+  if (!practice.active) nextPhrase();
   practice.toggle(stream.upcoming);
   element.practise.setAttribute("aria-expanded", practice.active);
 };
-element.next.onclick = () => practice.next(stream.upcoming);
-element.copy.onclick = async () => {
-  const phrases = [...element.phrases.querySelectorAll(".phrase")].map((phrase) => phrase.textContent);
-  try {
-    await navigator.clipboard.writeText(phrases.join("\n"));
-    say(`Copied ${phrases.length} ${phrases.length === 1 ? "phrase" : "phrases"}.`);
-  } catch {
-    say("The browser does not let this page copy: select the phrases and copy them by hand.", true);
-  }
+element.next.onclick = () => {
+  nextPhrase();
+  practice.next(stream.upcoming);
 };
-element.clear.onclick = () => {
-  element.phrases.replaceChildren();
-  element.start.focus();
-  element.copy.disabled = element.clear.disabled = true;
-};
-
 // A module with one SIMD instruction, which is valid where SIMD is supported.
 const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
 
-load().catch((error) => say(error.message, true));
+load().catch((error) => {
+  share(null);
+  say(words(error), true);
+});

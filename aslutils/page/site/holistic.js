@@ -3,8 +3,9 @@
 export async function loadHolistic(assets) {
   if (!document.createElement("canvas").getContext("webgl2"))
     throw new Error("This browser gives no WebGL 2, which MediaPipe needs: use another one, or turn on its graphics acceleration.");
-  await script("vendor/holistic/holistic.js");
-  const holistic = new window.Holistic({ locateFile: (file) => assets[`vendor/holistic/${file}`] ?? `vendor/holistic/${file}` });
+  const place = (file) => new URL(`vendor/holistic/${file}`, import.meta.url).href;
+  await script(place("holistic.js"));
+  const holistic = new window.Holistic({ locateFile: (file) => assets[`vendor/holistic/${file}`] ?? place(file) });
   holistic.setOptions({ modelComplexity: 0, smoothLandmarks: true, selfieMode: false });
   let found = {};
   holistic.onResults((results) => (found = results));

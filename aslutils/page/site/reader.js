@@ -1,8 +1,11 @@
 // Reads a phrase's frames with the model, which runs in a worker, and decides when to reject: as `Recognizer.read` in Python.
-import { CHARACTERS, COLUMNS, EOS, FRAMES, MIN_CONFIDENCE, MIN_FRAMES, USUAL_END, VERDICTS } from "./constants.js";
+import { ASSETS, CHARACTERS, COLUMNS, EOS, FRAMES, MIN_CONFIDENCE, MIN_FRAMES, USUAL_END, VERDICTS } from "./constants.js";
 import { handSeen, isDeep } from "./columns.js";
 
 export class Reader {
+  /** Which of ASSETS it needs: all but MediaPipe's. */
+  static assets = ASSETS.filter(([path]) => !path.startsWith("vendor/holistic/"));
+
   /** `assets`: URLs of downloaded files by their path. Resolves when the model is ready. */
   static async load(assets) {
     const worker = new Worker(new URL("worker.js", import.meta.url));

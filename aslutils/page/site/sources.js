@@ -3,19 +3,24 @@
 import { RATE } from "./constants.js";
 
 const SILENT = 2000; // milliseconds without a picture, after which a camera is said to give none
+const PATIENCE = 20000; // milliseconds to wait for a video file's next picture
 
 /** Pictures of a camera, "user" (front) or "environment" (back), playing in `video`; null after a while without one.
  *  opened(facing): called when it plays, with where it faces. */
 export async function* camera(video, facing, signal, opened) {
-  const stream = await ask(facing);
+  const asked = ask(facing);
+  const stream = await Promise.race([asked, aborted(signal)]);
+  if (!stream) { // stopped while the browser asks
+    asked.then((late) => late.getTracks().forEach((track) => track.stop()), () => {});
+    return;
+  }
   const [track] = stream.getVideoTracks();
   let gone = false;
   track.addEventListener("ended", () => (gone = true), { signal });
   try {
-    if (signal.aborted) return; // stopped while the browser asked
-    video.srcObject = stream;
-    await video.play();
     if (signal.aborted) return;
+    video.srcObject = stream;
+    video.play().catch(() => {}); // without a first picture it would never resolve; that is seen below
     opened(track.getSettings().facingMode ?? facing);
     for (let due = 0, last = performance.now(); !signal.aborted; ) {
       const fresh = await nextPicture(video, signal);
@@ -34,6 +39,11 @@ export async function* camera(video, facing, signal, opened) {
     track.stop();
     if (video.srcObject === stream) video.srcObject = null;
   }
+}
+
+/** Resolves to null when the signal is aborted. */
+function aborted(signal) {
+  return new Promise((resolve) => (signal.aborted ? resolve(null) : signal.addEventListener("abort", () => resolve(null))));
 }
 
 async function ask(facing) {
@@ -75,9 +85,11 @@ function nextPicture(video, signal) {
 export async function* videoFile(video, file, signal, progress) {
   const url = URL.createObjectURL(file);
   try {
-    const loaded = happens(video, "loadeddata", signal);
+    const loaded = happens(video, "loadedmetadata", signal); // phones load no picture before the first seek
     video.srcObject = null;
+    video.preload = "auto";
     video.src = url;
+    video.load();
     if (!(await loaded)) throw new Error(`${file.name} is not a video that this browser can play.`);
     const duration = await durationOf(video, signal);
     if (!Number.isFinite(duration)) throw new Error(`${file.name} does not say how long it is.`);
@@ -108,17 +120,20 @@ async function durationOf(video, signal) {
   return video.duration;
 }
 
-/** Resolves to true when an event happens to a video, to false if it fails instead; to true when aborted. */
+/** Resolves to true when an event happens to a video, to false if it fails instead or takes too long; to true when aborted. */
 function happens(video, name, signal) {
   return new Promise((resolve) => {
     const settled = new AbortController();
-    const on = (target, event, answer) => target.addEventListener(event, () => {
+    const settle = (answer) => {
+      clearTimeout(timer);
       settled.abort();
       resolve(answer);
-    }, { signal: settled.signal });
+    };
+    const timer = setTimeout(settle, PATIENCE, false);
+    const on = (target, event, answer) => target.addEventListener(event, () => settle(answer), { signal: settled.signal });
     on(video, name, true);
     on(video, "error", false);
     on(signal, "abort", true);
-    if (signal.aborted) resolve(true);
+    if (signal.aborted) settle(true);
   });
 }

@@ -1,6 +1,9 @@
 // Splits frames into phrases, as `Recognizer.stream` in Python does: a phrase ends when no hand was seen for about a second.
+// A slow device sees fewer frames in that second: five of them are the least that ends a phrase.
 import { EVERY, GAP, WINDOW } from "./constants.js";
 import { handSeen } from "./columns.js";
+
+const FEWEST = 5; // frames without a hand that end a phrase, however slow the device is
 
 export class PhraseStream {
   constructor() {
@@ -19,17 +22,22 @@ export class PhraseStream {
     this.frames = [];
     this.added = 0;
     this.unseen = null; // frames since a hand was seen; null: none was in this phrase yet
+    this.away = 0; // the same in time
   }
 
-  /** Add a frame's columns. Returns {frames, complete, number} when they are to be read, else null; complete: the phrase ended. */
-  add(columns) {
-    if (handSeen(columns)) this.unseen = 0;
-    else if (this.unseen !== null) this.unseen += 1;
+  /** Add a frame's columns, `elapsed` thirtieths of a second after the one before.
+   *  Returns {frames, complete, number} when they are to be read, else null; complete: the phrase ended. */
+  add(columns, elapsed = 1) {
+    if (handSeen(columns)) this.unseen = this.away = 0;
+    else if (this.unseen !== null) {
+      this.unseen += 1;
+      this.away += Math.min(elapsed, GAP / FEWEST);
+    }
     this.frames.push(columns);
     const kept = this.unseen === null ? GAP : WINDOW + this.unseen;
     this.frames.splice(0, Math.max(0, this.frames.length - kept));
     this.added += 1;
-    if (this.unseen === GAP) return this.finish();
+    if (this.away >= GAP) return this.finish();
     if (this.unseen === null || this.added % EVERY) return null;
     return { frames: this.frames.slice(), complete: false, number: this.number };
   }
