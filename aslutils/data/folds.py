@@ -20,6 +20,7 @@ FOLD_COLUMNS = [*IDENTITY, "participant_id", "phrase", "seq_len", "fold", "holdo
 SUPPLEMENTAL_SCORE = 0.5                          # supplemental sequences have no out-of-fold prediction
 BALANCED, ATTEMPTS = 0.01, 8                      # a fold's deviation from the mean that is good enough; searches for it
 LIMIT, PATIENCE = 0.05, 40                        # the deviation that is promised; searches for it before giving up
+CHUNK = 256                                       # swaps that are tried at once
 
 
 @dataclass(frozen=True)
@@ -76,22 +77,51 @@ def _deal(counts: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarra
     for rank, person in enumerate(order):
         fold[person] = rank if rank < folds else size.argmin()               # no fold stays empty
         size[fold[person]] += counts[person, 0]
-    best = _imbalance(counts, fold, folds)
     improved = True
-    while improved and best > BALANCED:
-        improved = False
-        for person, other in rng.permuted(np.indices((len(counts), len(counts))).reshape(2, -1).T, axis=0):
-            trial = fold.copy()
-            trial[person], trial[other] = fold[other], (fold[person] if person != other else rng.integers(folds))
-            cost = _imbalance(counts, trial, folds)
-            if cost < best:
-                fold, best, improved = trial, cost, True
+    while improved and _imbalance(counts, fold, folds) > BALANCED:
+        pairs = rng.permuted(np.indices((len(counts), len(counts))).reshape(2, -1).T, axis=0)
+        alone = pairs[:, 0] == pairs[:, 1]                                   # a participant who moves, to a fold by chance
+        target = np.zeros(len(pairs), np.int64)
+        target[alone] = [rng.integers(folds) for _ in range(alone.sum())]
+        improved = _improve(counts, fold, folds, pairs, target)
     return fold
+
+
+def _improve(counts: np.ndarray, fold: np.ndarray, folds: int, pairs: np.ndarray, target: np.ndarray) -> bool:
+    """Make those swaps and moves, one after the other, that each improve the balance; changes `fold`. Whether any did.
+
+    pairs: (N, 2), two participants who swap their folds, or twice the same one, who moves to fold `target`.
+    """
+    sums, improved, first = _sums(counts, fold, folds), False, 0
+    best, mean = _imbalance(counts, fold, folds), sums.mean(0)
+    while first < len(pairs):
+        person, other = pairs[first:first + CHUNK].T
+        alone, chunk = person == other, np.arange(len(person))
+        left, right = fold[person], np.where(alone, target[first:first + CHUNK], fold[other])
+        gained = np.where(alone, 0.0, counts[other].T).T - counts[person]    # by the fold that the first leaves
+        trials = np.repeat(sums[None], len(person), 0)
+        trials[chunk, left] += gained
+        trials[chunk, right] -= gained
+        costs = np.where((trials[:, :, 0] != 0).all(1), np.abs(trials / mean - 1).max((1, 2)), np.inf)
+        better = np.flatnonzero(costs < best)
+        if not len(better):
+            first += len(person)
+            continue
+        taken = better[0]
+        fold[person[taken]], fold[other[taken]] = right[taken], right[taken] if alone[taken] else left[taken]
+        sums, best, improved = trials[taken], costs[taken], True
+        first += taken + 1
+    return improved
+
+
+def _sums(counts: np.ndarray, fold: np.ndarray, folds: int) -> np.ndarray:
+    """Of each fold: its sequences, then those of each kind of phrase."""
+    return np.eye(folds)[:, fold] @ counts
 
 
 def _imbalance(counts: np.ndarray, fold: np.ndarray, folds: int) -> float:
     """The largest deviation of a fold from the mean fold, as a share of the mean, over sequences and kinds of phrase."""
-    sums = np.eye(folds)[:, fold] @ counts                                   # (folds, sequences and kinds)
+    sums = _sums(counts, fold, folds)
     return float(np.abs(sums / sums.mean(0) - 1).max()) if sums[:, 0].all() else np.inf
 
 

@@ -4,7 +4,7 @@
 
 Trains round 2 of a run that has finished notebook 02 with each option and each seed, all for as many steps, into OUT (it goes on
 where it was stopped), and prints the score of each on the run's held-out participants, and what an option gains with a 95 %
-bootstrap interval over participants and seeds. All of them use CutMix, which the demo does not by itself.
+bootstrap interval over participants and seeds. All but one use CutMix, which the demo does not by itself.
 """
 
 import argparse
@@ -29,6 +29,7 @@ OPTIONS = {
     "CutMix at equal fractions, masked inputs": {},
     "CutMix at aligned borders (align_cuts)": {"align_cuts": True},
     "CutMix at equal fractions, random decoder inputs (0.1)": {"replace_probability": 0.1},
+    "no CutMix, masked inputs": {"augmentations": parameters(SEEDS)["augmentations"]},
     "CutMix at equal fractions, AdamW at 1.2e-3": {"optimiser": "adamw", "learning_rate": 1.2e-3},
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aslutils.data.folds import assign_folds, balance, out_of_fold_table, read_folds, verdict
+from aslutils.data.folds import _imbalance, _improve, assign_folds, balance, out_of_fold_table, read_folds, verdict
 from aslutils.task.text import phrase_kind
 
 KINDS = np.array(["3 creekhouse", "www.rhein-main.de", "+44-20-7946"])
@@ -164,3 +164,20 @@ def test_the_command_shows_the_balance(tmp_path):
     wrong = subprocess.run([sys.executable, "-m", "aslutils", "folds", str(tmp_path / "none.csv")],
                            capture_output=True, text=True)
     assert wrong.returncode == 1 and wrong.stderr.count("\n") == 1 and "none.csv" in wrong.stderr
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_many_swaps_at_once_are_those_that_one_after_the_other_would_be_made(seed):
+    rng = np.random.default_rng(seed)
+    people, count = int(rng.integers(8, 70)), int(rng.integers(2, 6))
+    counts = rng.integers(0, 50, (people, 4)).astype(float)
+    counts[:, 0] += 1
+    pairs, target = rng.integers(people, size=(900, 2)), rng.integers(count, size=900)
+    fold = rng.permutation(np.arange(people) % count)
+    expected = fold.copy()
+    for (person, other), alone in zip(pairs, target):
+        trial = expected.copy()
+        trial[[person, other]] = expected[[other, person]] if person != other else alone
+        if _imbalance(counts, trial, count) < _imbalance(counts, expected, count):
+            expected = trial
+    assert _improve(counts, fold, count, pairs, target) and (fold == expected).all()
