@@ -43,6 +43,7 @@ def test_each_command_has_its_own_help(name, capsys):
 
 @pytest.mark.parametrize("arguments, words", [
     ([], "required: COMMAND"), (["reed"], "invalid choice: 'reed'"), (["--fast", "read"], "unrecognized arguments: --fast"),
+    (["page", "OUT", "--port", "99999"], "'99999' is not a whole number of at least 0 and at most 65535"),
     (["read"], "required: file"), (["train", "round3"], "invalid choice: 'round3'"), (["train"], "required: round"),
 ])
 def test_wrong_options_end_with_2(arguments, words, capsys):

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -55,12 +56,19 @@ def clips(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def address(page):
-    with write.server(page) as running:
+@contextmanager
+def served(folder: Path):
+    """The address at which a folder is served."""
+    with write.server(folder) as running:
         Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/"
         running.shutdown()
+
+
+@pytest.fixture(scope="module")
+def address(page):
+    with served(page) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -202,20 +210,27 @@ def test_phrases_end_by_themselves_when_the_hand_goes_down(playwright, address, 
         assert visit.errors == []
 
 
-def test_letters_light_up_as_they_are_read(playwright, page, tmp_path, clip, away):
-    alone = shutil.copytree(page, tmp_path / "page")
+@contextmanager
+def practising(playwright, page: Path, folder: Path, words: list[str], found: list[dict]):
+    """A visit to a copy of the page whose only words are these, with practice and the camera on."""
+    alone = shutil.copytree(page, folder / "page")
     with (alone / "constants.js").open("a") as constants:
-        constants.write('WORDS.splice(0, WORDS.length, "hello");\n')
-    with write.server(alone) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        with Visit(playwright, f"http://127.0.0.1:{running.server_port}/", found=[*results(clip), *away]) as visit:
-            visit.says("Ready")
-            visit.tab.click("#practise")
-            visit.tab.click("#start")
-            visit.until("document.querySelectorAll('#word li.lit').length > 0")
-            assert visit.says(SPOKEN["spelled"])
-            assert visit.tab.locator("#word li.lit").count() == 5 and visit.tab.inner_text("#hint") == "The word is spelled."
-        running.shutdown()
+        constants.write(f"WORDS.splice(0, WORDS.length, ...{json.dumps(words)});\n")
+    with served(alone) as address, Visit(playwright, address, found=found) as visit:
+        visit.says("Ready")
+        visit.tab.click("#practise")
+        visit.tab.click("#start")
+        yield visit
+
+
+ALL_LIT = "document.querySelectorAll('#word li').length === document.querySelectorAll('#word li.lit').length"
+
+
+def test_letters_light_up_as_they_are_read(playwright, page, tmp_path, clip, away):
+    with practising(playwright, page, tmp_path, ["hello"], [*results(clip), *away]) as visit:
+        visit.until(ALL_LIT)
+        assert visit.says(SPOKEN["spelled"])
+        assert visit.tab.locator("#word li.lit").count() == 5 and visit.tab.inner_text("#hint") == "The word is spelled."
 
 
 @pytest.mark.parametrize("state", ["far", "slow", "dark", "unseen"])
@@ -271,22 +286,13 @@ def test_a_camera_is_closed_before_another_is_opened_even_if_it_never_gave_a_pic
         assert visit.errors == []
 
 
-def test_a_word_that_is_taken_while_the_hand_is_up_counts_from_there(playwright, page, tmp_path, clip, away):
-    alone = shutil.copytree(page, tmp_path / "page")
-    with (alone / "constants.js").open("a") as constants:
-        constants.write('WORDS.splice(0, WORDS.length, "hello", "hell");\n')
-    with write.server(alone) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        with Visit(playwright, f"http://127.0.0.1:{running.server_port}/", found=[*results(clip), *results(clip) * 9]) as visit:
-            visit.says("Ready")
-            visit.tab.click("#practise")
-            visit.tab.click("#start")
-            for _ in range(2):
-                assert visit.says(SPOKEN["spelled"])
-                word = "".join(visit.tab.locator("#word li").all_inner_texts())
-                visit.tab.click("#next")
-                assert word != "".join(visit.tab.locator("#word li").all_inner_texts())
-        running.shutdown()
+def test_a_word_that_is_taken_while_the_hand_is_up_counts_from_there(playwright, page, tmp_path, clip):
+    with practising(playwright, page, tmp_path, ["hello", "hell"], results(clip) * 10) as visit:
+        visit.until(ALL_LIT)
+        word = visit.tab.locator("#word li").count()
+        visit.tab.click("#next")
+        assert visit.tab.locator("#word li.lit").count() == 0 and visit.tab.locator("#word li").count() != word
+        visit.until(ALL_LIT)                   # of the same phrase's frames: the hand was never away for long
 
 
 def test_the_programs_of_the_documentation_run_beside_the_page(playwright, page, tmp_path, clip):
@@ -294,14 +300,11 @@ def test_the_programs_of_the_documentation_run_beside_the_page(playwright, page,
     (program,) = re.findall(r"```javascript\n(.*?)```", (ROOT / "docs" / "using.md").read_text(), re.DOTALL)
     given = f"const results = {json.dumps(results(clip))};\n"
     (tmp_path / "index.html").write_text(f'<!DOCTYPE html><script type="module">{given}{program}</script>')
-    with write.server(tmp_path) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        with Visit(playwright, "about:blank") as visit:
-            visit.address = f"http://127.0.0.1:{running.server_port}/"
-            with visit.tab.expect_console_message(lambda said: said.text.startswith("hello"), timeout=PATIENCE):
-                visit.tab.goto(visit.address)
-            assert not [url for url in visit.requests if "holistic" in url]
-        running.shutdown()
+    with served(tmp_path) as address, Visit(playwright, "about:blank") as visit:
+        visit.address = address
+        with visit.tab.expect_console_message(lambda said: said.text.startswith("hello"), timeout=PATIENCE):
+            visit.tab.goto(address)
+        assert not [url for url in visit.requests if "holistic" in url]
 
 
 def test_what_cannot_be_loaded_or_fails_without_a_word_is_said(playwright, address):
@@ -380,12 +383,9 @@ def test_a_page_with_another_model_says_so(playwright, page, tmp_path, change, s
                                        for line in lines))
     else:
         (broken / FIXED).write_bytes((broken / FIXED).read_bytes()[:1000])
-    with write.server(broken) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        with Visit(playwright, f"http://127.0.0.1:{running.server_port}/") as visit:
-            visit.says(said)
-            assert visit.tab.is_disabled("#start")
-        running.shutdown()
+    with served(broken) as address, Visit(playwright, address) as visit:
+        visit.says(said)
+        assert visit.tab.is_disabled("#start")
 
 
 def test_a_browser_without_simd_is_told_so(playwright, address):
