@@ -39,6 +39,15 @@ def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | Non
     return BeamSearch(beams, config.length_penalty, config.rerank_weight, share) if beams else None
 
 
+def search_stays(config: ExportConfig, by_search: float, greedily: float) -> bool:
+    """Whether the beam search stays: it was asked for, or scores no worse than greedy decoding on the sequences compared.
+
+    It gains where networks are well trained. After a few sequences of training the CTC head still finds next to nothing, and its
+    share makes every text empty.
+    """
+    return config.beams > 0 or config.ctc_share > 0 or by_search >= greedily
+
+
 def usual_end(loaded: list[Checkpoint]) -> int | None:
     """How long hand-less ends usually were in the networks' training, the shortest of them; None if one does not say."""
     ends = [checkpoint.facts.get(USUAL_END) for checkpoint in loaded]

@@ -11,7 +11,7 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.network import Network
 from aslutils.run import scoring
-from aslutils.run.export import decoding
+from aslutils.run.export import decoding, search_stays
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
 
@@ -34,6 +34,13 @@ FIRST_ROUND = Checkpoint(Network(model_config(**TOY, **ROUND1)))
 ])
 def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, beams, expected):
     assert decoding(export_config(beams=beams, length_penalty=0.3, rerank_weight=0.2), loaded) == expected
+
+
+@pytest.mark.parametrize("asked, by_search, stays", [
+    ({}, 0.81, True), ({}, 0.80, True), ({}, -0.76, False), ({"beams": 8}, -0.76, True), ({"ctc_share": 0.3}, -0.76, True),
+])
+def test_a_search_that_nobody_asked_for_stays_where_it_reads_no_worse(asked, by_search, stays):
+    assert search_stays(export_config(**{"beams": -1, "ctc_share": -1.0} | asked), by_search, greedily=0.80) == stays
 
 
 @pytest.mark.parametrize("config, name, value", [(export_config, "beams", -5), (export_config, "compared", 0),
