@@ -43,11 +43,11 @@ class Planner:
 
     store: Store; rows: int (n,), distinct rows of it, the only ones that CutMix may join; scores: float (n,), one for each;
     borders: of those rows that are aligned, the frames before which their second and each later character begins: CutMix then
-    cuts frames where it cuts phrases.
+    cuts frames where it cuts phrases; None: of rows that CutMix leaves alone.
     """
 
     def __init__(self, store: Store, rows, scores, augmentations: Augmentations, seed: int, max_frames: int,
-                 borders: dict[int, list[int]] | None = None):
+                 borders: dict[int, list[int] | None] | None = None):
         self.store, self.augmentations, self.seed, self.max_frames = store, augmentations, seed, max_frames
         self.borders = borders or {}
         participants = store.table["participant_id"].to_numpy()[rows]
@@ -68,7 +68,7 @@ class Planner:
         plan = Plan(row, float(self._score[row]))
         plan.mirrored = chosen.mirror is not None and rng.random() < chosen.mirror.p
         length = int(lengths[row])
-        if chosen.cutmix is not None and rng.random() < chosen.cutmix.p:
+        if chosen.cutmix is not None and rng.random() < chosen.cutmix.p and self._joins(row):
             plan.partner = self._partner(row, rng)
             plan.cut = chosen.cutmix.draw(rng)
             if plan.partner >= 0:
@@ -87,14 +87,19 @@ class Planner:
             return CutMix.place(int(self.store.lengths[row]), u)
         return [0, *self.borders[row]][CutMix.place(len(self.borders[row]) + 1, u)]
 
+    def _joins(self, row: int) -> bool:
+        """Whether CutMix may join this row to another."""
+        return self.borders.get(row, ()) is not None
+
     def _partner(self, row: int, rng: np.random.Generator) -> int:
-        """Another row of the same participant, -1 when there is none."""
+        """Another row of the same participant, -1 when there is none or the one that was drawn is to be left alone."""
         place = self._place[row]
         others = int(self._count[place]) - 1
         if not others:
             return -1
         chosen = int(self._first[place] + rng.integers(others))
-        return int(self._by_participant[chosen + (chosen >= place)])         # any row but itself
+        other = int(self._by_participant[chosen + (chosen >= place)])        # any row but itself
+        return other if self._joins(other) else -1
 
 
 class Samples(Dataset):
@@ -165,7 +170,7 @@ class TrainLoader:
 
     def __init__(self, store: Store, rows, scores, augmentations: Augmentations, *, batch_size: int, seed: int,
                  min_frames: int = 1, max_frames: int = MAX_FRAMES, workers: int = 0, rank: int = 0, world: int = 1,
-                 borders: dict[int, list[int]] | None = None):
+                 borders: dict[int, list[int] | None] | None = None):
         rows, scores = np.asarray(rows, np.int64), np.asarray(scores, np.float64)
         if rows.shape != scores.shape or len(np.unique(rows)) != len(rows):
             raise ValueError(f"expected distinct rows and one score for each, got {rows.shape} rows, {len(np.unique(rows))} "

@@ -53,9 +53,9 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
             held.append(False)
         wobble = rng.normal(0, 1, 24)
         for frame in sign:
-            way = participant.ways[frame.shape]
-            keys.append(np.concatenate([way.angles + 2.5 * wobble[:21], way.orientation + frame.turn + 3.0 * wobble[21:],
-                                        frame.travel + (drift, 0, 0)]))
+            way, turn = participant.ways[frame.shape], (1 + participant.stroke) / 2 * frame.turn
+            keys.append(np.concatenate([way.angles + 2.5 * wobble[:21], way.orientation + turn + 3.0 * wobble[21:],
+                                        participant.stroke * frame.travel + (drift, 0, 0)]))
             characters.append(position)
             held.append(len(sign) == 1)
     return np.array(keys), np.array(characters, float), np.array(held)

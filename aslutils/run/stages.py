@@ -83,7 +83,8 @@ def seeds(asked: list[int], values: dict) -> list[int]:
 def check_rounds(first: dict, second: dict) -> None:
     """Raise UserError if round 2's parameters need what round 1's do not make."""
     if second["align_cuts"] and not first["ctc_weight"]:
-        raise UserError("align_cuts is True in round 2, but round 1 trains no CTC head to align with: set its ctc_weight above 0")
+        raise UserError("align_cuts is True in round 2, but round 1 trains no CTC head to align with: set its ctc_weight "
+                        "above 0, or align_cuts to False")
 
 
 def profile(name: str, stage: str) -> tuple:

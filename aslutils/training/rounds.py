@@ -27,6 +27,7 @@ from aslutils.training.folder import CHECKPOINT, PREDICTIONS
 from aslutils.training.trainer import VALIDATION_SAMPLE, Job
 
 TABLE = "train_folded_oof_supp.csv"
+_READ = 0.3         # the score from which a sequence counts as read by round 1
 
 
 def fold_job(corpus: Corpus, fold: int, model: ModelConfig, loss: LossConfig, train: TrainConfig, augmentations: list) -> Job:
@@ -48,20 +49,26 @@ def seed_jobs(corpus: Corpus, table: pd.DataFrame, which: SeedsConfig, model: Mo
     Each trains on every row of `table` that is not held out, then predicts the held-out rows, if any.
     """
     rows, held = corpus.store.rows(table), table["holdout"].to_numpy(bool)
-    borders = _borders(corpus, table[~held], rows[~held]) if which.align_cuts else {}
+    aligned = which.align_cuts and (corpus.folder / TABLE).is_file()         # without the table, nothing is known of round 1
+    borders = _borders(corpus, table[~held], rows[~held]) if aligned else {}
     scores = table["score"].to_numpy(float)[~held]
     return [_job(corpus, f"seed {seed}", Path("round2") / f"seed{seed}", rows[~held], scores, rows[held], model, loss,
                  replace(train, seed=seed), augmentations, borders) for seed in which.seeds or [train.seed]]
 
 
-def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int, list[int]]:
-    """Of each aligned row of the store: the frames before which its second and each later character begins."""
+def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int, list[int] | None]:
+    """Of each aligned row of the store: the frames before which its second and each later character begins.
+
+    None of a row that round 1 hardly read: to align it is to guess, and joined to another it blurs what the confidence learns.
+    """
     known = table[table["borders"] != ""] if "borders" in table else table[:0]
     if lacking := sorted({*table["fold"]} - {-1, *known["fold"]}):
         raise UserError(f"align_cuts is True, but in the folds {lacking} no border between characters is known: train them "
                         "with a CTC head (notebook 01, ctc_weight above 0; fresh if an earlier kit did), then run notebook 02")
-    found = {}
-    for row, phrase, length, words in zip(rows.tolist(), table["phrase"], corpus.store.lengths[rows].tolist(), table["borders"]):
+    unread = ~table["is_sup"].to_numpy(bool) & ~(table["score"].to_numpy(float) >= _READ)
+    found = dict.fromkeys(rows[unread].tolist())
+    lengths, table = corpus.store.lengths[rows[~unread]].tolist(), table[~unread]
+    for row, phrase, length, words in zip(rows[~unread].tolist(), table["phrase"], lengths, table["borders"]):
         if not words and len(phrase) != 1 or len(phrase) > MAX_CHARACTERS:
             continue                                                  # supplemental, cut short, or too few frames to align
         try:
@@ -72,7 +79,8 @@ def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int,
             raise UserError(f"{corpus.folder / TABLE}: the borders {words!r} are not of {phrase!r} in {length} frames, which "
                             f"needs {len(phrase) - 1} rising frames: they are of another run; run notebooks 01 and 02 again")
         found[row] = frames
-    print(f"CutMix cuts at borders between characters in {len(found):,} of {len(rows):,} sequences, in the others at fractions")
+    print(f"CutMix cuts {len(found) - unread.sum():,} of {len(rows):,} sequences at borders between characters, leaves alone the "
+          f"{unread.sum():,} that round 1 hardly read (score under {_READ:g}), and cuts the others at fractions")
     return found
 
 
@@ -121,7 +129,8 @@ def training_table(corpus: Corpus) -> pd.DataFrame:
             raise UserError(f"{path} holds out other participants than {corpus.folder / FOLDS}; run notebook 02_build_oof again")
         print(f"Training on {path}: out-of-fold scores are the confidence targets")
         return table
-    print(f"There is no {path} (notebook 02 writes it): every score is 1, so the confidence head has nothing to learn")
+    print(f"There is no {path} (notebook 02 writes it): every score is 1, so the confidence head has nothing to learn, "
+          "and CutMix cuts at fractions")
     unread = corpus.folds[IDENTITY].assign(prediction=corpus.folds["phrase"])
     return folds.out_of_fold_table(corpus.folds, unread, corpus.store.table).assign(score=1.0)
 

@@ -313,3 +313,9 @@ def test_people_sign_in_styles():
     turns = np.array([participant(4, number).ways["g"].orientation for number in range(200)])
     forward, leaning = np.abs(turns[:, 0]) < 45, turns[:, 2] > 60
     assert 0.15 < (forward & leaning).mean() < 0.6 and 0.15 < (~leaning).mean() < 0.7
+
+
+def test_people_draw_moving_letters_large_and_small():
+    sizes = [np.ptp(key_frames("z", participant(4, number), np.random.default_rng(0))[0][:, 24]) for number in range(200)]
+    low, high = np.quantile(sizes, [0.05, 0.95])                        # palms; two real signers: 0.6 and 1.0
+    assert 0.4 < low < 0.65 and 1.2 < high < 1.6
