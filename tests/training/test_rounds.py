@@ -135,7 +135,8 @@ def test_cuts_are_aligned_by_the_borders_that_round_one_leaves(corpus, tmp_path)
     unread = set(aligned.store.rows(table)[(table["score"] < 0.3).to_numpy()].tolist())
     assert {row for row, borders in job.borders.items() if borders is None} == unread & set(job.rows.tolist()) != set()
     for row, borders in job.borders.items():
-        assert row in unread or len(borders) == len(phrases[row]) - 1 and all(0 < frame < corpus.store.lengths[row] for frame in borders)
+        if borders is not None:
+            assert len(borders) == len(phrases[row]) - 1 and all(0 < frame < corpus.store.lengths[row] for frame in borders)
     loader = Trainer(replace(job, folder=tmp_path / "aligned")).loader
     cuts = [(row, at, plan.cut[0]) for epoch in range(4) for batch in loader.plans(epoch) for plan in batch
             for row, at in zip((plan.row, plan.partner), plan.at)]
