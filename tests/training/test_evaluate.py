@@ -7,17 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toy import MODEL, toy_store
+from toy import MODEL
 
 from aslutils.model.network import BLANK, Network
 from aslutils.task.text import DUMMY_PHRASE, decode, encode
 from aslutils.training import evaluate
 from aslutils.training.evaluate import postprocess, predict
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return toy_store(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")

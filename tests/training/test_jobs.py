@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from toy import toy_job, toy_store
+from toy import toy_job
 
 from aslutils.model.checkpoint import load_network
 from aslutils.system.errors import UserError
@@ -19,11 +19,6 @@ from aslutils.training.jobs import histories, train_all, train_together
 from aslutils.training.trainer import is_finished
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return toy_store(tmp_path_factory.mktemp("corpus"))
 
 
 def two_jobs(store, folder):

@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from toy import toy_store
 
 from aslutils.data import augment
 from aslutils.data.dataset import TrainLoader
@@ -16,11 +15,6 @@ from aslutils.run.pipeline import KIT
 from aslutils.system.parameters import from_values, read_params
 from aslutils.task.text import EOS
 from aslutils.training.trainer import TrainConfig
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return toy_store(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.mark.slow
