@@ -36,7 +36,8 @@ class CutMix(Augmentation):
 
     Both are cut at the same fraction u ~ U(0, 1) of their frames and of their phrases; in half of the cases the result
     is the second's tail, then the first's head; else the first's tail, then the second's head. Only the first is ever mirrored.
-    With `align_cuts`, the frames of aligned sequences are cut where their phrase is (the competition's 5th place).
+    With `align_cuts`, the frames of aligned sequences are cut where their phrase is (the competition's 5th place), and sequences
+    that round 1 hardly read are left alone.
     """
 
     def __init__(self, p: float = 0.5):
