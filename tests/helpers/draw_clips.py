@@ -2,7 +2,7 @@
 
     .venv-video/bin/python tests/helpers/draw_clips.py [--page] FOLDER
 
-The person is matplotlib's sample photo; the hand before her is drawn where a made-up signer's landmarks are.
+The person is matplotlib's sample photo; the hand before her is drawn where the landmarks of the kit's own clip are.
 """
 
 import struct
@@ -15,20 +15,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from aslutils.demo.participant import Participant  # noqa: E402
-from aslutils.demo.signer import PART_SLICES, Recording, record  # noqa: E402
-from aslutils.task.landmarks import HAND_BONES  # noqa: E402
+from aslutils.reading.recognizer import OWN_MODEL  # noqa: E402
+from aslutils.task.landmarks import HAND_BONES, LANDMARKS, RIGHT_HAND  # noqa: E402
 
 SLEEVE, EDGE, SKIN = (60, 40, 40), (90, 110, 160), (150, 178, 226)      # blue, green, red, as OpenCV has them
 PALM, MIDDLE = 90, (120, 400)                                           # its length and its place in the photo, pixels
+ASPECT = 9 / 16                                                        # width over height of the clip's picture
 
 
-def right_hand(phrase: str) -> np.ndarray:
-    """A made-up right-handed signer's hand in the photo's pixels, (T, 21, 3)."""
-    rng = np.random.default_rng(3)
-    person = next(person for person in iter(lambda: Participant.random(rng), None) if not person.left_handed)
-    hand = record(person, phrase, Recording(shortest=60, missing=0), rng)[:, PART_SLICES["right_hand"]]
-    hand = (hand - np.median(hand, (0, 1))) * (1, 1 / person.camera.aspect, 1)
+def right_hand() -> np.ndarray:
+    """The right hand that spells `hello` in the clip that comes with the kit, in the photo's pixels, (T, 21, 3)."""
+    clip = np.load(OWN_MODEL / "clip.npy").astype(float)
+    hand = clip.reshape(len(clip), 3, len(LANDMARKS)).swapaxes(1, 2)[:, RIGHT_HAND]
+    hand = (hand - np.median(hand, (0, 1))) * (1, 1 / ASPECT, 1)
     return hand * PALM / np.median(np.linalg.norm(hand[:, 9] - hand[:, 0], axis=1)) + (*MIDDLE, 0)
 
 
@@ -72,7 +71,7 @@ def write_for_camera(path: Path, pictures, rate: int):
 
 def draw_for_page(folder: Path):
     photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
-    pictures = [with_hand(photo, points) for points in right_hand("hello")[::6]]      # a browser without a GPU is slow
+    pictures = [with_hand(photo, points) for points in right_hand()[::3]]      # a browser without a GPU is slow
     write(folder / "short.webm", pictures, "VP80")
     write_for_camera(folder / "short.y4m", pictures, 1)
     write(folder / "blank.webm", [np.full((480, 360, 3), 200, np.uint8)] * 4, "VP80")
@@ -80,7 +79,7 @@ def draw_for_page(folder: Path):
 
 def main(folder: Path):
     photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
-    hand = right_hand("hello")
+    hand = right_hand()
     write_sideways(folder / "signer.mp4", [with_hand(photo, points) for points in hand])
     np.save(folder / "drawn.npy", hand[..., :2] / photo.shape[1::-1])
     write(folder / "blank.mp4", [np.full((480, 360, 3), 200, np.uint8)] * 20, "mp4v")
