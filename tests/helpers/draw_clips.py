@@ -19,16 +19,16 @@ from aslutils.reading.recognizer import OWN_MODEL  # noqa: E402
 from aslutils.task.landmarks import HAND_BONES, LANDMARKS, RIGHT_HAND  # noqa: E402
 
 SLEEVE, EDGE, SKIN = (60, 40, 40), (90, 110, 160), (150, 178, 226)      # blue, green, red, as OpenCV has them
-PALM, MIDDLE = 90, (120, 400)                                           # its length and its place in the photo, pixels
+LOW, HIGH = (90, (120, 400)), (110, (140, 300))                         # a palm's length and the hand's place, pixels
 ASPECT = 9 / 16                                                        # width over height of the clip's picture
 
 
-def right_hand() -> np.ndarray:
+def right_hand(palm: int, middle: tuple[int, int]) -> np.ndarray:
     """The right hand that spells `hello` in the clip that comes with the kit, in the photo's pixels, (T, 21, 3)."""
     clip = np.load(OWN_MODEL / "clip.npy").astype(float)
     hand = clip.reshape(len(clip), 3, len(LANDMARKS)).swapaxes(1, 2)[:, RIGHT_HAND]
     hand = (hand - np.median(hand, (0, 1))) * (1, 1 / ASPECT, 1)
-    return hand * PALM / np.median(np.linalg.norm(hand[:, 9] - hand[:, 0], axis=1)) + (*MIDDLE, 0)
+    return hand * palm / np.median(np.linalg.norm(hand[:, 9] - hand[:, 0], axis=1)) + (*middle, 0)
 
 
 def with_hand(photo: np.ndarray, hand: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def write_for_camera(path: Path, pictures, rate: int):
 
 def draw_for_page(folder: Path):
     photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
-    pictures = [with_hand(photo, points) for points in right_hand()[::3]]      # a browser without a GPU is slow
+    pictures = [with_hand(photo, points) for points in right_hand(*HIGH)[::3]]      # a browser without a GPU is slow
     write(folder / "short.webm", pictures, "VP80")
     write_for_camera(folder / "short.y4m", pictures, 1)
     write(folder / "blank.webm", [np.full((480, 360, 3), 200, np.uint8)] * 4, "VP80")
@@ -79,7 +79,7 @@ def draw_for_page(folder: Path):
 
 def main(folder: Path):
     photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
-    hand = right_hand()
+    hand = right_hand(*LOW)
     write_sideways(folder / "signer.mp4", [with_hand(photo, points) for points in hand])
     np.save(folder / "drawn.npy", hand[..., :2] / photo.shape[1::-1])
     write(folder / "blank.mp4", [np.full((480, 360, 3), 200, np.uint8)] * 20, "mp4v")
