@@ -60,7 +60,6 @@ class Participant:
     depth_gain: float                     # MediaPipe's depth over the true one
     pose_gain: float                      # the same for the pose
     slide: float                          # how far a doubled letter travels, palms; near 0 they tap instead
-    stroke: float                         # how large they draw signs that move, over their size in `moves.txt`
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> "Participant":
@@ -82,7 +81,6 @@ class Participant:
             depth_gain=float(np.exp(rng.normal(-0.15, 0.35))),
             pose_gain=float(rng.uniform(2.8, 4.2)),
             slide=float(rng.uniform(0.0, 0.8)),
-            stroke=float(0.75 * np.exp(rng.normal(0, 0.3))),
         )
 
 

@@ -5,9 +5,7 @@ import numpy as np
 from aslutils.demo.handshapes import signs
 from aslutils.demo.participant import Participant
 
-_OPENED = 0.04        # how often the hand opens between two characters, ...
-_LOOSENED = 0.4       # ... and how often it only loosens a little, as hands do on their way to another shape
-_UNEVEN = 0.25        # how early or late a finger is at a key: the standard deviation, of the time to the nearer key
+_OPENED = 0.04        # how often the hand opens between two characters
 _PAUSED = 0.05        # how often it stays with one for longer
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
 _GROUPS = np.repeat(np.arange(7), (5, 4, 4, 4, 4, 3, 3))
@@ -40,29 +38,26 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
         sign = signs()[character]
         doubled = position > 0 and phrase[position - 1] == character
         drift -= 0.03 + (participant.slide if doubled and len(sign) == 1 else 0.1 * drift)   # it comes back unnoticed
-        between, chance = None, rng.random()
+        between = None
         if doubled and len(sign) == 1:
-            between = 0.30 - 0.2 * participant.slide, (0, -0.25, 0.3)
-        elif position and chance < _OPENED:
+            between = 0.30 - 0.2 * participant.slide, (-participant.slide / 2, -0.25, 0.3)
+        elif position and rng.random() < _OPENED:
             between = rng.uniform(0.3, 0.9), (0, rng.uniform(0, 0.8), 0)
-        elif position and chance < _OPENED + _LOOSENED:
-            between = rng.uniform(0.05, 0.35), (0, 0, 0)
-        wobble, own = rng.normal(0, 1, 24), []
-        for frame in sign:
-            way, turn = participant.ways[frame.shape], (1 + participant.stroke) / 2 * frame.turn
-            own.append(np.concatenate([way.angles + 2.5 * wobble[:21], way.orientation + turn + 3.0 * wobble[21:],
-                                       participant.stroke * frame.travel + (drift, 0, 0)]))
         if between:
             loosened, travel = between
-            key = (keys[-1] + own[0]) / 2
+            key = keys[-1].copy()
             key[:21] += loosened * (participant.ways["rest"].angles - key[:21])
             key[24:] += travel
             keys.append(key)
             characters.append(position - 0.5)
             held.append(False)
-        keys += own
-        characters += [position] * len(own)
-        held += [len(sign) == 1] * len(own)
+        wobble = rng.normal(0, 1, 24)
+        for frame in sign:
+            way = participant.ways[frame.shape]
+            keys.append(np.concatenate([way.angles + 2.5 * wobble[:21], way.orientation + frame.turn + 3.0 * wobble[21:],
+                                        frame.travel + (drift, 0, 0)]))
+            characters.append(position)
+            held.append(len(sign) == 1)
     return np.array(keys), np.array(characters, float), np.array(held)
 
 
@@ -112,16 +107,14 @@ def _with_rest(keys, times, numbers, lead, length, participant, rng):
 
 
 def move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
-    """The 27 channels at every frame, (T, 27): smooth moves from key to key, each finger early or late at each of them.
+    """The 27 channels at every frame, (T, 27): smooth moves from key to key, each finger a little early or late.
 
     keys: (K, 27); times, numbers: (N,) each: when, in frames, the hand is at which key.
     """
     pace = (times[-1] - times[0] + 1) / len(times)                                         # frames from knot to knot
-    lag = rng.normal(0, min(1.3, 0.2 * pace), 7)
-    gaps = np.diff(times) if len(times) > 1 else np.zeros(1)
-    gaps = np.minimum(np.append(gaps, gaps[-1]), np.insert(gaps, 0, gaps[0]))[:len(times), None]    # to the nearer key
-    reached = np.maximum.accumulate(times[:, None] - lag + rng.normal(0, _UNEVEN, (len(times), 7)) * gaps)          # (N, 7)
-    phase = np.stack([np.interp(np.arange(length), own, numbers) for own in reached.T], 1)                          # (T, 7)
+    lag = np.append(rng.normal(0, min(0.6, 0.15 * pace), 5), rng.normal(0, min(0.6, 0.15 * pace), 2))
+    moments = np.arange(length)[:, None] + lag                                             # (T, 7)
+    phase = np.interp(moments, times, numbers)
     before = np.minimum(phase.astype(int), len(keys) - 2) if len(keys) > 1 else np.zeros(phase.shape, int)
     share = phase - before
     share = (share ** 2 * (3 - 2 * share))[:, _GROUPS]                                     # (T, 27)

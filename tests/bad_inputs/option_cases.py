@@ -72,7 +72,7 @@ PARAMETERS = [
     ("round2", "confidence_weight: .inf", "the parameter confidence_weight is inf; expected a finite number"),
     ("round2", "ctc_weight: -0.5", "ctc_weight is -0.5; it must be at least 0"),
     ("round2", "mask_probability: 0.6\nreplace_probability: 0.5", "mask_probability 0.6 and replace_probability 0.5 are shares of the same decoder inputs; their sum must be at most 1"),
-    ("round2", "augmentations: [{name: Mirror, p: 0.5}]", "align_cuts is True, but augmentations has no CutMix, which it is about; add {name: CutMix, p: 0.5}"),
+    ("round2", "align_cuts: true", "align_cuts is True, but augmentations has no CutMix, which it is about; add {name: CutMix, p: 0.5}"),
     ("round2", "epochs: 0", "epochs is 0; it must be at least 1"),
     ("round2", "batch_size: 0", "batch_size is 0; it must be at least 1"),
     ("round2", "accumulate: 0", "accumulate is 0; it must be at least 1"),

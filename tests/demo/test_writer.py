@@ -11,7 +11,6 @@ import pytest
 from aslutils.__main__ import main
 from aslutils.demo import writer as demo
 from aslutils.demo.gestures import GESTURES, gesture
-from aslutils.demo.hand import limited, pose_hand
 from aslutils.demo.signer import CORRUPTIONS, Recording, record
 from aslutils.demo.spelling import key_frames, spell
 from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan, write_demo
@@ -217,7 +216,7 @@ def test_a_hand_moves_smoothly_and_its_fingers_each_in_their_own_time():
         motion = spell("ab", participant(1, number), 60, np.random.default_rng(number))
         moving = np.ptp(motion, axis=0) > 20                            # degrees
         motion = (motion[:, moving] - motion[0, moving]) / np.ptp(motion[:, moving], axis=0)
-        assert np.abs(np.diff(motion, axis=0)).max() < 0.55             # no channel goes all its way at once
+        assert np.abs(np.diff(motion, axis=0)).max() < 0.4              # no channel goes all its way at once
         halfway.append(np.ptp((np.abs(motion) > 0.5).argmax(0)))
     assert np.median(halfway) >= 1                                      # frames
 
@@ -314,32 +313,3 @@ def test_people_sign_in_styles():
     turns = np.array([participant(4, number).ways["g"].orientation for number in range(200)])
     forward, leaning = np.abs(turns[:, 0]) < 45, turns[:, 2] > 60
     assert 0.15 < (forward & leaning).mean() < 0.6 and 0.15 < (~leaning).mean() < 0.7
-
-
-def test_people_draw_moving_letters_large_and_small():
-    sizes = [np.ptp(key_frames("z", participant(4, number), np.random.default_rng(0))[0][:, 24]) for number in range(200)]
-    low, high = np.quantile(sizes, [0.05, 0.95])                        # palms; two real signers: 0.6 and 1.0
-    assert 0.4 < low < 0.65 and 1.2 < high < 1.6
-
-
-def test_fingers_are_as_uneven_on_their_way_as_a_rendered_hand_s(shared):
-    """How far apart, in frames, the fingers that bend or stretch between two letters are when each is half there."""
-    transitions = np.load(shared / "realdata/hands/letter_transitions_rendered.npz")
-    real = [_unevenness(transitions[name].astype(float)[::2]) for name in transitions.files if "rest" not in name]
-    rng, made = np.random.default_rng(0), []
-    for number in range(400):
-        person, letters = participant(4711, number % 100), rng.choice(list("abcdefghiklmnopqrstuvwxy"), 2, replace=False)
-        motion = spell("".join(letters), person, 30, rng)[8:23]                            # 15 frames a letter, as there
-        made.append(_unevenness(pose_hand(limited(motion[:, :21]), motion[:, 21:24], person.hand)))
-    assert np.allclose(np.nanquantile(made, [0.5, 0.75, 0.9]), np.nanquantile(real, [0.5, 0.75, 0.9]), atol=0.4)
-
-
-def _unevenness(hands: np.ndarray) -> float:
-    """The standard deviation of the moments at which fingers (T, 21, 3) are half way, NaN unless two go far."""
-    chains = hands[:, 1:].reshape(len(hands), 5, 4, 3)
-    bones = np.diff(np.concatenate([np.broadcast_to(hands[:, :1, None], (len(hands), 5, 1, 3)), chains], 2), axis=2)
-    bones /= np.linalg.norm(bones, axis=-1, keepdims=True)
-    bent = np.degrees(np.arccos(np.clip((bones[:, :, 1:] * bones[:, :, :-1]).sum(-1), -1, 1))).sum(-1)     # (T, 5)
-    way = bent[-1] - bent[0]
-    far = np.abs(way) > 60
-    return np.std((((bent - bent[0]) / np.where(far, way, 1))[:, far] > 0.5).argmax(0)) if far.sum() > 1 else np.nan
