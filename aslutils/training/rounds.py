@@ -129,8 +129,7 @@ def training_table(corpus: Corpus) -> pd.DataFrame:
             raise UserError(f"{path} holds out other participants than {corpus.folder / FOLDS}; run notebook 02_build_oof again")
         print(f"Training on {path}: out-of-fold scores are the confidence targets")
         return table
-    print(f"There is no {path} (notebook 02 writes it): every score is 1, so the confidence head has nothing to learn, "
-          "and CutMix cuts at fractions")
+    print(f"There is no {path} (notebook 02 writes it): every score is 1, so the confidence head has nothing to learn")
     unread = corpus.folds[IDENTITY].assign(prediction=corpus.folds["phrase"])
     return folds.out_of_fold_table(corpus.folds, unread, corpus.store.table).assign(score=1.0)
 
