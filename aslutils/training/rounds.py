@@ -49,8 +49,7 @@ def seed_jobs(corpus: Corpus, table: pd.DataFrame, which: SeedsConfig, model: Mo
     Each trains on every row of `table` that is not held out, then predicts the held-out rows, if any.
     """
     rows, held = corpus.store.rows(table), table["holdout"].to_numpy(bool)
-    aligned = which.align_cuts and (corpus.folder / TABLE).is_file()         # without the table, nothing is known of round 1
-    borders = _borders(corpus, table[~held], rows[~held]) if aligned else {}
+    borders = _borders(corpus, table[~held], rows[~held]) if which.align_cuts else {}
     scores = table["score"].to_numpy(float)[~held]
     return [_job(corpus, f"seed {seed}", Path("round2") / f"seed{seed}", rows[~held], scores, rows[held], model, loss,
                  replace(train, seed=seed), augmentations, borders) for seed in which.seeds or [train.seed]]

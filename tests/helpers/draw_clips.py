@@ -20,7 +20,7 @@ from aslutils.task.landmarks import HAND_BONES, LANDMARKS, RIGHT_HAND  # noqa: E
 
 SLEEVE, EDGE, SKIN = (60, 40, 40), (90, 110, 160), (150, 178, 226)      # blue, green, red, as OpenCV has them
 LOW, HIGH = (90, (120, 400)), (110, (140, 300))                         # a palm's length and the hand's place, pixels
-ASPECT = 9 / 16                                                        # width over height of the clip's picture
+ASPECT = 9 / 16                                                         # width over height of the clip's picture
 
 
 def right_hand(palm: int, middle: tuple[int, int]) -> np.ndarray:

@@ -147,11 +147,8 @@ def test_cuts_are_aligned_by_the_borders_that_round_one_leaves(corpus, tmp_path)
                       else [0, *own][CutMix.place(len(phrases[row]), u)])
 
 
-def test_cuts_cannot_be_aligned_without_borders_or_by_those_of_another_run(corpus, tmp_path):
-    corpus = replace(corpus, folder=tmp_path)
+def test_cuts_cannot_be_aligned_without_borders_or_by_those_of_another_run(corpus):
     table, which = rounds.training_table(corpus).assign(holdout=False), seeds_config(seeds=[], align_cuts=True)
-    assert not rounds.seed_jobs(corpus, table, which, MODEL, LOSS, TRAIN, AUGMENTATIONS)[0].borders       # notebook 03 alone
-    table.to_csv(corpus.folder / rounds.TABLE, index=False)
     for unaligned in (table, table.assign(borders=(table["fold"] == 0).map({True: "1 2", False: ""}))):
         with pytest.raises(ValueError, match=r"in the folds \[(0, )?1\] no border between characters is known: train"):
             rounds.seed_jobs(corpus, unaligned, which, MODEL, LOSS, TRAIN, AUGMENTATIONS)
