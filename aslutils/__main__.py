@@ -111,8 +111,10 @@ def _folds(options):
         data, *_ = stages.configs(stages.FOLDS, stages.defaults(stages.FOLDS)
                                   | {name: value for name, value in given.items() if value is not None})
         table = folds.divide(kit("data.store").Store(options.source).table, data.fold_count, data.holdout, data.fold_seed)
-    else:
+    elif (options.folds, options.holdout, options.seed) == (None, None, None):
         table = folds.read_folds(options.source)
+    else:
+        raise argparse.ArgumentTypeError(f"{options.source} is divided already; --folds, --holdout, --seed divide a store")
     balance = folds.balance(table)
     print(f"{balance.to_string()}\n{folds.verdict(balance)}")
     if options.out:
@@ -191,7 +193,7 @@ def _read(options):
                 raise
             failures.append(error)
     if failures:
-        raise UserError("\n".join(map(str, failures)))
+        raise UserError("\n".join(map(_words, failures)))
 
 
 def _readings(recognizer, file: str, options):
@@ -200,8 +202,10 @@ def _readings(recognizer, file: str, options):
     if file == "webcam" or file.isdecimal() or landmark_files.is_video(file):
         if options.sequence is not None:
             raise UserError(f"{file} holds one sequence, without an id: leave --sequence out")
-        for reading in kit("reading.video").read_video(recognizer, file, options.picture):
-            yield None, reading
+        video = kit("reading.video")
+        readings, clip = video.read_video(recognizer, file)
+        yield from ((None, reading) for reading in readings)
+        video.write_strip(options.picture or Path(file).with_suffix(".strip.png"), clip, readings)
         return
     wanted = None if options.sequence is None else [options.sequence]
     found = landmark_files.sequences_in(file, recognizer.columns, wanted)
@@ -291,8 +295,16 @@ def _kernels(options) -> None:
         print("Add --push to run them on Kaggle.")
 
 
+def _clone(folder: str) -> Path:
+    """A folder of the kit that is not in the installed package."""
+    if not (KIT / folder).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no {KIT / folder}: run this from the kit's own folder, not from an installed "
+                                         "package")
+    return KIT / folder
+
+
 def _profile(text: str) -> Path:
-    profiles = sorted(path.name for path in (KIT / "params").glob("*") if path.is_dir())
+    profiles = sorted(path.name for path in _clone("params").glob("*") if path.is_dir())
     found = KIT / "params" / text if text in profiles else Path(text)
     if not found.is_dir():
         raise argparse.ArgumentTypeError(f"there is no profile {text!r}; there are {', '.join(profiles)}")
@@ -306,7 +318,7 @@ def _folder(text: str) -> str:
 
 
 def _stage(text: str) -> str:
-    names = sorted(path.stem for path in (KIT / "notebooks").glob("*.ipynb"))
+    names = sorted(path.stem for path in _clone("notebooks").glob("*.ipynb"))
     found = [name for name in names if text and name.startswith(text)]
     if len(found) != 1:
         raise argparse.ArgumentTypeError(f"there is no stage {text!r}; give one of {', '.join(names)}, or its number")
@@ -388,7 +400,7 @@ def main(arguments=None) -> int:
     except (UserError, OSError) as error:
         if isinstance(error, BrokenPipeError) or getattr(error, "errno", None) == errno.EPIPE:
             return _nobody_reads()
-        return _say(1, f"{error}" if isinstance(error, UserError) else _system_words(error))
+        return _say(1, _words(error))
     except argparse.ArgumentTypeError as error:   # options that exclude each other
         return _say(2, str(error))
     except TimeLimit as error:
@@ -398,8 +410,10 @@ def main(arguments=None) -> int:
         return _say(130, f"Interrupted{'; ' + more if more else ''}.")
 
 
-def _system_words(error: OSError) -> str:
-    """The message of a system error: its own if it was raised with one, else the file and what failed."""
+def _words(error: Exception) -> str:
+    """The message of an error; of a system error its own if it was raised with one, else the file and what failed."""
+    if isinstance(error, UserError) or not isinstance(error, OSError):
+        return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error.strerror or error)
 
 

@@ -122,3 +122,5 @@ def test_the_package_installs_the_command_and_says_what_needs_the_notebooks(tmp_
     assert "read landmark files" in installed("--help").stdout
     without_notebooks = installed("train", "round1")
     assert without_notebooks.returncode == 1 and "run this from the kit's own folder" in without_notebooks.stderr
+    without_profiles = installed("run")
+    assert without_profiles.returncode == 2 and "params: run this from the kit's own folder" in without_profiles.stderr

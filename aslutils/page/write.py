@@ -1,6 +1,7 @@
 """Write the page to a folder that any static host can serve, and serve it here."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from aslutils.page.constants import constants
 from aslutils.reading.recognizer import OWN_MODEL, Recognizer
 from aslutils.reading.tflite import FIXED
 from aslutils.system.errors import MissingPackage, UserError
+from aslutils.system.files import writable
 from aslutils.system.progress import progress
 
 HERE = Path(__file__).parent
@@ -39,9 +41,9 @@ Copyright Google LLC, Apache License 2.0 (LICENSE in the folder above). Only the
 def write_page(out, model=None) -> Path:
     """Write the page, with a model, to the folder `out`. Returns it.
 
-    model: the folder of an export that holds `model_fixed.tflite`; None: the model that comes with the kit. A page that is there
-    is replaced, anything else is left alone. Raises UserError or FileNotFoundError for a model that the page cannot run, a folder
-    of other files, a missing npm.
+    model: the folder of an export that holds `model_fixed.tflite`; None: the model that comes with the kit. The files of a page
+    that is there are replaced; whatever else lies beside them, such as `.git` or `CNAME`, stays. Raises UserError or
+    FileNotFoundError for a model that the page cannot run, a folder of other files, a missing npm.
     """
     out, folder = Path(out), OWN_MODEL if model is None else Path(model)
     path = folder if folder.suffix == ".tflite" else folder / FIXED
@@ -52,8 +54,8 @@ def write_page(out, model=None) -> Path:
         raise UserError(f"{path} has no fixed shape; give the folder of an export that holds {FIXED}")
     if out.exists() and not (out.is_dir() and ((out / WRITTEN).is_file() or not any(out.iterdir()))):
         raise UserError(f"{out} holds other files; give a new folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
+    beside = writable(out.resolve().parent)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{out.resolve().name}.") as temporary:
         page = Path(temporary) / "page"
         shutil.copytree(HERE / "site", page)
         shutil.copyfile(path, page / FIXED)
@@ -61,9 +63,11 @@ def write_page(out, model=None) -> Path:
         files = sorted(file for file in page.rglob("*") if file.name in LOADED)
         assets = [(file.relative_to(page).as_posix(), file.stat().st_size) for file in files]
         (page / WRITTEN).write_text(constants(recognizer, assets), encoding="utf-8")
-        if out.exists():
-            out.rename(Path(temporary) / "before")
-        page.rename(out)
+        files = [file for file in page.rglob("*") if file.is_file()]
+        for file in sorted(files, key=lambda file: file.name != WRITTEN):     # first what marks the folder as a page
+            place = out / file.relative_to(page)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, place)
     return out
 
 

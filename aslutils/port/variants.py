@@ -8,11 +8,13 @@ import pandas as pd
 from aslutils.model.beam import BeamSearch
 from aslutils.port.compare import Answer, read_tflite
 from aslutils.port.export import PRECISIONS, convert, with_precision
+from aslutils.reading.recognizer import OWN_MODEL
 from aslutils.reading.tflite import Model
 from aslutils.system.errors import UserError
 from aslutils.system.progress import progress
-from aslutils.task.landmarks import COLUMNS
 from aslutils.task.metric import HIDDEN_SEQUENCES, score
+from aslutils.task.preprocess import resample
+from aslutils.task.rejection import Verdict
 
 TYPICAL_FRAMES = 150               # the median of the competition's sequences
 
@@ -24,8 +26,13 @@ def build_variants(networks, beam: BeamSearch | None = None) -> dict[str, bytes]
 
 
 def typical_sequence() -> np.ndarray:
-    """A made-up sequence (frames, 390) for timing."""
-    return np.random.default_rng(1).uniform(0.2, 0.8, (TYPICAL_FRAMES, len(COLUMNS))).astype(np.float32)
+    """For timing: the made-up clip that comes with the kit, in which a hand spells, drawn out to (150, 390)."""
+    return resample(np.load(OWN_MODEL / "clip.npy").astype(np.float32), TYPICAL_FRAMES)
+
+
+def typical_is_read(content: bytes) -> bool:
+    """Whether a TFLite model reads that sequence; one that rejects it spells nothing, so its time is too short."""
+    return read_tflite(Model(content), typical_sequence()).verdict is Verdict.READ
 
 
 def milliseconds(model: Model) -> float:
@@ -43,7 +50,7 @@ def measure_variants(variants: dict[str, bytes], seeds: int, sequences=(), phras
     """One row per variant: variant, seeds, megabytes, milliseconds (mean CPU time), hours (projected), agreement, score.
 
     sequences: columns (T, 390) to read; phrases: theirs; reference: PyTorch's answers for them; without any, the
-    time is that of a made-up sequence of 150 frames, and agreement (share of texts equal to PyTorch's) and score are NaN.
+    time is that of `typical_sequence`, and agreement (share of texts equal to PyTorch's) and score are NaN.
     """
     rows = []
     for name, content in variants.items():

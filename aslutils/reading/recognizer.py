@@ -29,7 +29,8 @@ from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
 RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
-PHRASE_GAP = RATE                                  # frames without a hand that end a phrase of a stream: a second
+PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
+FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
 READ_EVERY = 15                                    # frames of a stream between two readings
 
 
@@ -41,7 +42,7 @@ class Reading:
     spelled: str                     # the predicted text; "" if rejected
     confidence: float                # 0..1, how sure the model is of the sequence; NaN if it has no such output
     probabilities: np.ndarray        # float32, one per character of the text: its probability at its step
-    length: int                      # of the sequence, in frames
+    length: int                      # of the sequence, in frames; with a fixed shape, without rows at its end that show nothing
     cut: tuple[int, int]             # hand-less frames at its beginning and end that the model was not given
     milliseconds: float              # time that reading took
     complete: bool = True            # False: of a stream whose phrase goes on
@@ -91,7 +92,7 @@ class Recognizer:
         ones, of which it saw few, make it invent text. sequence_id: which sequence of a DataFrame or parquet file, if it holds
         several. Raises UserError stating what was expected.
         """
-        inputs = as_columns(landmarks, self.columns, sequence_id)
+        inputs = self.model.counted(as_columns(landmarks, self.columns, sequence_id))
         start = time.perf_counter()
         seen = hand_seen(inputs, self.columns)
         cut = _overlong(seen, self.usual_end)
@@ -110,13 +111,14 @@ class Recognizer:
             text, probabilities = "", probabilities[:0]
         return Reading(found, text, confidence, probabilities, len(inputs), cut, milliseconds)
 
-    def phrases(self, landmarks, gap: int = PHRASE_GAP) -> list[Reading]:
+    def phrases(self, landmarks, gap: int = PHRASE_GAP, elapsed=1.0) -> list[Reading]:
         """Read a long recording phrase by phrase: what a stream of it would split where no hand is seen for `gap` frames.
 
-        landmarks: as for `read`. Returns at least one reading.
+        landmarks: as for `read`; elapsed: as for `Stream.add`, of all frames or of each (T,). Returns at least one reading.
         """
         inputs = as_columns(landmarks, self.columns)
-        return [self.read(inputs[first:end]) for first, end in _between_gaps(hand_seen(inputs, self.columns), gap)]
+        seen = hand_seen(inputs, self.columns)
+        return [self.read(inputs[first:end]) for first, end in _between_gaps(seen, gap, np.broadcast_to(elapsed, len(seen)))]
 
     def _deep(self, inputs: np.ndarray) -> bool:
         """Whether hands have a depth, z: handshapes differ in it, and standardising makes noise of what is constant."""
@@ -128,7 +130,7 @@ class Recognizer:
     def stream(self, every: int = READ_EVERY, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> "Stream":
         """A stream that reads the last `window` frames of a phrase after every `every` frames.
 
-        gap: frames in a row without a hand that end a phrase, about a second; 0: a phrase never ends by itself.
+        gap: frames in a row without a hand that end a phrase, at 30 a second; 0: a phrase never ends by itself.
         """
         return Stream(self, every, window, gap)
 
@@ -141,7 +143,8 @@ class Stream:
             if reading and reading.complete:
                 print(reading)
 
-    A phrase ends when no hand was seen for `gap` frames; the next frame begins another, so no reading mixes two. Every reading
+    A phrase ends when no hand was seen for `gap` frames of 30 a second; the next frame begins another, so no reading mixes two.
+    With a slower camera, tell `add` the time that has passed: then fewer frames, though at least five, end it. Every reading
     processes all of the phrase's last `window` frames (and the hand-less ones after them), because a sequence is standardised
     and attended to as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a
     reading divided by `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
@@ -155,25 +158,26 @@ class Stream:
 
     def start(self):
         """Forget all frames: the next one begins a new phrase."""
-        self._frames, self._added, self._unseen, self.reading = [], 0, None, None
+        self._frames, self._added, self._unseen, self._away, self.reading = [], 0, None, 0.0, None
 
-    def add(self, frame) -> Reading | None:
+    def add(self, frame, elapsed: float = 1.0) -> Reading | None:
         """Add a frame, (390,), (543, 3) or a Holistic result; returns the new reading when one is due, otherwise None.
 
-        A reading is `complete` when its phrase has ended with this frame.
+        elapsed: thirtieths of a second since the frame before. A reading is `complete` when its phrase has ended with this frame.
         """
         frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
         columns = as_columns(frames, self.recognizer.columns)
         if hand_seen(columns, self.recognizer.columns)[0]:
-            self._unseen = 0
+            self._unseen, self._away = 0, 0.0
         elif self._unseen is not None:                                           # None: no hand was seen in this phrase yet
             self._unseen += 1
-        self._frames.append(columns[0])
+            self._away += _at_most(elapsed, self.gap)
+        self._frames.append(columns[0].copy())                                   # the caller may fill its array anew
         waiting = self.gap and self._unseen is None                              # for a hand: keep no more than a gap
         ending = self._unseen or 0 if self.gap else 0                            # what may become a gap counts extra
         del self._frames[:-(self.gap if waiting else self.window + ending)]
         self._added += 1
-        if self.gap and self._unseen == self.gap:
+        if self.gap and self._away >= self.gap:
             return self.finish()
         if self._added % self.every:
             return None
@@ -191,14 +195,20 @@ class Stream:
         return self.recognizer.read(np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns)))
 
 
-def _between_gaps(seen: np.ndarray, gap: int) -> list[tuple[int, int]]:
+def _at_most(elapsed, gap: int):
+    """The time between two frames, as far as it counts towards a gap: five frames are the least that make one."""
+    return np.minimum(elapsed, max(gap / FEWEST, 1))
+
+
+def _between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple[int, int]]:
     """The parts of a recording, first and end frame, that gaps separate: runs of at least `gap` frames without a hand.
 
-    seen: bool (T,), where a hand is seen. A gap is divided in its middle; without a hand, the recording is one part.
+    seen: bool (T,), where a hand is seen; elapsed: (T,), as for `Stream.add`. A gap is divided in its middle; without a hand, the
+    recording is one part.
     """
-    hands = np.flatnonzero(seen)
+    hands, clock = np.flatnonzero(seen), np.cumsum(_at_most(elapsed, gap))
     left, right = hands[:-1], hands[1:]
-    wide = right - left > max(gap, 1)
+    wide = clock[right - 1] - clock[left] >= max(gap, 1)
     middles = (left[wide] + right[wide] + 1) // 2
     return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
 

@@ -91,6 +91,10 @@ class Model:
             raise UserError(f"{self.source}: {name!r} has the shape {shape.tolist()}; expected {expected}")
         return shape
 
+    def counted(self, inputs: np.ndarray) -> np.ndarray:
+        """The rows of a sequence (n, columns) that are frames to it: with a fixed shape none behind the last that shows any."""
+        return inputs if self.frames == -1 else _shown(inputs)
+
     def __call__(self, inputs) -> dict[str, np.ndarray]:
         """All outputs for one sequence: `inputs` (frames, columns) with NaN where not seen.
 
@@ -118,9 +122,13 @@ class Model:
 
 def _of_length(inputs: np.ndarray, frames: int) -> np.ndarray:
     """A sequence (n, columns) as exactly `frames` rows: resampled, or with rows of NaN behind it."""
-    seen = np.flatnonzero(np.isfinite(inputs).any(axis=1))
-    inputs = fit_length(inputs[:seen[-1] + 1] if len(seen) else inputs[:0], frames)
+    inputs = fit_length(_shown(inputs), frames)
     return np.pad(inputs, ((0, frames - len(inputs)), (0, 0)), constant_values=np.nan)
+
+
+def _shown(inputs: np.ndarray) -> np.ndarray:
+    """The rows (n, columns) up to the last in which anything was seen."""
+    return inputs[:len(inputs) - np.isfinite(inputs).any(axis=1)[::-1].argmax()] if np.isfinite(inputs).any() else inputs[:0]
 
 
 def _file(path) -> Path:

@@ -9,6 +9,8 @@ tells left from right by the body, and in the competition's sequences a right-ha
 """
 
 import os
+import textwrap
+import time
 from collections.abc import Callable
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ FASTEST = 480                      # frames per second; a higher rate in the fil
 WHOLE = 0.9                        # share of a video's announced frames that must be readable
 KEPT, SHOWN = 64, 8                # minimum number of small pictures kept of a long clip; number in its strip
 HEIGHT, GAP = 360, 6               # in pixels: height of a small picture, space between two
+SIZE, LINES = 32, 12               # of a strip's text: pixels, most lines
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,17 @@ class Clip:
     """The MediaPipe Holistic landmarks of a video."""
 
     landmarks: np.ndarray              # float32 (T, 543, 3): face, left hand, pose, right hand; NaN where not seen
+    elapsed: np.ndarray                # (T,): thirtieths of a second since the frame before
     pictures: dict[int, Image.Image]   # frame -> a small picture of it, for some of the frames
 
 
-def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda frame: "") -> Clip:
-    """Landmarks of a video, at about 30 frames per second, or of a camera, until Ctrl-C.
+def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = lambda *_: "") -> Clip:
+    """Landmarks of a video, thinned to at most 45 frames a second, or of a camera, until Ctrl-C.
 
-    source: a video file, a camera number, or `webcam` for the first camera. watch: called with each frame's landmarks (543, 3);
-    the text it returns is shown beside the progress bar. x and y are fractions of the picture's width and height; the aspect
-    ratio does not matter, since the model standardises each coordinate. A camera is read as fast as Holistic can process it.
+    source: a video file, a camera number, or `webcam` for the first camera. watch: called with each frame's landmarks (543, 3)
+    and the thirtieths of a second since the one before; the text it returns is shown beside the progress bar. x and y are
+    fractions of the picture's width and height; the aspect ratio does not matter, since the model standardises each coordinate.
+    A camera is read as fast as Holistic can process it.
     Raises FileNotFoundError, ImportError without MediaPipe, ValueError if the source cannot be read or shows no hands.
     """
     source = str(source)
@@ -59,20 +64,25 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda fr
         from mediapipe.python.solutions.holistic import Holistic
     except ImportError as error:
         raise MissingPackage(f"{source} was not read ({error}); {INSTALL}") from error
-    frames, pictures = [], {}
+    frames, elapsed, pictures = [], [], {}
     with _silent_libraries(), Holistic() as model:
         capture = cv2.VideoCapture(source if camera is None else camera)
         if not capture.isOpened():
             raise UserError(f"{source} is not a video, or is damaged: it cannot be opened" if camera is None else
                              f"camera {camera} cannot be opened")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)          # phones store upright videos rotated, with a rotation tag
-        step, announced = sampling(capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        step, announced = sampling(rate, capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        clock = time.monotonic()
         with progress(total=announced, what=Path(source).name, unit="frames") as bar:
             try:
                 for picture in _pictures(capture, step):
                     keep(pictures, len(frames), picture)
                     frames.append(holistic([model.process(picture)])[0])
-                    bar.set_postfix_str(watch(frames[-1]), refresh=False)
+                    before, clock = clock, time.monotonic()
+                    taken = RATE * step / rate if true(rate) else 1.0
+                    elapsed.append(taken if camera is None else RATE * (clock - before))
+                    bar.set_postfix_str(watch(frames[-1], elapsed[-1]), refresh=False)
                     bar.update()
             except KeyboardInterrupt:
                 if camera is None:
@@ -87,29 +97,34 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray], str] = lambda fr
     seen = as_landmarks(as_columns(landmarks, COLUMNS))
     if np.isnan(seen[:, HANDS]).all():
         raise UserError(f"{source}: no hands seen" + ("" if np.isnan(seen).all() else ", only a face or body"))
-    return Clip(landmarks, {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
+    return Clip(landmarks, np.array(elapsed), {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
 
 
-def read_video(recognizer: Recognizer, source: str, picture: Path | None = None) -> list[Reading]:
-    """Read a video or camera phrase by phrase, show the current text beside the progress bar, write a strip of its pictures.
-
-    picture: path of the strip; None: `clip.strip.png` beside `clip.mp4`. Raises as `read_clip` does.
-    """
+def read_video(recognizer: Recognizer, source: str) -> tuple[list[Reading], Clip]:
+    """Read a video or camera phrase by phrase, with the current text beside the progress bar. Raises as `read_clip` does."""
     stream = recognizer.stream()
-    clip = read_clip(source, lambda frame: str(stream.add(frame) or stream.reading or ""))
-    readings = recognizer.phrases(clip.landmarks)
-    with atomic(picture or Path(source).with_suffix(".strip.png")) as temporary:
+    clip = read_clip(source, lambda frame, elapsed: str(stream.add(frame, elapsed) or stream.reading or ""))
+    return recognizer.phrases(clip.landmarks, elapsed=clip.elapsed), clip
+
+
+def write_strip(path: Path, clip: Clip, readings: list[Reading]):
+    """Write a strip of the clip's pictures with its readings to a PNG file."""
+    with atomic(path) as temporary:
         draw_strip(clip, "   ".join(map(str, readings))).save(temporary, "PNG")
-    return readings
+
+
+def true(rate: float) -> bool:
+    """Whether a file's rate is that of its pictures: files without a true one report 0 or their clock's."""
+    return 0 < rate <= FASTEST
 
 
 def sampling(rate: float, count: float) -> tuple[int, int | None]:
     """The sampling step for a video of `rate` frames per second and `count` frames, and the number of frames it yields.
 
-    Files without a true rate report 0 or their clock rate; then every frame is read. The number is None if the count is unknown
+    Without a true rate, every frame is read. The number is None if the count is unknown
     or was computed from a clock rate.
     """
-    step = max(1, round(rate / RATE)) if 0 < rate <= FASTEST else 1
+    step = max(1, round(rate / RATE)) if true(rate) else 1
     return step, -(-int(count) // step) if count > 0 and not rate > FASTEST else None
 
 
@@ -133,11 +148,16 @@ def draw_strip(clip: Clip, text: str) -> Image.Image:
     width, height = drawn[0].size
     across, down = width + GAP, height + GAP
     columns = min(len(drawn), SHOWN if width < height else SHOWN // 2)
-    rows, font = -(-len(drawn) // columns), ImageFont.load_default(32)
-    strip = Image.new("RGB", (max(columns * across, int(font.getlength(text)) + 40), rows * down + 60), "white")
+    rows, font = -(-len(drawn) // columns), ImageFont.load_default(SIZE)
+    character = 1.1 * font.getlength(text or " ") / max(len(text), 1)                              # a little more than the mean
+    fitting = (max(columns * across, SHOWN * HEIGHT // 2) - 40) / character
+    lines = textwrap.wrap(text, int(fitting), max_lines=LINES, placeholder=" ...") or [""]
+    wide = max(columns * across, 40 + max(int(font.getlength(line)) for line in lines))
+    strip = Image.new("RGB", (wide, rows * down + 20 + 40 * len(lines)), "white")
     for index, picture in enumerate(drawn):
         strip.paste(picture, (index % columns * across, index // columns * down))
-    ImageDraw.Draw(strip).text((20, rows * down + 30), text, fill="black", font=font, anchor="lm")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(strip).text((20, rows * down + 30 + 40 * number), line, fill="black", font=font, anchor="lm")
     return strip
 
 

@@ -67,7 +67,7 @@ def atomic(path):
 
     What a killed process left of the same file is removed too. The data is on disk before the rename, so a crash or a full disk
     leaves the old file intact.
-    Raises OSError with the file's name and what to do if there is no space left.
+    Raises OSError with the file's name, and what to do if there is no space left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +83,10 @@ def atomic(path):
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+    except OSError as error:
+        if str(error.filename) == str(temporary):
+            error.filename = str(path)                          # the name that the user knows
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

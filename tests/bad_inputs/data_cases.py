@@ -175,6 +175,8 @@ FOLDS = [
     ("Excel's Unicode text", lambda w: w.text("folds.csv", "fold", "utf-16"), "folds.csv is UTF-16 text"),
     ("a pipe", lambda w: w.fifo("folds.csv"), "folds.csv is a pipe, expected a file"),
     ("a folder that is no store", ["folds", "dataset"], "dataset is not a finished landmark store", None),
+    ("a CSV file with --folds", ["folds", "folds.csv", "--folds", "5"],
+     "folds.csv is divided already; --folds, --holdout, --seed divide a store", None),
     ("more folds than participants", ["folds", "store", "--folds", "9", "--holdout", "0"], "cannot make 9 folds", None),
     ("--holdout 1.5", ["folds", "store", "--holdout", "1.5"], "holdout is 1.5; it must be a share of the participants", None),
     ("--holdout nan", ["folds", "store", "--holdout", "nan"], "the parameter holdout is nan; expected a finite number", None),

@@ -103,9 +103,10 @@ def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
 def test_long_phrases_are_resampled_as_in_python(in_node):
     lengths = [0, 1, 383, 384, 385, 400, 448, 500, 776, 896, 2000]
     code = """
-        import { fitted } from "./reader.js";
+        import { fitted, shown } from "./reader.js";
         const frames = (length) => Array.from({ length }, (_, number) => [number]);
-        const answer = (lengths) => lengths.map((length) => fitted([...frames(length), [NaN]]).map(([number]) => number));"""
+        const read = (length) => fitted(shown([...frames(length), [NaN]]));
+        const answer = (lengths) => lengths.map((length) => read(length).map(([number]) => number));"""
     expected = [fit_length(np.arange(length)).tolist() for length in lengths]
     assert in_node(code, lengths) == expected
 

@@ -28,12 +28,19 @@ def test_the_page_holds_its_modules_its_model_and_what_it_needs_of_npm(page):
     assert total < 60e6
 
 
-def test_a_page_is_written_again_without_npm_and_keeps_nothing_of_the_old_one(page, tmp_path, monkeypatch):
+def test_a_page_is_written_again_without_npm_and_loses_nothing_that_lies_beside_it(page, tmp_path, monkeypatch):
     again = shutil.copytree(page, tmp_path / "again")
-    (again / "old.js").write_text("old")
+    (again / "app.js").write_text("old")
+    (again / ".git").mkdir()
+    (again / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    (again / "CNAME").write_text("hands.example.org")
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    write.write_page(again)
-    assert not (again / "old.js").exists() and (again / "vendor/holistic/holistic.js").is_file()
+    monkeypatch.chdir(again)                                     # the current folder may be the page
+    write.write_page(".")
+    assert (again / "app.js").read_bytes() == (page / "app.js").read_bytes()
+    assert (again / "vendor/holistic/holistic.js").is_file()
+    assert (again / ".git" / "HEAD").read_text() == "ref: refs/heads/main" and (again / "CNAME").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
 def test_the_server_answers_with_the_types_that_browsers_want(page):

@@ -1,11 +1,13 @@
 """The table of variants and the choice among them."""
 
+import copy
 import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from configs import beam_search, model_config
 from sensitivity import GROUPS, sensitivity
 from toys import TOY, lively, made_columns
@@ -15,8 +17,9 @@ from aslutils.model.network import Network
 from aslutils.port.compare import read_pytorch, read_tflite
 from aslutils.port.export import PRECISIONS, convert, with_precision, write_export
 from aslutils.port.precision import set_precisions, unpack
-from aslutils.port.variants import build_variants, choose, measure_variants
-from aslutils.reading.tflite import Model
+from aslutils.port.variants import build_variants, choose, measure_variants, typical_is_read, typical_sequence
+from aslutils.reading.recognizer import OWN_MODEL
+from aslutils.reading.tflite import FIXED, Model
 from aslutils.run.stages import EXPORT, SEEDS, profile
 from aslutils.task.metric import MAX_HOURS, MAX_MILLISECONDS, score
 from aslutils.task.text import VOCABULARY
@@ -47,8 +50,14 @@ def test_each_precision_is_measured(table, read):
 
 
 def test_without_sequences_the_variants_still_have_size_and_time(ensemble):
-    table = measure_variants({"float32": build_variants(ensemble[1:2])["float32"]}, 1)
+    unsure = copy.deepcopy(ensemble[0])
+    with torch.no_grad():
+        unsure.confidence.bias.fill_(-20)
+    content = convert([unsure])
+    table = measure_variants({"float32": content}, 1)
     assert table["milliseconds"][0] > 0 and np.isnan(table["agreement"][0]) and np.isnan(table["score"][0])
+    assert typical_sequence().shape == (150, 390) and typical_is_read((OWN_MODEL / FIXED).read_bytes())
+    assert not typical_is_read(content)
 
 
 def test_every_part_is_tried_in_int8_alone(round2, read):

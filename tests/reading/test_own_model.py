@@ -66,6 +66,13 @@ def test_its_card_says_what_it_was_trained_on_how_and_what_it_cannot_do():
         assert words in card, words
 
 
+def test_rows_behind_a_sequence_that_show_nothing_are_no_frames_and_the_reason_says_so(recognizer, clip):
+    clip[:, :, [index for index, (part, _) in enumerate(LANDMARKS) if not part.endswith("hand")]] = np.nan
+    seen = np.flatnonzero(np.isfinite(clip).any((1, 2)))
+    padded = np.concatenate([clip[seen[0]:seen[0] + 12], np.full((28, *clip.shape[1:]), np.nan)])
+    assert recognizer.read(flat(padded)).reason == "too short: at least 15 frames are needed, there are 12"
+
+
 def test_a_left_handed_signer_is_read_alike(recognizer, clip):
     mirrored = clip[:, :, MIRROR].copy()
     mirrored[:, 0] = 1 - mirrored[:, 0]

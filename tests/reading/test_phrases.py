@@ -1,6 +1,7 @@
 """Hand-less ends, hands without depth, and recordings and streams that are split into phrases."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from small_corpus import as_points, made_values
 from tiny_tflite import constant_model, frame_count_model
 
-from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.recognizer import Recognizer, Stream
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS
 
 
@@ -106,6 +107,28 @@ def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):
     assert [len(reading.text) for reading in readings] == [reading.length for reading in readings]
     assert [reading.length for reading in recognizer.phrases(frames, gap=46)] == [len(frames)]
     assert recognizer.phrases(hands_between(40, 0, 0))[0].reason == recognizer.phrases([])[0].reason == "no hands seen"
+
+
+@pytest.mark.parametrize("elapsed, unseen", [(0.5, 60), (1.0, 30), (3.0, 10), (30.0, 5)])
+def test_a_phrase_ends_after_a_second_at_every_rate_but_not_before_five_frames(export, elapsed, unseen):
+    frames = hands_between(0, 20, 70)
+    stream = Recognizer(export).stream(every=1000)
+    (ended,) = [index for index, frame in enumerate(frames) if stream.add(frame, elapsed)]
+    assert ended == 20 + unseen - 1
+    for away, phrases in ((unseen - 1, 1), (unseen, 2)):
+        recording = np.concatenate([hands_between(0, 20, away), hands_between(0, 20, 0)])
+        assert len(Recognizer(export).phrases(recording, elapsed=elapsed)) == phrases
+        assert len(Recognizer(export).phrases(recording, elapsed=np.full(len(recording), elapsed))) == phrases
+
+
+def test_a_stream_keeps_what_it_was_given_when_the_caller_fills_the_array_anew(tmp_path):
+    seen, frame = [], np.empty(390, np.float32)
+    stream = Stream(SimpleNamespace(columns=COLUMNS, read=lambda frames: seen.append(frames)), every=1000, window=100, gap=0)
+    frames = hands_between(0, 20, 0)
+    for frame[:] in frames:
+        stream.add(frame)
+    stream.finish()
+    np.testing.assert_array_equal(seen[0], frames)
 
 
 def test_a_reading_within_a_phrase_says_that_it_goes_on(export):

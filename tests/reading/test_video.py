@@ -10,7 +10,8 @@ from PIL import Image
 from tiny_tflite import constant_model
 
 from aslutils.__main__ import main
-from aslutils.reading.video import GAP, HEIGHT, KEPT, SHOWN, Clip, draw_strip, keep, sampling
+from aslutils.reading import video
+from aslutils.reading.video import GAP, HEIGHT, KEPT, LINES, SHOWN, Clip, draw_strip, keep, sampling
 from aslutils.task.colours import OVER_PHOTO
 from aslutils.task.landmarks import HOLISTIC
 
@@ -87,6 +88,17 @@ def test_without_mediapipe_one_line_says_how_to_install_it(model, tmp_path, caps
     assert capsys.readouterr().err == f"there is no file {tmp_path / 'none.mp4'}\n"
 
 
+def test_a_video_is_read_even_if_its_strip_cannot_be_written(model, tmp_path, capsys, monkeypatch):
+    frames = np.random.default_rng(1).random((60, sum(HOLISTIC.values()), 3)).astype(np.float32)
+    clip = Clip(frames, np.ones(len(frames)), {0: Image.new("RGB", (200, 360))})
+    monkeypatch.setattr(video, "read_clip", lambda *_: clip)
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    (tmp_path / "clip.strip.png").mkdir()                         # in the way
+    assert main(["read", str(model), str(tmp_path / "clip.mp4")]) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1].endswith("ab") and told.err == f"{tmp_path / 'clip.strip.png'}: Is a directory\n"
+
+
 def test_a_picture_is_of_one_file(model, capsys):
     assert main(["read", str(model), "a.mp4", "b.npy", "--picture", "picture.png"]) == 2
     assert "exactly one file" in capsys.readouterr().err
@@ -111,13 +123,15 @@ def test_pictures_of_a_long_clip_are_thinned_evenly():
 def test_the_strip_shows_the_skeleton_of_frames_with_hands_and_the_text():
     frames = np.full((40, sum(HOLISTIC.values()), 3), np.nan, np.float32)
     frames[20:, -21:, 0], frames[20:, -21:, 1] = 0.25, np.linspace(0.1, 0.9, 21)      # the right hand, as an upright line
-    clip = Clip(frames, {frame: Image.new("RGB", (200, 360), (frame, 0, 0)) for frame in range(0, 40, 2)})
+    clip = Clip(frames, np.ones(40), {frame: Image.new("RGB", (200, 360), (frame, 0, 0)) for frame in range(0, 40, 2)})
     strip = np.asarray(draw_strip(clip, "hello"))
     assert strip.shape == (HEIGHT + GAP + 60, SHOWN * (200 + GAP), 3)
     assert strip[5, 100::200 + GAP, 0].tolist() == [20, 22, 26, 28, 30, 32, 36, 38]         # spread over the frames with a hand
     assert (strip[100:300, 50] == parsed(OVER_PHOTO["right_hand"])).all()                # a line of bones in the first picture
     assert not (strip == parsed(OVER_PHOTO["left_hand"])).all(axis=2).any()
     assert (strip[HEIGHT:, :200] < 50).any() and (strip[HEIGHT:, 800:] == 255).all()
+    assert draw_strip(clip, "hello   " * 40).size == (strip.shape[1], HEIGHT + GAP + 20 + 40 * 3)
+    assert draw_strip(clip, "(no hands seen)   " * 400).size == (strip.shape[1], HEIGHT + GAP + 20 + 40 * LINES)
 
 
 def parsed(colour: str) -> tuple[int, ...]:

@@ -42,13 +42,14 @@ export class Reader {
   }
 
   /** Read frames: {verdict, text, probabilities, confidence, milliseconds}; text is "" unless the verdict is READ. */
-  async read(frames) {
+  async read(recorded) {
+    const frames = shown(recorded);
     const seen = frames.map(handSeen);
     const hands = seen.filter(Boolean).length;
     let verdict = rejected(frames.length, hands, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
     if (verdict) return { verdict, text: "", probabilities: [], confidence: NaN, milliseconds: 0 };
     const [first, last] = overlong(seen);
-    const rows = fitted(frames.slice(first, frames.length - last));
+    const rows = fitted(shown(frames.slice(first, frames.length - last)));
     const inputs = new Float32Array(FRAMES * COLUMNS.length).fill(NaN);
     rows.forEach((columns, row) => inputs.set(columns, row * COLUMNS.length));
     const answer = await this.ask({ inputs }, [inputs.buffer]);
@@ -78,10 +79,15 @@ export function overlong(seen) {
   return [first - (excess - back), last - back];
 }
 
-/** At most as many frames as the model takes, by the nearest index in single precision; none behind the last that shows anything. */
+/** What is a frame to the model: none behind the last that shows anything. */
+export function shown(frames) {
+  return frames.slice(0, frames.findLastIndex((columns) => columns.some(Number.isFinite)) + 1);
+}
+
+/** At most as many frames as the model takes, by the nearest index in single precision. */
 export function fitted(frames) {
-  const length = frames.findLastIndex((columns) => columns.some(Number.isFinite)) + 1;
-  if (length <= FRAMES) return frames.slice(0, length);
+  const length = frames.length;
+  if (length <= FRAMES) return frames;
   const ratio = Math.fround(length / FRAMES);
   return Array.from({ length: FRAMES }, (_, row) => frames[Math.min(Math.floor(Math.fround(row * ratio)), length - 1)]);
 }
