@@ -80,6 +80,9 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
     if not 0 < minutes < 1e6:                     # NaN too
         raise UserError(f"minutes is {minutes}; it must be above 0")
     params = {stage: stages.parameters(stage, profile / f"{stage}.yaml", kit=kit) for stage in stages.STAGES}
+    if params[stages.SUBMISSION]["push"]:
+        raise UserError(f"{profile / stages.SUBMISSION}.yaml: push is true, but kernels run without internet; leave it out, and "
+                        "publish the export from your computer with `aslutils kaggle publish`")
     kernels = []
 
     def add(notebook, label="", **own):

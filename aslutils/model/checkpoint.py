@@ -36,7 +36,7 @@ def save_checkpoint(path, network: Network, facts: dict | None = None, training:
 
 
 class DamagedCheckpoint(UserError):
-    """A file that is cut short, damaged or not a checkpoint: the one before it may still be usable."""
+    """A file that is cut short, damaged, not a checkpoint, or of weights that are no numbers: the one before may be usable."""
 
 
 def save_published(path, network: Network) -> Path:
@@ -114,7 +114,7 @@ def _ours(path, content) -> Checkpoint:
     odd = [name for name, value in content["model"].items() if not isinstance(name, str) or not isinstance(value, torch.Tensor)
            or value.is_complex() or not torch.isfinite(value).all()]
     if odd:
-        raise UserError(f"{path} holds weights that are not finite numbers: {len(odd)} of {len(content['model'])}, "
+        raise DamagedCheckpoint(f"{path} holds weights that are not finite numbers: {len(odd)} of {len(content['model'])}, "
                         f"{odd[0]!r} first")
     if not isinstance(content["facts"], dict):
         raise UserError(f"{path} holds the facts {content['facts']!r}, expected how the network was trained, by name")

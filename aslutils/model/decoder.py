@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
+from aslutils.model.masked import attend
 from aslutils.task.text import PAD, STEPS, VOCABULARY
 
 POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60
@@ -39,8 +40,7 @@ class Attention(nn.Module):
 
     def forward(self, x, key, value, mask=None, causal=False):
         """x (B, S, D) attends to key and value (B, H, N, D/H); mask float, added to the scores."""
-        x = F.scaled_dot_product_attention(self.split(self.query(x)), key, value, attn_mask=mask, is_causal=causal,
-                                           dropout_p=self.dropout if self.training else 0.0)
+        x = attend(self.split(self.query(x)), key, value, mask, causal, self.dropout if self.training else 0.0)
         return self.output(x.transpose(1, 2).flatten(2))
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.masked import MaskedBatchNorm
+from aslutils.model.masked import MaskedBatchNorm, attend
 from aslutils.task.preprocess import MAX_FRAMES
 
 
@@ -60,7 +60,7 @@ class RotaryAttention(nn.Module):
         x = scaled_linear((self.query, self.key, self.value), x, scale, bias).unflatten(-1, (3 * self.heads, -1))
         rotated, value = x.split((2 * self.heads, self.heads), dim=2)           # (B, T, 2 H, D/H), (B, T, H, D/H)
         query, key = rotate(rotated, turns).transpose(1, 2).chunk(2, dim=1)     # (B, H, T, D/H)
-        x = F.scaled_dot_product_attention(query, key, value.transpose(1, 2).to(query.dtype), attn_mask=mask[:, None, None])
+        x = attend(query, key, value.transpose(1, 2).to(query.dtype), mask[:, None, None])
         return self.output(x.transpose(1, 2).flatten(2))
 
 

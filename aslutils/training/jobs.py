@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +22,7 @@ from aslutils.system.processes import SPAWN, end_with_parent
 from aslutils.system.progress import progress
 from aslutils.training import folder as training_folder
 from aslutils.training.folder import HISTORY
-from aslutils.training.trainer import Job, Trainer, is_finished
+from aslutils.training.trainer import Job, Trainer, is_finished, same_everywhere
 
 _TELL_SECONDS = 0.5
 
@@ -54,7 +55,9 @@ def forget(jobs: list[Job]) -> None:
 def train_together(jobs: list[Job], *, max_minutes: float = 0.0, quiet: bool = False) -> bool:
     """Train every unfinished job with all processes of an `accelerate launch`; returns whether all have finished."""
     jobs = with_threads(jobs, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    return _train_here(_unfinished(jobs, quiet), time.time() + 60 * max_minutes if max_minutes else math.inf, quiet)
+    waiting = _unfinished(jobs, quiet)
+    same_everywhere(tuple(job.name for job in waiting), jobs[0].folder.parent)
+    return _train_here(waiting, time.time() + 60 * max_minutes if max_minutes else math.inf, quiet)
 
 
 def _unfinished(jobs, quiet=False) -> list[Job]:
@@ -100,9 +103,12 @@ def _train_apart(jobs, processes, deadline) -> bool:
         pending = set(futures)
         try:
             while pending:
-                pending = wait(pending, timeout=_TELL_SECONDS).not_done
+                ended, pending = wait(pending, timeout=_TELL_SECONDS)
                 while not told.empty():
                     bar.show(*told.get())
+                for name, future in zip([job.name for job in jobs], futures):
+                    if future in ended and pending and isinstance(future.exception(), UserError):
+                        bar.say(f"{name} failed: {future.exception()}. What runs is trained to its end, nothing else begins.")
             return all([future.result() for future in futures])                # a list: raises the error of any of them
         except KeyboardInterrupt:
             for process in set(multiprocessing.active_children()) - others:
@@ -170,6 +176,10 @@ class _Bar:
 
     def __exit__(self, *error):
         self.bar.close()
+
+    def say(self, words: str):
+        """Print a line above the bar."""
+        self.bar.write(words, file=sys.stderr)
 
     def show(self, index, step, total, loss):
         """Update the bar: network `index` is at `step` of `total`, with this loss."""

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, gather_object
 
 from aslutils.data import augment
 from aslutils.data.dataset import TrainLoader
@@ -99,8 +99,6 @@ class Trainer:
     def __init__(self, job: Job):
         self.job, self.config, self.folder, self.facts = job, job.train, Path(job.folder), job.facts()
         self.folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("WANDB_MODE", "offline")
-        os.environ.setdefault("WANDB_DIR", str(self.folder))
         join_processes()
         self.accelerator = Accelerator(
             mixed_precision=_precision(self.config.precision), project_dir=self.folder, log_with=self.config.tracker or None,
@@ -153,11 +151,13 @@ class Trainer:
                 if self.step % self.steps_per_epoch == 0:
                     self._end_epoch()
                 if self.step % self.config.accumulate == 0 and self.step < self.total:   # no gradients are pending
-                    stop = self._agree(time.time() > deadline)
-                    if stop or self._agree(time.time() - saved > 60 * self.config.checkpoint_minutes):
+                    now = time.time()
+                    wanted = "stop" if now > deadline else "save" if now - saved > 60 * self.config.checkpoint_minutes else ""
+                    wanted = self._agree(wanted)
+                    if wanted:
                         self._save_training()
                         saved = time.time()
-                    if stop:
+                    if wanted == "stop":
                         self._close_tracker()
                         return False
         self._finish()
@@ -200,8 +200,7 @@ class Trainer:
         row.update({name: float(value) / steps for name, value in sums.items() if name not in ("sequences", "seconds")})
         row["samples_per_second"] = float(sums["sequences"]) * self.accelerator.num_processes / max(float(sums["seconds"]), 1e-9)
         if not math.isfinite(row["loss"]):
-            raise UserError(f"{self.job.name}: the loss is {row['loss']} in epoch {epoch}; lower learning_rate, "
-                                     "or train with precision 'no'")
+            raise self._diverged(f"the loss is {row['loss']} in epoch {epoch}")
         every = self.config.evaluate_every
         if len(self.sample) and every and epoch % every == 0:
             table = postprocess(predict(self.network, self.store, self.sample, device=self.accelerator.device))
@@ -211,6 +210,10 @@ class Trainer:
         if self.accelerator.is_main_process:
             write_table(self.folder / HISTORY, pd.DataFrame(self.history))
             self._log(row)
+
+    def _diverged(self, what: str) -> UserError:
+        return UserError(f"{self.job.name}: {what}; train with a lower learning_rate, or with precision 'no', under another run "
+                         "name: both make another training")
 
     def _log(self, row: dict):
         self.accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"])
@@ -223,29 +226,35 @@ class Trainer:
             sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
         if self.config.tracker:
             plain = {name: value for name, value in self.facts.items() if isinstance(value, (int, float, str, bool))}
-            self.accelerator.init_trackers(EVENTS, config=plain)
+            wandb = {"dir": str(self.folder), "mode": os.environ.get("WANDB_MODE", "offline")}
+            self.accelerator.init_trackers(EVENTS, config=plain, init_kwargs={"wandb": wandb})
             for row in self.history:
                 self._log(row)
 
-    def _agree(self, mine: bool) -> bool:
-        """The decision of the first process, so that all processes save and stop at the same step."""
+    def _agree(self, mine: str) -> str:
+        """What the first process decided, "stop", "save" or nothing, so that all save and stop at the same step."""
         if self.accelerator.num_processes == 1:
             return mine
-        flag = torch.tensor([float(mine and self.accelerator.is_main_process)], device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, "sum").item())
+        decided = ["", "save", "stop"]
+        flag = torch.tensor([decided.index(mine) * self.accelerator.is_main_process], device=self.accelerator.device)
+        return decided[int(self.accelerator.reduce(flag, "sum").item())]
 
     def _save_training(self):
+        """Write a checkpoint to resume from, in the first process; the others wait, for whoever ends early ends them all."""
         self._average_sums()
-        if not self.accelerator.is_main_process:
-            return
-        scaler = self.accelerator.scaler
-        training_folder.save(self.folder, self.network, self.facts, {
-            "step": self.step, "history": self.history, "sums": self.sums, "optimiser": self.optimiser.state_dict(),
-            "scaler": scaler.state_dict() if scaler else None})
+        if not all(bool(weight.isfinite().all()) for weight in self.network.state_dict().values()):
+            raise self._diverged(f"the weights are no finite numbers after {self.step:,} batches")
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            training_folder.save(self.folder, self.network, self.facts, {
+                "step": self.step, "history": self.history, "sums": self.sums, "optimiser": self.optimiser.state_dict(),
+                "scaler": scaler.state_dict() if scaler else None})
+        self.accelerator.wait_for_everyone()
 
     def _resume(self):
-        """Resume from the newest readable checkpoint, if there is one."""
+        """Resume from the newest readable checkpoint, if there is one; all processes must find the same."""
         checkpoint = training_folder.newest(self.folder, self.facts, tidy=self.accelerator.is_main_process)
+        same_everywhere(checkpoint and checkpoint.training["step"], self.folder)
         if checkpoint is None:
             return
         state = checkpoint.training
@@ -280,6 +289,12 @@ def join_processes() -> PartialState:
     The others wait while the first one prepares data or decodes, which may take longer than NCCL's default of 10 minutes.
     """
     return PartialState(cpu="WORLD_SIZE" in os.environ and not torch.cuda.is_available(), timeout=timedelta(hours=12))
+
+
+def same_everywhere(found, folder: Path) -> None:
+    """Raise UserError unless every process found the same in a folder, which hosts must share."""
+    if join_processes().num_processes > 1 and len(set(gather_object([found]))) > 1:
+        raise UserError(f"{folder} differs from process to process: hosts that train together must share the run's folder")
 
 
 def _precision(wanted: str) -> str:

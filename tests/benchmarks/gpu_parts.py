@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
@@ -27,6 +28,7 @@ from training_cost import gigaflops
 
 from aslutils.data import augment
 from aslutils.data.dataset import TrainLoader
+from aslutils.model import masked
 from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
 from aslutils.run.corpus import open_corpus
@@ -196,6 +198,8 @@ def steps(size: Size):
     others = [(stage, precision) for stage in (SEEDS, FOLDS) for precision in TYPES if (stage, precision) not in own]
     for stage, precision in (*own, *others):
         measure(size, stage, precision, "eager", Step)
+    with mock.patch.object(masked, "_lacking", lambda _: 0):
+        measure(size, SEEDS, "fp16", "eager, heads of 52", Step)
 
 
 def graphs(size: Size):

@@ -130,6 +130,12 @@ def test_a_parameter_that_the_notebook_lacks_is_an_error_with_the_nearest_name(k
         winning(kit)
 
 
+def test_a_kernel_that_would_publish_without_internet_is_refused_before_anything_is_trained(kit):
+    change(kit, "05_submission_kernel", push=True)
+    with pytest.raises(ValueError, match="05_submission_kernel.yaml: push is true, but kernels run without internet"):
+        winning(kit)
+
+
 def test_a_long_run_name_is_an_error(kit):
     with pytest.raises(ValueError, match="give the run a shorter name"):
         winning(kit, run="a-run-with-a-very-long-name-indeed")

@@ -1,9 +1,11 @@
-"""Batch statistics over real frames, and dropout."""
+"""Batch statistics over real frames, attention, and dropout."""
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from aslutils.model import masked
 from aslutils.model.masked import MaskedBatchNorm, frame_mask
 
 LENGTHS = torch.tensor([5, 1, 9])
@@ -68,3 +70,27 @@ def test_one_single_frame_leaves_finite_statistics():
     norm = MaskedBatchNorm(2).train()
     assert torch.isfinite(norm(torch.randn(1, 1, 2), torch.ones(1, 1, dtype=torch.bool))).all()
     assert all(torch.isfinite(value).all() for value in norm.buffers())
+
+
+@pytest.mark.parametrize("short", [0, 4])
+@pytest.mark.parametrize("kind", ["all", "masked", "causal"])
+def test_filled_up_heads_compute_the_same(short, kind, monkeypatch):
+    torch.manual_seed(1)
+    query, key, value = (torch.randn(2, 3, 7, 52, requires_grad=True) for _ in range(3))
+    mask = torch.rand(2, 1, 1, 7) < 0.7 if kind == "masked" else None
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=kind == "causal")
+    monkeypatch.setattr(masked, "_lacking", lambda _: short)
+    found = masked.attend(query, key, value, mask, kind == "causal")
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(*(torch.autograd.grad(x.square().sum(), (query, key, value)) for x in (found, expected))):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("width, cuda, kind, lacking", [
+    (52, True, torch.float16, 4), (52, True, torch.bfloat16, 4), (52, True, torch.float32, 0), (48, True, torch.float16, 0),
+    (52, False, torch.float16, 0)])
+def test_only_heads_in_half_precision_on_a_gpu_are_filled_up(width, cuda, kind, lacking):
+    class Query:
+        shape, is_cuda, dtype = (1, 1, 1, width), cuda, kind
+
+    assert masked._lacking(Query) == lacking

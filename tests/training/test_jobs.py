@@ -69,7 +69,7 @@ def test_a_failing_training_is_told_with_its_own_words(store, tmp_path, processe
         train_all(jobs, processes=processes)
 
 
-def test_after_a_failure_what_runs_comes_to_its_end_and_nothing_new_begins(store, tmp_path):
+def test_after_a_failure_which_is_told_at_once_what_runs_comes_to_its_end_and_nothing_new_begins(store, tmp_path, capsys):
     jobs = [toy_job(store, tmp_path / "bad", name="bad", learning_rate=1e30, clip=1e30, warmup_epochs=0.0),
             toy_job(store, tmp_path / "good", name="good", epochs=40),
             *(toy_job(store, tmp_path / f"later{seed}", seed=seed) for seed in (1, 2, 3))]
@@ -77,6 +77,7 @@ def test_after_a_failure_what_runs_comes_to_its_end_and_nothing_new_begins(store
         train_all(jobs, processes=2)
     assert is_finished(jobs[1])
     assert not [job.folder for job in jobs[2:] if job.folder.exists()]
+    assert "bad failed: bad: the loss is" in capsys.readouterr().err
 
 
 def test_no_process_at_all_is_an_error(store, tmp_path):

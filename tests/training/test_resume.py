@@ -132,6 +132,18 @@ def test_an_unreadable_checkpoint_falls_back_to_the_one_before_with_a_warning(st
     assert_same_weights(job, uninterrupted)
 
 
+def test_a_checkpoint_of_weights_that_are_no_numbers_falls_back_too(store, uninterrupted, tmp_path):
+    job = toy_job(store, tmp_path)
+    for _ in range(2):
+        assert not Trainer(job).fit(deadline=0.0)
+    content = torch.load(job.folder / RESUME, weights_only=True)
+    next(iter(content["model"].values())).fill_(float("nan"))
+    torch.save(content, job.folder / RESUME)
+    with pytest.warns(UserWarning, match="not finite numbers.*resuming from the previous checkpoint"):
+        assert Trainer(job).fit()
+    assert_same_weights(job, uninterrupted)
+
+
 def test_without_a_readable_checkpoint_it_stops_rather_than_start_over(store, tmp_path):
     job = toy_job(store, tmp_path)
     assert not Trainer(job).fit(deadline=0.0)

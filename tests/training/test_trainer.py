@@ -1,6 +1,8 @@
 """One training, toy-sized: it learns, and refuses what is not its own."""
 
+import contextlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from aslutils.data.store import Store
 from aslutils.model.checkpoint import load_checkpoint, load_init
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import HANDS
+from aslutils.training import trainer
 from aslutils.training.config import OPTIMISERS
 from aslutils.training.folder import CHECKPOINT, HISTORY, PREDICTIONS, PREVIOUS, RESUME
 from aslutils.training.trainer import Trainer, is_finished, learning_rate
@@ -68,6 +71,21 @@ def test_what_decides_a_training_changes_its_weights(store, uninterrupted, tmp_p
 def test_a_loss_that_is_no_number_stops_the_training(store, tmp_path):
     with pytest.raises(UserError, match="toy: the loss is nan in epoch .*lower learning_rate"):
         Trainer(toy_job(store, tmp_path, learning_rate=1e30, clip=1e30, warmup_epochs=0.0)).fit()
+
+
+def test_weights_that_are_no_numbers_do_not_take_the_place_of_a_checkpoint(store, tmp_path):
+    with pytest.raises(UserError, match="toy: the weights are no finite numbers after .* batches; train with a lower"):
+        Trainer(toy_job(store, tmp_path, learning_rate=1e30, clip=1e30, warmup_epochs=0.0, accumulate=1,
+                        checkpoint_minutes=0.0)).fit()
+    assert load_checkpoint(tmp_path / RESUME).training["step"] > 0              # refuses weights that are no numbers
+
+
+@pytest.mark.parametrize("found, shared", [([3, 3], True), ([3, None], False), ([(), ("seed 1",)], False)])
+def test_processes_that_find_different_checkpoints_are_refused(found, shared, monkeypatch, tmp_path):
+    monkeypatch.setattr(trainer, "join_processes", lambda: SimpleNamespace(num_processes=2))
+    monkeypatch.setattr(trainer, "gather_object", lambda mine: found)
+    with contextlib.nullcontext() if shared else pytest.raises(UserError, match="must share the run's folder"):
+        trainer.same_everywhere(found[0], tmp_path)
 
 
 @pytest.mark.parametrize("wrong, words", [
