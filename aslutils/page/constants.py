@@ -4,7 +4,7 @@ import json
 
 from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
-from aslutils.reading.recognizer import PHRASE_GAP, RATE, READ_EVERY, Recognizer
+from aslutils.reading.recognizer import FEWEST, PHRASE_GAP, RATE, READ_EVERY, Recognizer
 from aslutils.reading.tflite import FIXED
 from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS
@@ -41,6 +41,7 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "WINDOW": MAX_FRAMES,
         "EVERY": READ_EVERY,
         "GAP": PHRASE_GAP,
+        "FEWEST": FEWEST,
         "RATE": RATE,
         "MIN_FRAMES": MIN_FRAMES,
         "MIN_CONFIDENCE": MIN_CONFIDENCE,

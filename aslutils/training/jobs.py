@@ -106,9 +106,9 @@ def _train_apart(jobs, processes, deadline) -> bool:
                 ended, pending = wait(pending, timeout=_TELL_SECONDS)
                 while not told.empty():
                     bar.show(*told.get())
-                for name, future in zip([job.name for job in jobs], futures):
-                    if future in ended and pending and isinstance(future.exception(), UserError):
-                        bar.say(f"{name} failed: {future.exception()}. What runs is trained to its end, nothing else begins.")
+                for future in ended if pending else ():
+                    if isinstance(future.exception(), UserError):
+                        bar.say(f"{future.exception()}. What runs is trained to its end, nothing else begins.")
             return all([future.result() for future in futures])                # a list: raises the error of any of them
         except KeyboardInterrupt:
             for process in set(multiprocessing.active_children()) - others:

@@ -77,7 +77,7 @@ def test_after_a_failure_which_is_told_at_once_what_runs_comes_to_its_end_and_no
         train_all(jobs, processes=2)
     assert is_finished(jobs[1])
     assert not [job.folder for job in jobs[2:] if job.folder.exists()]
-    assert "bad failed: bad: the loss is" in capsys.readouterr().err
+    assert "bad: the loss is" in capsys.readouterr().err
 
 
 def test_no_process_at_all_is_an_error(store, tmp_path):

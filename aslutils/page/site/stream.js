@@ -1,9 +1,7 @@
 // Splits frames into phrases, as `Recognizer.stream` in Python does: a phrase ends when no hand was seen for about a second.
-// A slow device sees fewer frames in that second: five of them are the least that ends a phrase.
-import { EVERY, GAP, WINDOW } from "./constants.js";
+// A slow device sees fewer frames in that second: FEWEST of them are the least that ends a phrase.
+import { EVERY, FEWEST, GAP, WINDOW } from "./constants.js";
 import { handSeen } from "./columns.js";
-
-const FEWEST = 5; // frames without a hand that end a phrase, however slow the device is
 
 export class PhraseStream {
   constructor() {
