@@ -1,7 +1,7 @@
 """The page in headless Chromium: a drawn person spells before a fake camera and in a video file, and Python reads the same.
 
 Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said. Without a GPU,
-MediaPipe takes a second for a picture, so only two tests wait for it; the others hand the page landmarks in its place.
+MediaPipe takes a second for a picture, so only one test waits for it; the others hand the page landmarks in its place.
 """
 
 import json
@@ -143,33 +143,29 @@ def as_python_says(shown: str, landmarks: np.ndarray) -> bool:
     return shown in texts
 
 
-def test_a_video_file_is_read_as_python_reads_its_landmarks_without_a_network(playwright, address, clips, tmp_path):
-    with Visit(playwright, address) as visit:
-        visit.says("Ready")
-        visit.context.set_offline(True)
-        visit.tab.set_input_files("#file", clips / "short.webm")
-        visit.says("The video is read")
-        (shown,) = visit.listed()
-        landmarks = visit.landmarks(tmp_path / "phrase.npy")
-        assert len(landmarks) >= 15 and as_python_says(shown, landmarks) and visit.tab.locator("#phrases .phrase").count() == 1
-        visit.tab.click("#copy")
-        assert visit.tab.evaluate("navigator.clipboard.readText()") == shown
-        assert visit.tab.inner_text("#copied") == "Copied 1 phrase."
-        visit.tab.click("#clear")
-        assert visit.tab.locator("#phrases li").count() == 0 and visit.tab.is_disabled("#copy")
-        assert visit.errors == []
-
-
-def test_a_camera_is_read_as_python_reads_its_landmarks(playwright, address, clips, tmp_path):
+def test_a_camera_and_then_a_video_file_are_read_as_python_reads_their_landmarks_without_a_network(playwright, address, clips,
+                                                                                                   tmp_path):
     with Visit(playwright, address, f"--use-file-for-fake-video-capture={clips / 'short.y4m'}") as visit:
         visit.says("Ready")
+        visit.context.set_offline(True)
         visit.tab.click("#start")
         visit.until("document.querySelector('#text').textContent || document.querySelector('#percent').textContent")
         visit.until("document.querySelector('#rate').textContent.includes('frames a second')")
         visit.tab.click("#start", timeout=PATIENCE)
         assert visit.says("Stopped") == "Stopped."
         (shown, *_) = visit.listed()
-        assert as_python_says(shown, visit.landmarks(tmp_path / "phrase.npy"))
+        assert as_python_says(shown, visit.landmarks(tmp_path / "camera.npy"))
+        visit.tab.click("#clear")
+        assert visit.tab.locator("#phrases li").count() == 0 and visit.tab.is_disabled("#copy")
+
+        visit.tab.set_input_files("#file", clips / "short.webm")
+        visit.says("The video is read")
+        (shown,) = visit.listed()
+        landmarks = visit.landmarks(tmp_path / "video.npy")
+        assert len(landmarks) >= 15 and as_python_says(shown, landmarks) and visit.tab.locator("#phrases .phrase").count() == 1
+        visit.tab.click("#copy")
+        assert visit.tab.evaluate("navigator.clipboard.readText()") == shown
+        assert visit.tab.inner_text("#copied") == "Copied 1 phrase."
         assert visit.errors == []
 
 
