@@ -66,7 +66,7 @@ max_minutes: float = 0.0  # stop with a checkpoint after this time; run again to
 checkpoint_minutes: float = 1.0  # time between checkpoints
 evaluate_every: int = 0  # epochs between evaluations on up to 512 validation sequences; 0: only at the end
 tracker: str = "tensorboard"  # logs curves besides history.csv: also "wandb" (offline) or "trackio"; "": none
-augmentations: list = [  # applied in order; each with its ranges and its probability p
+augmentations: list = [  # Mirror, then CutMix, then the others in order; each with its ranges and its probability p
     {"name": "Mirror", "p": 0.5},
     {"name": "SpatialAffine", "scale": [0.82, 1.18], "shear": [-0.12, 0.12], "shift": [-0.09, 0.09],
      "degree": [-18, 18], "p": 0.75},

@@ -13,7 +13,7 @@ run: str = "demo"  # the run's folder: datamount/<run>, on Kaggle /kaggle/workin
 data: str = ""  # folder of competition files or of the published .npy files; "": the data attached on Kaggle, or the demo
 fresh: bool = False  # train from scratch and discard checkpoints
 processes: int = 2  # trainings at once: one per GPU, or a share of the cores each
-seeds: list = []  # several seeds at once, one per GPU; empty: only seed
+seeds: list = []  # several seeds at once, one per GPU; empty: seed alone, but 1 and 2 by run_all.sh and Kaggle kernels
 align_cuts: bool = False  # CutMix cuts at the borders that round 1's CTC head found between characters; False: as published
 store_dtype: str = "float16"  # of the landmark store: float16 (its error is below MediaPipe's jitter) or float32
 fold_count: int = 4  # participant-disjoint folds
@@ -67,7 +67,7 @@ max_minutes: float = 0.0  # stop with a checkpoint after this time; run again to
 checkpoint_minutes: float = 1.0  # time between checkpoints
 evaluate_every: int = 0  # epochs between evaluations on up to 512 validation sequences; 0: only at the end
 tracker: str = "tensorboard"  # logs curves besides history.csv: also "wandb" (offline) or "trackio"; "": none
-augmentations: list = [  # applied in order; each with its ranges and its probability p
+augmentations: list = [  # Mirror, then CutMix, then the others in order; each with its ranges and its probability p
     {"name": "Mirror", "p": 0.5},
     {"name": "SpatialAffine", "scale": [0.82, 1.18], "shear": [-0.12, 0.12], "shift": [-0.09, 0.09],
      "degree": [-18, 18], "p": 0.75},

@@ -185,6 +185,8 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=24, help="sequences of each letter and digit (default %(default)s)")
     parser.add_argument("--details", action="store_true", help="also print what was read")
     arguments = parser.parse_args()
+    if not (arguments.real / "hands").is_dir():
+        parser.error(f"--real: there is no folder {arguments.real / 'hands'}; the recordings are no part of the kit (see NOTICE)")
     recognizer, confidences = Recognizer(arguments.export), {}
     for what, how, make in collect(arguments.real, arguments.each):
         truth, sequences = zip(*make())
