@@ -17,6 +17,8 @@ from aslutils.run.corpus import open_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = pytest.StashKey[Counter]()
+LONGEST = ("test_pipeline.py", "test_kaggle_notebooks.py", "test_browser.py", "test_notebooks.py", "test_resume.py",
+           "test_jobs.py", "test_parallel.py", "test_gpu_benchmark.py", "test_variants.py")
 
 
 def pytest_addoption(parser):
@@ -24,7 +26,11 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """With --quick, leave out what is marked slow: whatever trains, prepares, converts, draws, or starts notebooks or servers."""
+    """The longest files first, so that no process is left with one at the end.
+
+    With --quick, leave out what is marked slow: whatever trains, prepares, converts, draws, or starts notebooks or servers.
+    """
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     slow = [item for item in items if config.option.quick and item.get_closest_marker("slow")]
     config.stash[LEFT_OUT] = Counter(item.path.relative_to(ROOT).as_posix() for item in slow)
     config.hook.pytest_deselected(items=slow)

@@ -9,7 +9,7 @@ from aslutils.reading.tflite import FIXED
 from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import MIN_CONFIDENCE, MIN_FRAMES, Verdict
+from aslutils.task.rejection import MIN_FRAMES, Verdict
 from aslutils.task.text import CHARACTERS, EOS, STEPS, VOCABULARY
 
 PRACTISED = 3, 6                   # fewest and most letters of a word to practise
@@ -44,7 +44,7 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "FEWEST": FEWEST,
         "RATE": RATE,
         "MIN_FRAMES": MIN_FRAMES,
-        "MIN_CONFIDENCE": MIN_CONFIDENCE,
+        "MIN_CONFIDENCE": recognizer.min_confidence,
         "VERDICTS": {verdict.name: verdict.value for verdict in Verdict},
         "CHARACTERS": CHARACTERS,
         "EOS": EOS,

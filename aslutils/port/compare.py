@@ -21,7 +21,7 @@ from aslutils.reading.tflite import SIGNATURE, Model, interpreter
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import COLUMNS, count_hand_frames
 from aslutils.task.preprocess import as_landmarks, fit_length, standardise
-from aslutils.task.rejection import UNKNOWN, Verdict, verdict
+from aslutils.task.rejection import MIN_CONFIDENCE, UNKNOWN, Verdict, verdict
 from aslutils.task.text import DUMMY_PHRASE, EOS, SOS, STEPS, VOCABULARY, decode, encode
 
 
@@ -42,10 +42,10 @@ def network_frames(inputs) -> np.ndarray:
 
 
 @torch.inference_mode()
-def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Answer:
+def read_pytorch(networks, inputs, beam: BeamSearch | None = None, min_confidence: float = MIN_CONFIDENCE) -> Answer:
     """Read one sequence's columns (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
 
-    beam: how to search for the phrase; None: the likeliest token at each step.
+    beam: how to search for the phrase; None: the likeliest token at each step; min_confidence: below it, nothing is read.
     """
     frames, hand_frames = network_frames(inputs), count_hand_frames(inputs)
     if not len(frames):
@@ -54,7 +54,7 @@ def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Answer:
     encoded = [network.encode(frames, lengths) for network in networks]
     heads = [network.confidence_logit(x)[0] for network, (x, _) in zip(networks, encoded) if network.confidence is not None]
     confidence = float(torch.stack(heads).mean().sigmoid()) if heads else UNKNOWN
-    found = verdict(len(inputs), hand_frames, confidence)
+    found = verdict(len(inputs), hand_frames, confidence, min_confidence=min_confidence)
     if found is not Verdict.READ:
         return _rejected(found, confidence)
     if beam is None:
@@ -63,7 +63,7 @@ def read_pytorch(networks, inputs, beam: BeamSearch | None = None) -> Answer:
     else:
         rows = search(networks, encoded, beam)
     text = decode(rows.argmax(dim=1))
-    found = verdict(len(inputs), hand_frames, confidence, len(text))
+    found = verdict(len(inputs), hand_frames, characters=len(text))
     return Answer(text, found, confidence, rows.numpy()) if found is Verdict.READ else _rejected(found, confidence)
 
 

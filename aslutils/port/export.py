@@ -20,7 +20,7 @@ from aslutils.reading.tflite import FIXED, INPUT, SIGNATURE
 from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
 from aslutils.task import rejection
-from aslutils.task.landmarks import COLUMNS, USUAL_END
+from aslutils.task.landmarks import COLUMNS, LEAST_SURE, USUAL_END
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, INDEX, STEPS, VOCABULARY, encode
 
 SENSITIVE = (".conv/", ".embedding/", ".head/", ".ctc/")    # few weights, but most of the error of float16
@@ -59,8 +59,9 @@ class Ensemble(tf.Module):
 
     rows = None                    # of the columns: any number
 
-    def __init__(self, networks, beam: BeamSearch | None = None):
+    def __init__(self, networks, beam: BeamSearch | None = None, min_confidence: float = rejection.MIN_CONFIDENCE):
         super().__init__()
+        self.min_confidence = min_confidence
         backward = beam is not None and beam.rerank_weight > 0
         self.networks = [Network(network, f"network{index}", backward) for index, network in enumerate(networks)]
         self.beam = beam
@@ -76,10 +77,10 @@ class Ensemble(tf.Module):
         encoded = [network.encode(frames, mask) for network in self.networks]
         logits = [network.confidence_logit(x) for network, (x, _) in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
-        rejected = rejection.rejected(T, hand_frames, confidence)
+        rejected = rejection.rejected(T, hand_frames, confidence, min_confidence=self.min_confidence)
         rows, probabilities, count = self.spell(encoded, rejected)
         spelled = (tf.range(STEPS) < count) & (tf.argmax(rows, axis=1) < len(CHARACTERS))       # (33,)
-        rejected |= rejection.rejected(T, hand_frames, confidence, tf.reduce_sum(tf.cast(spelled, tf.int32)))
+        rejected |= rejection.rejected(T, hand_frames, characters=tf.reduce_sum(tf.cast(spelled, tf.int32)))
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
         probabilities = tf.where(rejected, 0.0, probabilities)
         count = tf.where(rejected, len(DUMMY_PHRASE), count)
@@ -107,8 +108,8 @@ class FixedEnsemble(Ensemble):
     Rows behind the last in which anything was seen are no frames. Behind the phrase, `outputs` spell EOS, `probabilities` are 0.
     """
 
-    def __init__(self, networks, beam: BeamSearch | None, rows: int):
-        super().__init__(networks, beam)
+    def __init__(self, networks, beam: BeamSearch | None, rows: int, min_confidence: float):
+        super().__init__(networks, beam, min_confidence)
         self.rows = rows
 
     def frames(self, inputs):
@@ -147,13 +148,16 @@ def to_tflite(function, module, inputs: list[str]) -> bytes:
     return precisions.pack(model)
 
 
-def convert(networks, beam: BeamSearch | None = None, frames: int | None = None) -> bytes:
+def convert(networks, beam: BeamSearch | None = None, frames: int | None = None,
+            min_confidence: float = rejection.MIN_CONFIDENCE) -> bytes:
     """The networks as a float32 TFLite model that decodes greedily, or by beam search.
 
-    frames: None for sequences of any length, or the fixed number of rows that it takes (see `FixedEnsemble`).
+    frames: None for sequences of any length, or the fixed number of rows that it takes (see `FixedEnsemble`); min_confidence:
+    sequences that the confidence heads rate lower are rejected.
     """
     check(networks, beam)
-    ensemble = Ensemble(networks, beam) if frames is None else FixedEnsemble(networks, beam, frames)
+    ensemble = (Ensemble(networks, beam, min_confidence) if frames is None
+                else FixedEnsemble(networks, beam, frames, min_confidence))
     return to_tflite(ensemble.traced(), ensemble, [INPUT])
 
 
@@ -174,16 +178,22 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
     return write_export(with_precision(convert(networks, beam), precision), folder)
 
 
-def write_export(content: bytes, folder, usual_end: int | None = None, fixed: bytes | None = None) -> Path:
+def write_export(content: bytes, folder, usual_end: int | None = None, fixed: bytes | None = None,
+                 min_confidence: float = rejection.MIN_CONFIDENCE) -> Path:
     """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path.
 
     usual_end: how many hand-less frames the sequences of its training usually begin or end with; None: unknown. fixed: the same
-    model with a fixed shape, which becomes `model_fixed.tflite`; None: none, and an earlier one is deleted.
+    model with a fixed shape, which becomes `model_fixed.tflite`; None: none, and an earlier one is deleted. min_confidence: what
+    `convert` was given.
     """
     folder = Path(folder)
     (folder / "report.json").unlink(missing_ok=True)             # an earlier export's; notebook 04 writes this one's last
-    ends = {} if usual_end is None else {USUAL_END: usual_end}
-    write_json(folder / "inference_args.json", {"selected_columns": COLUMNS, **ends})
+    arguments = {"selected_columns": COLUMNS}
+    if usual_end is not None:
+        arguments[USUAL_END] = usual_end
+    if min_confidence != rejection.MIN_CONFIDENCE:
+        arguments[LEAST_SURE] = min_confidence
+    write_json(folder / "inference_args.json", arguments)
     write_json(folder / "character_to_prediction_index.json", INDEX)
     (folder / FIXED).unlink(missing_ok=True)
     for name, model in (("model.tflite", content), (FIXED, fixed)):

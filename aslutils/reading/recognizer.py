@@ -22,9 +22,9 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, selected_columns, usual_end
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, min_confidence, selected_columns, usual_end
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, verdict
+from aslutils.task.rejection import MIN_CONFIDENCE, MIN_FRAMES, UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
@@ -70,8 +70,8 @@ class Recognizer:
     """An exported model, ready to read. Threads that share an instance take turns.
 
     path: the folder of an export, or its `.tflite` file; None: the model that comes with the kit, trained on made-up hands;
-    threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390) and
-    how long hand-less ends usually were in its training.
+    threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390), how
+    long hand-less ends usually were in its training, and the confidence below which it rejects.
     Raises FileNotFoundError, or UserError naming the file and what is wrong with it.
     """
 
@@ -82,6 +82,7 @@ class Recognizer:
         content = read_text(arguments, JSON_LIMIT) if arguments.is_file() else None
         self.columns = COLUMNS if content is None else _known(selected_columns(content, arguments), arguments)
         self.usual_end = None if content is None else usual_end(content, arguments)
+        self.min_confidence = MIN_CONFIDENCE if content is None else min_confidence(content, arguments)
         if self.model.columns not in (-1, len(self.columns)):
             raise UserError(f"{path} reads {self.model.columns} columns; {arguments} or the kit name {len(self.columns)}")
 
@@ -106,7 +107,7 @@ class Recognizer:
         confidence = float(answer.get("confidence", UNKNOWN))
         text, probabilities = spelled(answer[OUTPUT], answer.get("probabilities"))
         written = len(text) if probabilities.any() else 0                      # the dummy phrase's probabilities are 0
-        found = verdict(len(inputs), int(seen.sum()), confidence, written)
+        found = verdict(len(inputs), int(seen.sum()), confidence, written, self.min_confidence)
         if found is not Verdict.READ:
             text, probabilities = "", probabilities[:0]
         return Reading(found, text, confidence, probabilities, len(inputs), cut, milliseconds)

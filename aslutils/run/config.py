@@ -77,6 +77,7 @@ class ExportConfig(RunConfig):
     rerank_weight: float            # weight of the backward decoder in ranking the hypotheses
     ctc_share: float                # share of the CTC head in the search; 0: not used; -1: CTC_SHARE where all networks have it
     fixed_frames: int               # frames of the export of a fixed shape; 0: none
+    min_confidence: float           # sequences that the confidence heads rate lower are rejected
 
     def __post_init__(self):
         super().__post_init__()
@@ -90,6 +91,8 @@ class ExportConfig(RunConfig):
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
         if -1 < self.ctc_share < 0 or self.ctc_share >= 1:
             raise UserError(f"ctc_share is {self.ctc_share}; it must be at least 0 and below 1, or -1")
+        if not 0 <= self.min_confidence < 1:
+            raise UserError(f"min_confidence is {self.min_confidence}; it must be at least 0 and below 1")
         if not all(isinstance(path, str) for path in self.checkpoints):
             raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
 

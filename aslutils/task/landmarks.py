@@ -9,6 +9,7 @@ import numpy as np
 
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import parse_json
+from aslutils.task.rejection import MIN_CONFIDENCE
 
 COORDINATES = ("x", "y", "z")
 HOLISTIC = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}   # landmarks a part, in the competition's order
@@ -109,7 +110,7 @@ def _bones() -> dict[str, np.ndarray]:
 
 
 BONES = _bones()                                  # part -> (n, 2) positions to join when drawing a skeleton
-USUAL_END = "usual_end"                       # what usual_end reads, beside selected_columns
+USUAL_END, LEAST_SURE = "usual_end", "min_confidence"    # what these functions read, beside selected_columns
 ORDER_DIGEST = hashlib.sha256(" ".join(COLUMNS).encode()).hexdigest()[:16]   # identifies this landmark order in files
 
 
@@ -122,6 +123,17 @@ def usual_end(content: bytes | str, source) -> int | None:
     if value is not None and (type(value) is not int or value < 0):
         raise UserError(f"{source}: {USUAL_END} is {value!r}; expected a whole number of frames of at least 0")
     return value
+
+
+def min_confidence(content: bytes | str, source) -> float:
+    """Below which confidence a model rejects a sequence, by its `inference_args.json`; if that does not say, 0.15, as published.
+
+    Raises UserError naming the source if it is not a number in 0..1.
+    """
+    value = parse_json(content, source).get(LEAST_SURE, MIN_CONFIDENCE)
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise UserError(f"{source}: {LEAST_SURE} is {value!r}; expected a number from 0 to 1")
+    return float(value)
 
 
 def selected_columns(content: bytes | str, source) -> list[str]:

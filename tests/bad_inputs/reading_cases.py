@@ -68,6 +68,8 @@ READ = [
      "inference_args.json selects wrist, which is not a MediaPipe Holistic column"),
     ("a selected column twice", lambda w: w.text(ARGUMENTS, json.dumps({"selected_columns": [*COLUMNS[:-1], COLUMNS[0]]})),
      "inference_args.json selects the column x_face_0 twice"),
+    ("a min_confidence above 1", lambda w: w.text(ARGUMENTS, json.dumps({"selected_columns": COLUMNS, "min_confidence": 15})),
+     "inference_args.json: min_confidence is 15; expected a number from 0 to 1"),
     ("a usual_end that is no number", lambda w: w.text(ARGUMENTS, json.dumps({"selected_columns": COLUMNS, "usual_end": "long"})),
      "inference_args.json: usual_end is 'long'; expected a whole number of frames of at least 0"),
     ("too few selected columns", lambda w: w.text(ARGUMENTS, json.dumps({"selected_columns": COLUMNS[:9]})), "reads 390 columns; ... name 9"),

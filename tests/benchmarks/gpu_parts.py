@@ -273,7 +273,8 @@ def resume(size: Size):
 
 def _demo(size: Size):
     """The demo's data and what trains its round 2."""
-    few = dict(demo_sequences=60, demo_supplemental=4, demo_participants=8, epochs=1, warmup_epochs=0.1)
+    few = dict(demo_sequences=60, demo_supplemental=4, demo_participants=8, epochs=1, warmup_epochs=0.1,
+               dim=16, blocks=1, heads=2, decoder_heads=2, decoder_ffn=16)
     return configs(SEEDS, parameters(SEEDS, overrides=few if size.toy else {}))
 
 

@@ -75,7 +75,7 @@ def start_job(code: str, job, folder, *arguments, before=()) -> subprocess.Popen
 
 PARAMETERS = {"demo_sequences": 120, "demo_supplemental": 20, "demo_participants": 12, "epochs": 1, "warmup_epochs": 0.1,
               "dim": 16, "blocks": 1, "heads": 2, "decoder_heads": 2, "decoder_ffn": 16, "fold_count": 2, "folds": [0, 1],
-              "compared": 20, "scored": 10}
+              "threads": 1, "compared": 20, "scored": 10}
 
 
 def write_profile(folder: Path) -> Path:

@@ -17,7 +17,7 @@ from aslutils.port import export
 from aslutils.port.compare import compare, read_pytorch, read_tflite
 from aslutils.port.precision import schema, unpack
 from aslutils.reading.recognizer import Recognizer
-from aslutils.reading.tflite import Model
+from aslutils.reading.tflite import FIXED, Model
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.rejection import Verdict
 from aslutils.task.text import DUMMY_PHRASE, EOS, decode, encode
@@ -96,7 +96,8 @@ def test_only_built_in_operations_are_used(exported):
     assert all(code.builtinCode != schema.BuiltinOperator.CUSTOM and code.customCode is None for code in operators)
 
 
-def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble):
+def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble, exported, monkeypatch):
+    monkeypatch.setattr(export, "convert", lambda *_: exported)
     path = export.export(ensemble, tmp_path / "export", precision="mixed")
     assert path == tmp_path / "export" / "model.tflite"
     assert sorted(file.name for file in path.parent.iterdir()) == [
@@ -126,6 +127,23 @@ def test_an_empty_text_is_rejected_in_pytorch_export_scorer_and_recogniser_alike
     assert expected.verdict is found.verdict is Recognizer(folder).read(inputs).verdict is Verdict.NO_TEXT
     assert expected.text == found.text == DUMMY_PHRASE
     assert expected.confidence == pytest.approx(found.confidence) and found.confidence > 0.9
+
+
+def test_less_confidence_than_an_export_asks_for_is_a_rejection_everywhere(round2, tmp_path):
+    network = copy.deepcopy(round2)
+    network.confidence.weight.data.zero_()
+    network.confidence.bias.data.fill_(0)                                    # always 0.5
+    inputs = made_columns(40, seed=1)
+    for least, expected in ((0.4, Verdict.READ), (0.6, Verdict.UNSURE)):
+        contents = [export.convert([network], frames=frames, min_confidence=least) for frames in (None, 100)]
+        export.write_export(contents[0], tmp_path, fixed=contents[1], min_confidence=least)
+        assert json.loads((tmp_path / "inference_args.json").read_text())["min_confidence"] == least
+        reference = read_pytorch([network], inputs, min_confidence=least)
+        readings = [Recognizer(tmp_path / name).read(inputs) for name in ("model.tflite", FIXED)]
+        assert {reference.verdict, *(reading.verdict for reading in readings)} == {expected}
+        for content in contents:
+            found = read_tflite(Model(content), inputs)
+            assert found.text == reference.text and (found.verdict is Verdict.READ) == (expected is Verdict.READ)
 
 
 def test_four_networks_fit_one_file(round2):

@@ -21,6 +21,11 @@ def test_what_becomes_of_a_sequence(length, hand_frames, confidence, characters,
     assert verdict(length, hand_frames, confidence, characters) is expected
 
 
+def test_an_export_may_ask_for_more_confidence():
+    assert verdict(15, 1, 0.3, 1, 0.3) is Verdict.READ and verdict(15, 1, 0.3, 1, 0.31) is Verdict.UNSURE
+    assert verdict(15, 1, UNKNOWN, 1, 0.9) is Verdict.READ
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.one_of(st.just(UNKNOWN), st.floats(0, 1, width=32)),
                           st.integers(0, 2)),
                 min_size=1, max_size=8))

@@ -61,12 +61,11 @@ def test_a_time_limit_stops_all_and_a_second_call_goes_on(store, tmp_path):
     assert train_all(jobs) and all(is_finished(job) for job in jobs)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_failing_training_is_told_with_its_own_words(store, tmp_path, processes):
+def test_a_failing_training_is_told_with_its_own_words(store, tmp_path):
     jobs = [toy_job(store, tmp_path / "bad", name="bad", learning_rate=1e30, clip=1e30, warmup_epochs=0.0),
             toy_job(store, tmp_path / "good", name="good")]
     with pytest.raises(UserError, match="bad: the loss is"):
-        train_all(jobs, processes=processes)
+        train_all(jobs)
 
 
 def test_after_a_failure_which_is_told_at_once_what_runs_comes_to_its_end_and_nothing_new_begins(store, tmp_path, capsys):
