@@ -1,7 +1,6 @@
 """Write the page to a folder that any static host can serve, and serve it here."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from aslutils.system.progress import progress
 
 HERE = Path(__file__).parent
 WRITTEN = "constants.js"                            # marks a folder as a page, which may be written again
+STAMP = "stamp"                                     # of what npm fetched
 _LITERT = "node_modules/@litertjs"
 _HOLISTIC = "node_modules/@mediapipe/holistic"
 VENDORED = {                                        # of the npm packages, what the page needs -> where it lies there
@@ -63,19 +63,24 @@ def write_page(out, model=None) -> Path:
         files = sorted(file for file in page.rglob("*") if file.name in LOADED)
         assets = [(file.relative_to(page).as_posix(), file.stat().st_size) for file in files]
         (page / WRITTEN).write_text(constants(recognizer, assets), encoding="utf-8")
+        if not out.exists() or not any(out.iterdir()):
+            out.mkdir(exist_ok=True)
+            (page / WRITTEN).replace(out / WRITTEN)               # first: what is interrupted now can be written again
+        else:
+            (out / "vendor" / STAMP).unlink(missing_ok=True)      # until all of it is there
         files = [file for file in page.rglob("*") if file.is_file()]
-        for file in sorted(files, key=lambda file: file.name != WRITTEN):     # first what marks the folder as a page
+        for file in sorted(files, key=lambda file: (file.name == STAMP, file.name == WRITTEN)):
             place = out / file.relative_to(page)
             place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, place)
+            file.replace(place)
     return out
 
 
 def _vendor(folder: Path, earlier: Path):
     """Fill the folder with what the page needs of the npm packages: a copy of the earlier page's, or fetched by npm."""
     stamp = hashlib.sha256((HERE / "package-lock.json").read_bytes() + repr(VENDORED).encode()).hexdigest()
-    complete = all((earlier / place).is_file() for place in ("stamp", *VENDORED.values()))
-    if complete and (earlier / "stamp").read_text() == stamp:
+    complete = all((earlier / place).is_file() for place in (STAMP, *VENDORED.values()))
+    if complete and (earlier / STAMP).read_text() == stamp:
         shutil.copytree(earlier, folder)
         return
     if not shutil.which("npm"):
@@ -95,7 +100,7 @@ def _vendor(folder: Path, earlier: Path):
     litert = folder / "litert" / "index.js"                                      # browsers need a path to import
     litert.write_text(litert.read_text(encoding="utf-8").replace('"@litertjs/wasm-utils"', '"./wasm-utils.js"'), encoding="utf-8")
     (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
-    (folder / "stamp").write_text(stamp)
+    (folder / STAMP).write_text(stamp)
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -71,12 +71,12 @@ def _rejected(found: Verdict, confidence: float = UNKNOWN) -> Answer:
     return Answer(DUMMY_PHRASE, found, confidence, np.eye(VOCABULARY, dtype=np.float32)[encode(DUMMY_PHRASE)[:len(DUMMY_PHRASE)]])
 
 
-def read_tflite(model: Model, inputs) -> Answer:
-    """Read one sequence with an exported model."""
+def read_tflite(model: Model, inputs, min_confidence: float = MIN_CONFIDENCE) -> Answer:
+    """Read one sequence with an exported model. min_confidence: what `export.convert` was given."""
     answer = model(inputs)
     confidence = float(answer["confidence"])
     characters = int((answer["probabilities"] > 0).sum())                         # the dummy phrase's are 0
-    found = verdict(len(inputs), count_hand_frames(inputs), confidence, characters)
+    found = verdict(len(inputs), count_hand_frames(inputs), confidence, characters, min_confidence)
     return Answer(decode(answer["outputs"].argmax(axis=1)), found, confidence, answer["outputs"])
 
 

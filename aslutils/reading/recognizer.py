@@ -31,6 +31,7 @@ OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with t
 RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
 PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
+_ROUNDING = 1e-6                                   # of a sum of times, in frames
 READ_EVERY = 15                                    # frames of a stream between two readings
 
 
@@ -145,7 +146,7 @@ class Stream:
                 print(reading)
 
     A phrase ends when no hand was seen for `gap` frames of 30 a second; the next frame begins another, so no reading mixes two.
-    With a slower camera, tell `add` the time that has passed: then fewer frames, though at least five, end it. Every reading
+    With a slower camera, tell `add` the time that has passed: then fewer frames, five at least, end it. Every reading
     processes all of the phrase's last `window` frames (and the hand-less ones after them), because a sequence is standardised
     and attended to as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a
     reading divided by `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
@@ -178,7 +179,7 @@ class Stream:
         ending = self._unseen or 0 if self.gap else 0                            # what may become a gap counts extra
         del self._frames[:-(self.gap if waiting else self.window + ending)]
         self._added += 1
-        if self.gap and self._away >= self.gap:
+        if self.gap and self._away > self.gap - _ROUNDING:
             return self.finish()
         if self._added % self.every:
             return None
@@ -197,7 +198,7 @@ class Stream:
 
 
 def _at_most(elapsed, gap: int):
-    """The time between two frames, as far as it counts towards a gap: five frames are the least that make one."""
+    """The time between two frames, as far as it counts towards a gap: `FEWEST` frames, or a shorter gap's, at least make one."""
     return np.minimum(elapsed, max(gap / FEWEST, 1))
 
 
@@ -209,7 +210,7 @@ def _between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple
     """
     hands, clock = np.flatnonzero(seen), np.cumsum(_at_most(elapsed, gap))
     left, right = hands[:-1], hands[1:]
-    wide = clock[right - 1] - clock[left] >= max(gap, 1)
+    wide = clock[right - 1] - clock[left] > max(gap, 1) - _ROUNDING
     middles = (left[wide] + right[wide] + 1) // 2
     return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
 

@@ -64,7 +64,7 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
         from mediapipe.python.solutions.holistic import Holistic
     except ImportError as error:
         raise MissingPackage(f"{source} was not read ({error}); {INSTALL}") from error
-    frames, elapsed, pictures = [], [], {}
+    frames, pictures = [], {}
     with _silent_libraries(), Holistic() as model:
         capture = cv2.VideoCapture(source if camera is None else camera)
         if not capture.isOpened():
@@ -78,11 +78,10 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
             try:
                 for picture in _pictures(capture, step):
                     keep(pictures, len(frames), picture)
-                    frames.append(holistic([model.process(picture)])[0])
-                    before, clock = clock, time.monotonic()
-                    taken = RATE * step / rate if true(rate) else 1.0
-                    elapsed.append(taken if camera is None else RATE * (clock - before))
-                    bar.set_postfix_str(watch(frames[-1], elapsed[-1]), refresh=False)
+                    found, before, clock = holistic([model.process(picture)])[0], clock, time.monotonic()
+                    apart = RATE * (clock - before) if camera is not None else RATE * step / rate if has_rate(rate) else 1.0
+                    frames.append((found, apart))
+                    bar.set_postfix_str(watch(found, apart), refresh=False)
                     bar.update()
             except KeyboardInterrupt:
                 if camera is None:
@@ -93,11 +92,11 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
         raise UserError(f"{source} has no readable frames")
     if announced and len(frames) < WHOLE * announced:
         raise UserError(f"{source} is damaged or cut short: {len(frames)} of {announced} frames could be read")
-    landmarks = np.array(frames)
+    landmarks, elapsed = map(np.array, zip(*frames))
     seen = as_landmarks(as_columns(landmarks, COLUMNS))
     if np.isnan(seen[:, HANDS]).all():
         raise UserError(f"{source}: no hands seen" + ("" if np.isnan(seen).all() else ", only a face or body"))
-    return Clip(landmarks, np.array(elapsed), {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
+    return Clip(landmarks, elapsed, {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
 
 
 def read_video(recognizer: Recognizer, source: str) -> tuple[list[Reading], Clip]:
@@ -113,7 +112,7 @@ def write_strip(path: Path, clip: Clip, readings: list[Reading]):
         draw_strip(clip, "   ".join(map(str, readings))).save(temporary, "PNG")
 
 
-def true(rate: float) -> bool:
+def has_rate(rate: float) -> bool:
     """Whether a file's rate is that of its pictures: files without a true one report 0 or their clock's."""
     return 0 < rate <= FASTEST
 
@@ -124,7 +123,7 @@ def sampling(rate: float, count: float) -> tuple[int, int | None]:
     Without a true rate, every frame is read. The number is None if the count is unknown
     or was computed from a clock rate.
     """
-    step = max(1, round(rate / RATE)) if true(rate) else 1
+    step = max(1, round(rate / RATE)) if has_rate(rate) else 1
     return step, -(-int(count) // step) if count > 0 and not rate > FASTEST else None
 
 

@@ -239,11 +239,14 @@ class Trainer:
         flag = torch.tensor([decided.index(mine) * self.accelerator.is_main_process], device=self.accelerator.device)
         return decided[int(self.accelerator.reduce(flag, "sum").item())]
 
+    def _check_weights(self):
+        if not all(bool(weight.isfinite().all()) for weight in self.network.state_dict().values()):
+            raise self._diverged(f"the weights are no finite numbers after {self.step:,} batches")
+
     def _save_training(self):
         """Write a checkpoint to resume from, in the first process; the others wait, for whoever ends early ends them all."""
         self._average_sums()
-        if not all(bool(weight.isfinite().all()) for weight in self.network.state_dict().values()):
-            raise self._diverged(f"the weights are no finite numbers after {self.step:,} batches")
+        self._check_weights()
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             training_folder.save(self.folder, self.network, self.facts, {
@@ -268,6 +271,7 @@ class Trainer:
 
     def _finish(self):
         """Predict the validation sequences, write the finished checkpoint, remove the resume checkpoints."""
+        self._check_weights()
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             if len(self.job.validation):

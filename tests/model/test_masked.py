@@ -86,10 +86,12 @@ def test_filled_up_heads_compute_the_same(short, kind, monkeypatch):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("width, cuda, kind, lacking", [
-    (52, True, torch.float16, 4), (52, True, torch.bfloat16, 4), (52, True, torch.float32, 0), (48, True, torch.float16, 0),
-    (52, False, torch.float16, 0)])
-def test_only_heads_in_half_precision_on_a_gpu_are_filled_up(width, cuda, kind, lacking):
+@pytest.mark.parametrize("width, cuda, kind, autocast, lacking", [
+    (52, True, torch.float16, False, 4), (52, True, torch.bfloat16, False, 4), (52, True, torch.float32, False, 0),
+    (52, True, torch.float32, True, 4), (48, True, torch.float16, True, 0), (52, False, torch.float16, True, 0)])
+def test_only_heads_in_half_precision_on_a_gpu_are_filled_up(width, cuda, kind, autocast, lacking, monkeypatch):
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: autocast and device == "cuda")
+
     class Query:
         shape, is_cuda, dtype = (1, 1, 1, width), cuda, kind
 

@@ -1,5 +1,6 @@
 """Writing the page: what is in it, what it refuses, and that nothing is lost."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,29 @@ def test_a_page_is_written_again_without_npm_and_loses_nothing_that_lies_beside_
     assert (again / "vendor/holistic/holistic.js").is_file()
     assert (again / ".git" / "HEAD").read_text() == "ref: refs/heads/main" and (again / "CNAME").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
+
+
+@pytest.mark.parametrize("moment", [3, 12, 25])
+def test_an_interrupted_page_is_made_whole_by_the_next_call(page, tmp_path, monkeypatch, moment):
+    again = shutil.copytree(page, tmp_path / "again")
+    (again / "app.js").write_text("old")
+    calls = []
+
+    def replace(path, target):
+        calls.append(target)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        os.replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        write.write_page(again)
+    assert not (again / "vendor" / write.STAMP).exists()         # so that its parts are fetched again, not mixed
+    monkeypatch.undo()
+    shutil.copy(page / "vendor" / write.STAMP, again / "vendor")  # as if npm had fetched the same
+    write.write_page(again)
+    files = {path.relative_to(page) for path in page.rglob("*") if path.is_file()}
+    assert all((again / path).read_bytes() == (page / path).read_bytes() for path in files)
 
 
 def test_the_server_answers_with_the_types_that_browsers_want(page):

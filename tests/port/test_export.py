@@ -129,12 +129,13 @@ def test_an_empty_text_is_rejected_in_pytorch_export_scorer_and_recogniser_alike
     assert expected.confidence == pytest.approx(found.confidence) and found.confidence > 0.9
 
 
-def test_less_confidence_than_an_export_asks_for_is_a_rejection_everywhere(round2, tmp_path):
+@pytest.mark.parametrize("logit, verdicts", [(0, {0.4: Verdict.READ, 0.6: Verdict.UNSURE}), (-2.2, {0.05: Verdict.READ})])
+def test_less_confidence_than_an_export_asks_for_is_a_rejection_everywhere(round2, tmp_path, logit, verdicts):
     network = copy.deepcopy(round2)
     network.confidence.weight.data.zero_()
-    network.confidence.bias.data.fill_(0)                                    # always 0.5
+    network.confidence.bias.data.fill_(logit)                                # always the same confidence
     inputs = made_columns(40, seed=1)
-    for least, expected in ((0.4, Verdict.READ), (0.6, Verdict.UNSURE)):
+    for least, expected in verdicts.items():
         contents = [export.convert([network], frames=frames, min_confidence=least) for frames in (None, 100)]
         export.write_export(contents[0], tmp_path, fixed=contents[1], min_confidence=least)
         assert json.loads((tmp_path / "inference_args.json").read_text())["min_confidence"] == least
@@ -142,8 +143,8 @@ def test_less_confidence_than_an_export_asks_for_is_a_rejection_everywhere(round
         readings = [Recognizer(tmp_path / name).read(inputs) for name in ("model.tflite", FIXED)]
         assert {reference.verdict, *(reading.verdict for reading in readings)} == {expected}
         for content in contents:
-            found = read_tflite(Model(content), inputs)
-            assert found.text == reference.text and (found.verdict is Verdict.READ) == (expected is Verdict.READ)
+            found = read_tflite(Model(content), inputs, least)
+            assert found.text == reference.text and found.verdict is expected
 
 
 def test_four_networks_fit_one_file(round2):

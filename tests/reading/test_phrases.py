@@ -109,14 +109,14 @@ def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):
     assert recognizer.phrases(hands_between(40, 0, 0))[0].reason == recognizer.phrases([])[0].reason == "no hands seen"
 
 
-@pytest.mark.parametrize("elapsed, unseen", [(0.5, 60), (1.0, 30), (3.0, 10), (30.0, 5)])
+@pytest.mark.parametrize("elapsed, unseen", [(0.5, 60), (0.6, 50), (1.0, 30), (1.2, 25), (3.0, 10), (30.0, 5)])
 def test_a_phrase_ends_after_a_second_at_every_rate_but_not_before_five_frames(export, elapsed, unseen):
     frames = hands_between(0, 20, 70)
     stream = Recognizer(export).stream(every=1000)
     (ended,) = [index for index, frame in enumerate(frames) if stream.add(frame, elapsed)]
     assert ended == 20 + unseen - 1
-    for away, phrases in ((unseen - 1, 1), (unseen, 2)):
-        recording = np.concatenate([hands_between(0, 20, away), hands_between(0, 20, 0)])
+    for away, phrases, seen in ((unseen - 1, 1, 20), *((unseen, 2, seen) for seen in range(20, 40))):
+        recording = np.concatenate([hands_between(0, seen, away), hands_between(0, 20, 0)])
         assert len(Recognizer(export).phrases(recording, elapsed=elapsed)) == phrases
         assert len(Recognizer(export).phrases(recording, elapsed=np.full(len(recording), elapsed))) == phrases
 

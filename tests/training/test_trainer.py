@@ -80,6 +80,12 @@ def test_weights_that_are_no_numbers_do_not_take_the_place_of_a_checkpoint(store
     assert load_checkpoint(tmp_path / RESUME).training["step"] > 0              # refuses weights that are no numbers
 
 
+def test_weights_that_are_no_numbers_after_the_last_step_are_not_kept(store, tmp_path):
+    with pytest.raises(UserError, match="toy: the weights are no finite numbers after 1 batches"):
+        Trainer(toy_job(store, tmp_path, learning_rate=1e39, clip=1e30, warmup_epochs=0.0, epochs=1, batch_size=100)).fit()
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
 @pytest.mark.parametrize("found, shared", [([3, 3], True), ([3, None], False), ([(), ("seed 1",)], False)])
 def test_processes_that_find_different_checkpoints_are_refused(found, shared, monkeypatch, tmp_path):
     monkeypatch.setattr(trainer, "join_processes", lambda: SimpleNamespace(num_processes=2))
