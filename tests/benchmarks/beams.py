@@ -1,9 +1,9 @@
 """What beam search, the CTC head and the backward decoder gain over greedy decoding, on people that no training has seen.
 
-    python tests/benchmarks/beams.py [datamount/demo ...] [--sequences 2000] [--seed 77] [--ways 1 2 ...]
+    python tests/benchmarks/beams.py [datamount/demo ...] [--single] [--sequences 2000] [--seed 77] [--against 0] [--ways 1 2 ...]
 
 Makes demo sequences of 40 new participants, reads them with each run's round-2 networks in PyTorch, and prints a row for each
-way of decoding: its score, what it gains over greedy decoding with a 95 % bootstrap interval over participants and runs, and
+way of decoding: its score, what it gains over the first with a 95 % bootstrap interval over participants and runs, and
 CPU time a sequence, one thread. --single: each checkpoint alone instead of the run's ensemble.
 """
 
@@ -46,6 +46,8 @@ def main():
     parser.add_argument("--single", action="store_true", help="decode each checkpoint alone")
     parser.add_argument("--ways", type=int, nargs="+", default=range(1, len(WAYS)), choices=range(1, len(WAYS)), metavar="N",
                         help="which of the ways to hold against greedy decoding, numbered as they are listed (default: all)")
+    parser.add_argument("--against", type=int, default=0, choices=range(len(WAYS)), metavar="N",
+                        help="hold them against this way (default: 0, greedy decoding)")
     parser.add_argument("--seed", type=int, default=77, help="of the new participants and their sequences; the run's own was 1")
     options = parser.parse_args()
 
@@ -61,7 +63,7 @@ def main():
     base = None
     print(f"{len(sequences):,} sequences of {PARTICIPANTS} new participants, {len(ensembles)} times {len(ensembles[0])} networks")
     print(f"{'':38}  score   gain (95 % interval)      CPU ms")
-    for name, beam in [list(WAYS.items())[number] for number in (0, *options.ways)]:
+    for name, beam in [list(WAYS.items())[number] for number in (options.against, *options.ways)]:
         began = time.process_time()
         texts = [[read_pytorch(networks, sequence, beam).text for sequence in sequences] for networks in ensembles]
         spent = 1000 * (time.process_time() - began) / (len(ensembles) * len(sequences))
