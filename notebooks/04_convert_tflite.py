@@ -17,7 +17,7 @@ compared: int = 400  # maximum number of sequences to compare the variants on
 beams: int = -1  # beams of the beam search; 0: greedy; -1: 8 for our networks unless they score worse so; published ones greedily
 length_penalty: float = 0.5  # of the search, which ranks by log probability / ((5 + length) / 6) ** length_penalty
 rerank_weight: float = 0.4  # weight of the backward decoder in ranking the hypotheses; 0: not used
-ctc_share: float = -1.0  # share of the CTC head in the search; 0: not used; -1: 0.3 where every network has a trained one
+ctc_share: float = -1.0  # share of the CTC head in the search; 0: not used; -1: 0.5 where every network has a trained one
 fixed_frames: int = 384  # frames of the second export, whose shape is fixed; 0: none
 min_confidence: float = 0.15  # a sequence that the confidence heads rate lower is rejected; 0.15: as published
 

@@ -9,7 +9,7 @@ from aslutils.task.landmarks import USUAL_END
 from aslutils.training.folder import CHECKPOINT
 
 BEAMS = 8                          # default number of beams for our networks
-CTC_SHARE = 0.3                    # default share of their CTC heads
+CTC_SHARE = 0.5                    # default share of their CTC heads
 
 
 def find_checkpoints(folder: Path, asked: list) -> list[Path]:
