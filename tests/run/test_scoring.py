@@ -11,7 +11,7 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.network import Network
 from aslutils.run import scoring
-from aslutils.run.export import decoding, search_stays
+from aslutils.run.export import CTC_SHARE, decoding, search_stays
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
 
@@ -29,7 +29,7 @@ FIRST_ROUND = Checkpoint(Network(model_config(**TOY, **ROUND1)))
     ([OURS, UNTRAINED], -1, None),
     ([OURS], 0, None),
     ([PUBLISHED], 4, BeamSearch(4, 0.3, 0.2)),
-    ([HEADED, HEADED], -1, BeamSearch(8, 0.3, 0.2, 0.3)),
+    ([HEADED, HEADED], -1, BeamSearch(8, 0.3, 0.2, CTC_SHARE)),
     ([HEADED, OURS], -1, BeamSearch(8, 0.3, 0.2)),
 ])
 def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, beams, expected):
