@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.masked import attend
+from aslutils.model.layers import attend
 from aslutils.task.text import PAD, STEPS, VOCABULARY
 
 POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60

@@ -5,7 +5,7 @@ import torch.distributed as distributed
 from torch.nn import functional as F
 
 from aslutils.model.config import LossConfig
-from aslutils.model.masked import processes, sum_over_processes
+from aslutils.model.layers import processes, sum_over_processes
 from aslutils.model.network import BLANK
 from aslutils.task.text import CHARACTERS, EOS, MASK, SOS
 

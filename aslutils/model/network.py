@@ -6,7 +6,7 @@ from torch import nn
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
 from aslutils.model.decoding import greedy
-from aslutils.model.masked import frame_mask
+from aslutils.model.layers import frame_mask
 from aslutils.model.squeezeformer import Squeezeformer
 from aslutils.model.stem import LandmarkStem
 from aslutils.task.landmarks import COORDINATES, LANDMARKS

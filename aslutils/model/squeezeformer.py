@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.masked import MaskedBatchNorm, attend
+from aslutils.model.layers import MaskedBatchNorm, attend
 from aslutils.task.preprocess import MAX_FRAMES
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.masked import MaskedBatchNorm
+from aslutils.model.layers import MaskedBatchNorm
 from aslutils.task.landmarks import LANDMARKS, PARTS
 
 

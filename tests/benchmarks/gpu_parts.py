@@ -28,7 +28,7 @@ from training_cost import gigaflops
 
 from aslutils.data import augment
 from aslutils.data.dataset import TrainLoader
-from aslutils.model import masked
+from aslutils.model import layers
 from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
 from aslutils.run.corpus import open_corpus
@@ -198,7 +198,7 @@ def steps(size: Size):
     others = [(stage, precision) for stage in (SEEDS, FOLDS) for precision in TYPES if (stage, precision) not in own]
     for stage, precision in (*own, *others):
         measure(size, stage, precision, "eager", Step)
-    with mock.patch.object(masked, "_lacking", lambda _: 0):
+    with mock.patch.object(layers, "_lacking", lambda _: 0):
         measure(size, SEEDS, "fp16", "eager, heads of 52", Step)
 
 

@@ -9,7 +9,7 @@ from configs import model_config
 from torch import nn
 
 from aslutils.model.decoder import Decoder
-from aslutils.model.masked import MaskedBatchNorm
+from aslutils.model.layers import MaskedBatchNorm
 from aslutils.model.network import Network
 from aslutils.task import text
 

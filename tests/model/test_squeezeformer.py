@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from aslutils.model.masked import frame_mask
+from aslutils.model.layers import frame_mask
 from aslutils.model.squeezeformer import RelativeAttention, RotaryAttention, depthwise
 from aslutils.model.stem import Stem, standardise_part
 from aslutils.task.landmarks import LEFT_HAND

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aslutils.model.masked import MaskedBatchNorm
+from aslutils.model.layers import MaskedBatchNorm
 from aslutils.port.layers import LayerNorm, Linear, folded
 
 

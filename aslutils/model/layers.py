@@ -1,11 +1,11 @@
-"""Building blocks that never see padding: the frame mask, attention, and batch statistics over real frames only."""
+"""What encoder, decoder and stem share: the frame mask, attention, and batch statistics over real frames only."""
 
 import torch
 import torch.distributed as distributed
 from torch import nn
 from torch.nn import functional as F
 
-ALIGNED = 8                        # GPUs' fused kernels take heads of such a width in half precision, and a multiple of it
+ALIGNED = 8                        # GPUs' fused kernels take heads whose width is a multiple of this
 
 
 def frame_mask(lengths: torch.Tensor, length: int) -> torch.Tensor:

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from aslutils.model import masked
-from aslutils.model.masked import MaskedBatchNorm, frame_mask
+from aslutils.model import layers
+from aslutils.model.layers import MaskedBatchNorm, frame_mask
 
 LENGTHS = torch.tensor([5, 1, 9])
 
@@ -79,8 +79,8 @@ def test_filled_up_heads_compute_the_same(short, kind, monkeypatch):
     query, key, value = (torch.randn(2, 3, 7, 52, requires_grad=True) for _ in range(3))
     mask = torch.rand(2, 1, 1, 7) < 0.7 if kind == "masked" else None
     expected = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=kind == "causal")
-    monkeypatch.setattr(masked, "_lacking", lambda _: short)
-    found = masked.attend(query, key, value, mask, kind == "causal")
+    monkeypatch.setattr(layers, "_lacking", lambda _: short)
+    found = layers.attend(query, key, value, mask, kind == "causal")
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     for ours, theirs in zip(*(torch.autograd.grad(x.square().sum(), (query, key, value)) for x in (found, expected))):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -95,4 +95,4 @@ def test_only_heads_in_half_precision_on_a_gpu_are_filled_up(width, cuda, kind, 
     class Query:
         shape, is_cuda, dtype = (1, 1, 1, width), cuda, kind
 
-    assert masked._lacking(Query) == lacking
+    assert layers._lacking(Query) == lacking
