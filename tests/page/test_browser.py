@@ -1,6 +1,6 @@
 """The page in headless Chromium: a drawn person spells before a fake camera and in a video file, and Python reads the same.
 
-Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said. Without a GPU,
+Needs npm, Debian's chromium, chromium, and .venv-video, in which the clips are drawn; what is missing is said. Without a GPU,
 MediaPipe takes a second for a picture, so only one test waits for it; the others hand the page landmarks in its place.
 """
 
@@ -10,12 +10,11 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
+from visits import CHROMIUM, PATIENCE, Chromium, Visit, served
 
-from aslutils.page import write
 from aslutils.page.constants import SPOKEN
 from aslutils.reading.recognizer import OWN_MODEL, Recognizer
 from aslutils.reading.tflite import FIXED
@@ -25,26 +24,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-video" / "bin" / "python"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-         "--use-fake-device-for-media-stream"]
-PATIENCE = 900_000                 # milliseconds; a slow machine takes long for its pictures
 FOUND = {"face": "faceLandmarks", "left_hand": "leftHandLandmarks", "pose": "poseLandmarks", "right_hand": "rightHandLandmarks"}
-# In place of MediaPipe: it finds one after another of `found`, then again the last; `pause` milliseconds each.
-HANDED = """
-    let shown = 0;
-    window.found = %s;
-    window.pause = 0;
-    window.Holistic = class {
-        setOptions() {}
-        reset() {}
-        async initialize() {}
-        onResults(answer) { this.answer = answer; }
-        async send() {
-            await new Promise((resolve) => setTimeout(resolve, window.pause));
-            this.answer(window.found[Math.min(shown++, window.found.length - 1)]);
-        }
-    };"""
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +36,6 @@ def clips(tmp_path_factory) -> Path:
     return folder
 
 
-@contextmanager
-def served(folder: Path):
-    """The address at which a folder is served."""
-    with write.server(folder) as running:
-        Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/"
-        running.shutdown()
-
-
 @pytest.fixture(scope="module")
 def address(page):
     with served(page) as address:
@@ -72,74 +43,12 @@ def address(page):
 
 
 @pytest.fixture(scope="module")
-def playwright():
+def chromium():
     if not CHROMIUM:
         pytest.skip("no chromium: install Debian's package to test the page in a browser")
     api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright to test the page in a browser")
     with api.sync_playwright() as running:
         yield Chromium(running)
-
-
-class Chromium:
-    """Headless Chromium: one for all visits that want no flags of their own."""
-
-    def __init__(self, playwright):
-        self.type = playwright.chromium
-        self.plain = self.start()
-
-    def start(self, *flags: str):
-        return self.type.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-
-
-class Visit:
-    """A browser's visit to the page; remembers its requests and what its console said."""
-
-    def __init__(self, playwright, address: str, *flags: str, allow: bool = True, width: int = 1200, found=None, **options):
-        self.own = playwright.start(*flags) if flags else None
-        self.address = address
-        self.context = (self.own or playwright.plain).new_context(viewport={"width": width, "height": 900}, **options,
-                                                permissions=["camera", "clipboard-read", "clipboard-write"] if allow else [])
-        self.tab = self.context.new_page()
-        self.requests, self.errors = [], []
-        self.tab.on("request", lambda request: self.requests.append(request.url))
-        self.tab.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
-        if found is not None:
-            self.tab.route("**/vendor/holistic/holistic.js", lambda route: route.fulfill(
-                body=HANDED % json.dumps(found), content_type="text/javascript"))
-        self.tab.goto(address)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, failed, *_):
-        self.context.close()
-        if self.own:
-            self.own.close()
-        if not failed:
-            elsewhere = [url for url in self.requests if not url.startswith((self.address, f"blob:{self.address}", "data:"))]
-            assert elsewhere == [], "nothing may leave the browser"
-
-    def until(self, expression: str, given=None):
-        """Wait until a JavaScript expression, or a function of `given`, is true."""
-        self.tab.wait_for_function(expression, arg=given, timeout=PATIENCE)
-
-    def says(self, *words: str) -> str:
-        """Wait until the status holds one of the words; returns the status."""
-        self.until("words => words.some(word => document.querySelector('#status').textContent.includes(word))", list(words))
-        return self.tab.inner_text("#status")
-
-    def listed(self, count: int = 1) -> list[str]:
-        """The texts or reasons of the phrases, when there are so many."""
-        self.until("count => document.querySelectorAll('#phrases li').length >= count", count)
-        return self.tab.locator("#phrases li span").all_inner_texts()
-
-    def landmarks(self, path: Path) -> np.ndarray:
-        """The first phrase's landmarks, as the page saves them."""
-        with self.tab.expect_download() as download:
-            self.tab.locator("#phrases li button").first.click()
-        download.value.save_as(path)
-        return np.load(path)
 
 
 def as_python_says(shown: str, landmarks: np.ndarray) -> bool:
@@ -159,9 +68,9 @@ def as_python_says(shown: str, landmarks: np.ndarray) -> bool:
     return shown in texts
 
 
-def test_a_camera_and_then_a_video_file_are_read_as_python_reads_their_landmarks_without_a_network(playwright, address, clips,
+def test_a_camera_and_then_a_video_file_are_read_as_python_reads_their_landmarks_without_a_network(chromium, address, clips,
                                                                                                    tmp_path):
-    with Visit(playwright, address, f"--use-file-for-fake-video-capture={clips / 'short.y4m'}") as visit:
+    with Visit(chromium, address, f"--use-file-for-fake-video-capture={clips / 'short.y4m'}") as visit:
         visit.says("Ready")
         visit.context.set_offline(True)
         visit.tab.click("#start")
@@ -212,8 +121,8 @@ def away(clip) -> list[dict]:
     return [{name: part for name, part in results(clip[:1])[0].items() if "Hand" not in name}] * 45
 
 
-def test_phrases_end_by_themselves_when_the_hand_goes_down(playwright, address, clip, away):
-    with Visit(playwright, address, found=[*results(clip), *away, *results(clip), *away]) as visit:
+def test_phrases_end_by_themselves_when_the_hand_goes_down(chromium, address, clip, away):
+    with Visit(chromium, address, found=[*results(clip), *away, *results(clip), *away]) as visit:
         visit.says("Ready")
         visit.tab.click("#start")
         assert visit.listed(2)[:2] == ["hello"] * 2
@@ -223,12 +132,12 @@ def test_phrases_end_by_themselves_when_the_hand_goes_down(playwright, address, 
 
 
 @contextmanager
-def practising(playwright, page: Path, folder: Path, words: list[str], found: list[dict]):
+def practising(chromium, page: Path, folder: Path, words: list[str], found: list[dict]):
     """A visit to a copy of the page whose only words are these, with practice and the camera on."""
     alone = shutil.copytree(page, folder / "page")
     with (alone / "constants.js").open("a") as constants:
         constants.write(f"WORDS.splice(0, WORDS.length, ...{json.dumps(words)});\n")
-    with served(alone) as address, Visit(playwright, address, found=found) as visit:
+    with served(alone) as address, Visit(chromium, address, found=found) as visit:
         visit.says("Ready")
         visit.tab.click("#practise")
         visit.tab.click("#start")
@@ -238,20 +147,20 @@ def practising(playwright, page: Path, folder: Path, words: list[str], found: li
 ALL_LIT = "document.querySelectorAll('#word li').length === document.querySelectorAll('#word li.lit').length"
 
 
-def test_letters_light_up_as_they_are_read(playwright, page, tmp_path, clip, away):
-    with practising(playwright, page, tmp_path, ["hello"], [*results(clip), *away]) as visit:
+def test_letters_light_up_as_they_are_read(chromium, page, tmp_path, clip, away):
+    with practising(chromium, page, tmp_path, ["hello"], [*results(clip), *away]) as visit:
         visit.until(ALL_LIT)
         assert visit.says(SPOKEN["spelled"])
         assert visit.tab.locator("#word li.lit").count() == 5 and visit.tab.inner_text("#hint") == "The word is spelled."
 
 
 @pytest.mark.parametrize("state", ["far", "slow", "dark", "unseen"])
-def test_what_hinders_reading_is_said_in_words(playwright, address, clip, away, tmp_path, state):
+def test_what_hinders_reading_is_said_in_words(chromium, address, clip, away, tmp_path, state):
     found = {"far": results(clip, 0.2) * 20, "unseen": away}.get(state, results(clip) * 20)
     black, frame = tmp_path / "black.y4m", b"FRAME\n" + bytes(64 * 48) + b"\x80" * (2 * 32 * 24)
     black.write_bytes(b"YUV4MPEG2 W64 H48 F30:1 Ip A1:1 C420mpeg2\n" + 30 * frame)
     flags = [f"--use-file-for-fake-video-capture={black}"] if state == "dark" else []
-    with Visit(playwright, address, *flags, found=found) as visit:
+    with Visit(chromium, address, *flags, found=found) as visit:
         visit.says("Ready")
         if state == "slow":
             visit.tab.evaluate("window.pause = 250")
@@ -259,8 +168,8 @@ def test_what_hinders_reading_is_said_in_words(playwright, address, clip, away, 
         assert visit.says(SPOKEN[state])
 
 
-def test_stopping_lists_the_phrase_under_way_and_another_source_begins_afresh(playwright, address, clip):
-    with Visit(playwright, address, found=results(clip)) as visit:
+def test_stopping_lists_the_phrase_under_way_and_another_source_begins_afresh(chromium, address, clip):
+    with Visit(chromium, address, found=results(clip)) as visit:
         visit.says("Ready")
         visit.tab.click("#start")
         visit.until("document.querySelector('#text').textContent.length > 2")
@@ -283,8 +192,8 @@ OPENED = """() => {
 }"""
 
 
-def test_a_camera_is_closed_before_another_is_opened_even_if_it_never_gave_a_picture(playwright, address, clip):
-    with Visit(playwright, address, found=results(clip)) as visit:
+def test_a_camera_is_closed_before_another_is_opened_even_if_it_never_gave_a_picture(chromium, address, clip):
+    with Visit(chromium, address, found=results(clip)) as visit:
         visit.says("Ready")
         visit.tab.evaluate(OPENED)
         visit.tab.click("#start")
@@ -298,8 +207,8 @@ def test_a_camera_is_closed_before_another_is_opened_even_if_it_never_gave_a_pic
         assert visit.errors == []
 
 
-def test_a_word_that_is_taken_while_the_hand_is_up_counts_from_there(playwright, page, tmp_path, clip):
-    with practising(playwright, page, tmp_path, ["hello", "hell"], results(clip) * 10) as visit:
+def test_a_word_that_is_taken_while_the_hand_is_up_counts_from_there(chromium, page, tmp_path, clip):
+    with practising(chromium, page, tmp_path, ["hello", "hell"], results(clip) * 10) as visit:
         visit.until(ALL_LIT)
         word = visit.tab.locator("#word li").count()
         visit.tab.click("#next")
@@ -307,33 +216,33 @@ def test_a_word_that_is_taken_while_the_hand_is_up_counts_from_there(playwright,
         visit.until(ALL_LIT)                   # of the same phrase's frames: the hand was never away for long
 
 
-def test_the_programs_of_the_documentation_run_beside_the_page(playwright, page, tmp_path, clip):
+def test_the_programs_of_the_documentation_run_beside_the_page(chromium, page, tmp_path, clip):
     shutil.copytree(page, tmp_path / "PAGE")
     (program,) = re.findall(r"```javascript\n(.*?)```", (ROOT / "docs" / "using.md").read_text(), re.DOTALL)
     given = f"const results = {json.dumps(results(clip))};\n"
     (tmp_path / "index.html").write_text(f'<!DOCTYPE html><script type="module">{given}{program}</script>')
-    with served(tmp_path) as address, Visit(playwright, "about:blank") as visit:
+    with served(tmp_path) as address, Visit(chromium, "about:blank") as visit:
         visit.address = address
         with visit.tab.expect_console_message(lambda said: said.text.startswith("hello"), timeout=PATIENCE):
             visit.tab.goto(address)
         assert not [url for url in visit.requests if "holistic" in url]
 
 
-def test_what_cannot_be_loaded_or_fails_without_a_word_is_said(playwright, address):
-    with Visit(playwright, "about:blank") as visit:
+def test_what_cannot_be_loaded_or_fails_without_a_word_is_said(chromium, address):
+    with Visit(chromium, "about:blank") as visit:
         visit.tab.route("**/*.wasm", lambda route: route.abort())
         visit.tab.goto(address)
         assert "cannot be loaded: check the connection" in visit.says("connection") and visit.tab.is_hidden("#progress")
         visit.address = address
-    with Visit(playwright, address, found=[{}]) as visit:
+    with Visit(chromium, address, found=[{}]) as visit:
         visit.says("Ready")
         visit.tab.evaluate("() => { window.Holistic.prototype.send = () => Promise.reject('5251 - no catching'); }")
         visit.tab.click("#start")
         assert visit.says("5251") and visit.tab.inner_text("#start") == "Start camera"
 
 
-def test_a_refused_camera_is_said_in_words(playwright, address):
-    with Visit(playwright, address, allow=False, found=[{}]) as visit:
+def test_a_refused_camera_is_said_in_words(chromium, address):
+    with Visit(chromium, address, allow=False, found=[{}]) as visit:
         visit.says("Ready")
         refuse = "Promise.reject(new DOMException('no', 'NotAllowedError'))"
         visit.tab.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = () => {refuse}; }}")
@@ -342,8 +251,8 @@ def test_a_refused_camera_is_said_in_words(playwright, address):
         assert "error" in visit.tab.get_attribute("#status", "class") and visit.tab.inner_text("#start") == "Start camera"
 
 
-def test_a_camera_that_vanishes_is_said_in_words(playwright, address, clip):
-    with Visit(playwright, address, found=results(clip)) as visit:
+def test_a_camera_that_vanishes_is_said_in_words(chromium, address, clip):
+    with Visit(chromium, address, found=results(clip)) as visit:
         visit.says("Ready")
         visit.tab.click("#start")
         visit.until("document.querySelector('#video').srcObject")
@@ -351,8 +260,8 @@ def test_a_camera_that_vanishes_is_said_in_words(playwright, address, clip):
         assert visit.says("disconnected") == "The camera was disconnected. Connect it, and start again."
 
 
-def test_practice_works_by_keyboard_on_a_phone_in_the_dark(playwright, address):
-    with Visit(playwright, address, width=360, color_scheme="dark", found=[{}]) as visit:
+def test_practice_works_by_keyboard_on_a_phone_in_the_dark(chromium, address):
+    with Visit(chromium, address, width=360, color_scheme="dark", found=[{}]) as visit:
         visit.says("Ready")
         assert visit.tab.evaluate("document.documentElement.scrollWidth") <= 360
         visit.tab.focus("#practise")
@@ -369,9 +278,9 @@ def test_practice_works_by_keyboard_on_a_phone_in_the_dark(playwright, address):
         assert visit.errors == []
 
 
-def test_a_video_without_people_and_a_file_that_is_none_are_said_in_words(playwright, address, clips, tmp_path):
+def test_a_video_without_people_and_a_file_that_is_none_are_said_in_words(chromium, address, clips, tmp_path):
     (tmp_path / "broken.webm").write_bytes(b"no video")
-    with Visit(playwright, address, found=[{}]) as visit:
+    with Visit(chromium, address, found=[{}]) as visit:
         visit.says("Ready")
         visit.tab.set_input_files("#file", clips / "blank.webm")
         assert visit.says("is read") == "The video is read: no hand was seen in it."
@@ -384,7 +293,7 @@ def test_a_video_without_people_and_a_file_that_is_none_are_said_in_words(playwr
     ("FRAMES = 100", "it is not an export of a fixed shape"),
     ("VOCABULARY = 60", "it spells other characters"),
 ])
-def test_a_page_with_another_model_says_so(playwright, page, tmp_path, change, said):
+def test_a_page_with_another_model_says_so(chromium, page, tmp_path, change, said):
     broken = tmp_path / "broken"
     shutil.copytree(page, broken, copy_function=shutil.copy)
     if change:
@@ -395,13 +304,13 @@ def test_a_page_with_another_model_says_so(playwright, page, tmp_path, change, s
                                        for line in lines))
     else:
         (broken / FIXED).write_bytes((broken / FIXED).read_bytes()[:1000])
-    with served(broken) as address, Visit(playwright, address) as visit:
+    with served(broken) as address, Visit(chromium, address) as visit:
         visit.says(said)
         assert visit.tab.is_disabled("#start")
 
 
-def test_a_browser_without_simd_is_told_so(playwright, address):
-    with Visit(playwright, address) as visit:
+def test_a_browser_without_simd_is_told_so(chromium, address):
+    with Visit(chromium, address) as visit:
         visit.tab.add_init_script("WebAssembly.validate = () => false;")
         visit.tab.reload()
         assert visit.says("SIMD") == "This browser lacks WebAssembly SIMD: use a newer one."
