@@ -1,53 +1,42 @@
 """The command line of the kit: `python -m aslutils COMMAND`, or `aslutils COMMAND` if the package is installed.
 
-Options are parsed here; the work is done in the modules. Exit codes: 0 done; 1 an error that the user can fix, in one line;
-2 wrong options; 3 stopped at a time limit; 130 interrupted; 141 the output was closed. A bug shows its traceback.
+Options are parsed here (those of `kaggle` in `kaggle/commands.py`), the work is done in the modules. Exit codes: 0 done; 1 an
+error that the user can fix, in one line; 2 wrong options; 3 stopped at a time limit; 130 interrupted; 141 the output was closed.
+A bug shows its traceback.
 """
 
 import argparse
 import errno
-import importlib
 import json
 import os
 import sys
 import warnings
 from pathlib import Path
 
-from aslutils.system.errors import MissingPackage, TimeLimit, UserError
+from aslutils.system.errors import TimeLimit, UserError
+from aslutils.system.options import distinct, folder, kit, profile, stage, whole
 
-KIT = Path(__file__).resolve().parents[1]
-MADE_UP = ("demo", "hands")        # the profiles that are made for made-up hands
 AGAIN = "start the same command again to go on"
-
-
-def kit(module: str):
-    """Import a module of the kit, when a command needs it."""
-    try:
-        return importlib.import_module(f"aslutils.{module}")
-    except ModuleNotFoundError as error:
-        if not error.name or error.name.partition(".")[0] == "aslutils":
-            raise
-        raise MissingPackage(f"this command needs {error.name}: python -m pip install -r requirements.txt") from error
 
 
 def _run_options(parser):
     add = parser.add_argument
-    add("--profile", default="demo", type=_profile,
+    add("--profile", default="demo", type=profile,
         help="the parameters: demo (default), hands, winning, beyond, or a folder with files like those in params/demo")
-    add("--data", default="", type=_folder, help="folder of competition files or of the published "
+    add("--data", default="", type=folder, help="folder of competition files or of the published "
         "preprocessed .npy files; without it a small demo data set is generated")
     add("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's)")
-    add("--from", dest="start", type=_stage, metavar="STAGE",
+    add("--from", dest="start", type=stage, metavar="STAGE",
         help="redo this stage (01 .. 05) and what follows; keeps finished trainings unless --fresh")
-    add("--seeds", type=_whole(0), nargs="+", default=[], help="seeds of round 2 (default: the profile's, else 1 2)")
-    add("--processes", type=_whole(0), default=0, help="trainings at once (default: one per GPU, else as the parameters say)")
+    add("--seeds", type=whole(0), nargs="+", default=[], help="seeds of round 2 (default: the profile's, else 1 2)")
+    add("--processes", type=whole(0), default=0, help="trainings at once (default: one per GPU, else as the parameters say)")
     add("--fresh", action="store_true", help="redo every stage, and train from scratch")
 
 
 def _run(options):
     kit("run.pipeline").run_stages(
         options.profile, run=options.run or options.profile.name, data=options.data, start=options.start or "",
-        seeds=_distinct(options.seeds), processes=options.processes, fresh=options.fresh)
+        seeds=distinct(options.seeds), processes=options.processes, fresh=options.fresh)
 
 
 def _prepare_options(parser):
@@ -55,7 +44,7 @@ def _prepare_options(parser):
     add("data", help="folder of competition files or of the published preprocessed arrays")
     add("store", help="folder to write the landmark store to")
     add("--dtype", choices=["float16", "float32"], default="float16", help="type of the stored landmarks (default: float16)")
-    add("--workers", type=_whole(1), help="processes (default: one for each core, at most 4)")
+    add("--workers", type=whole(1), help="processes (default: one for each core, at most 4)")
     add("--dask", metavar="tcp://HOST:PORT", help="run on this dask cluster; its workers need access to both folders")
     add("--rebuild", action="store_true", help="prepare the store again, even if it is complete")
 
@@ -97,9 +86,9 @@ def _demo(options):
 def _folds_options(parser):
     add = parser.add_argument
     add("source", help="a landmark store, or a CSV file of folds (ours or a published train_folded.csv)")
-    add("--folds", type=_whole(2), help="number of folds (default: as notebook 01)")
+    add("--folds", type=whole(2), help="number of folds (default: as notebook 01)")
     add("--holdout", type=float, help="share of the participants kept out of both rounds (default: as notebook 01)")
-    add("--seed", type=_whole(0), help="seed of the division (default: as notebook 01)")
+    add("--seed", type=whole(0), help="seed of the division (default: as notebook 01)")
     add("--out", help="write the folds to this CSV file")
 
 
@@ -150,7 +139,7 @@ def _score_options(parser):
     add = parser.add_argument
     add("submission", help="zip file or folder with model.tflite and inference_args.json")
     add("data", help="competition folder with train.csv and train_landmarks")
-    add("--limit", type=_whole(1), help="score at most this many sequences, spread evenly")
+    add("--limit", type=whole(1), help="score at most this many sequences, spread evenly")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -233,7 +222,7 @@ def _page_options(parser):
     add("--model", type=Path, metavar="EXPORT", help="folder of an export with a fixed shape (default: the model that comes with "
         "the kit)")
     add("--serve", action="store_true", help="serve the page on this computer, until Ctrl-C")
-    add("--port", type=_whole(0, 65_535), default=0, help="the port to serve it on (default: any free one)")
+    add("--port", type=whole(0, 65_535), default=0, help="the port to serve it on (default: any free one)")
 
 
 def _page(options):
@@ -243,110 +232,6 @@ def _page(options):
         write.serve(folder, options.port)
     else:
         print(f"{folder} is ready: put it on a static host with https, or serve it here with --serve")
-
-
-def _kaggle_options(parser):
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="kaggle_command")
-    kernels = commands.add_parser("kernels", help="write the stages as Kaggle kernels; with --push, run them on Kaggle")
-    kernels.add_argument("--profile", default="winning", type=_profile, help="parameters, as for run (default: winning)")
-    kernels.add_argument("--user", required=True, help="your Kaggle name, as in kaggle.com/NAME")
-    kernels.add_argument("--run", default="", help="the run's name (default: the profile's)")
-    kernels.add_argument("--out", type=Path, help="folder to write them to (default: datamount/kaggle/RUN)")
-    kernels.add_argument("--seeds", type=_whole(0), nargs="+", default=[],
-                         help="seeds of round 2 (default: the profile's, else 1 2)")
-    kernels.add_argument("--processes", type=int, default=1, choices=[1, 2],
-                         help="trainings at once in a session, one per GPU; 2 halves the GPU quota used (default: 1)")
-    kernels.add_argument("--minutes", type=_seconds, default=510, help="a training stops with a checkpoint after this time, and "
-                         "a later session resumes it (default: 510, of Kaggle's 9 to 12 hours)")
-    kernels.add_argument("--data", choices=["competition", "demo"],
-                         help="what they read (default: demo for the profiles demo and hands)")
-    kernels.add_argument("--no-packages", dest="packages", action="store_false",
-                         help="leave out packages that Kaggle's image may lack (fetched with pip, which needs internet)")
-    kernels.add_argument("--push", action="store_true", help="push the kernels, wait, continue; can be stopped and started again")
-    kernels.add_argument("--poll", type=_seconds, default=60, help="seconds between polls (default: 60)")
-    kernels.set_defaults(do=_kernels)
-    download = commands.add_parser("download", help="download the data; resumes when started again")
-    download.add_argument("out", type=Path, metavar="OUT", help="folder to put it in")
-    download.add_argument("--what", default="competition", choices=["competition", "preprocessed"],
-                          help="the competition's files (190 GB, default), or the published preprocessed .npy files")
-    download.set_defaults(do=lambda given: kit("kaggle.download").download(given.what, given.out))
-    publish = commands.add_parser("publish", help="publish a folder as a Kaggle data set, or as a new version of it")
-    publish.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with dataset-metadata.json")
-    publish.add_argument("--message", default="New version", help="what changed")
-    publish.add_argument("--public", action="store_true", help="make a newly created data set public (default: private)")
-    publish.set_defaults(do=lambda given: print(kit("kaggle.publish").publish(given.folder, message=given.message,
-                                                                             public=given.public)))
-
-
-def _kernels(options) -> None:
-    profile, run = options.profile, options.run or options.profile.name
-    out = options.out or KIT / "datamount" / "kaggle" / run
-    data = options.data or ("demo" if profile.name in MADE_UP else "competition")
-    kit("system.names").check_run(run)
-    kit("system.names").check_user(options.user)
-    kernels = kit("kaggle.kernels").plan(profile, run=run, seeds=_distinct(options.seeds), processes=options.processes,
-                                         minutes=options.minutes, competition=data == "competition")
-    kit("kaggle.kernels").write_kernels(kernels, out, options.user, packages=options.packages)
-    print(f"{len(kernels)} kernels and the data set that they import are in {out}")
-    if options.push:
-        kit("kaggle.cluster").Cluster(kernels, out, options.user, poll=options.poll).run()
-        print(f"All done: https://www.kaggle.com/code/{options.user}/{kernels[-1].slug} holds the submission.")
-    else:
-        print("Add --push to run them on Kaggle.")
-
-
-def _clone(folder: str) -> Path:
-    """A folder of the kit that is not in the installed package."""
-    if not (KIT / folder).is_dir():
-        raise argparse.ArgumentTypeError(f"there is no {KIT / folder}: run this from the kit's own folder, not from an installed "
-                                         "package")
-    return KIT / folder
-
-
-def _profile(text: str) -> Path:
-    profiles = sorted(path.name for path in _clone("params").glob("*") if path.is_dir())
-    found = KIT / "params" / text if text in profiles else Path(text)
-    if not found.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no profile {text!r}; there are {', '.join(profiles)}")
-    return found
-
-
-def _folder(text: str) -> str:
-    if text and not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {text}")
-    return text
-
-
-def _stage(text: str) -> str:
-    names = sorted(path.stem for path in _clone("notebooks").glob("*.ipynb"))
-    found = [name for name in names if text and name.startswith(text)]
-    if len(found) != 1:
-        raise argparse.ArgumentTypeError(f"there is no stage {text!r}; give one of {', '.join(names)}, or its number")
-    return found[0]
-
-
-def _whole(least: int, most: int = sys.maxsize):
-    def whole(text: str) -> int:
-        if not text.lstrip("-").isdigit() or not least <= int(text) <= most:
-            limit = "" if most == sys.maxsize else f" and at most {most}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}{limit}")
-        return int(text)
-    return whole
-
-
-def _seconds(text: str) -> float:
-    try:
-        if 0 < float(text) < 1e6:
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-
-
-def _distinct(seeds: list[int]) -> list[int]:
-    if len(set(seeds)) < len(seeds):
-        raise argparse.ArgumentTypeError(f"--seeds {' '.join(map(str, seeds))}: give every seed only once")
-    return seeds
 
 
 COMMANDS = {                       # name -> description, adds its options, runs it, message after Ctrl-C
@@ -363,7 +248,8 @@ COMMANDS = {                       # name -> description, adds its options, runs
     "report": ("write a run's report.html again",
                lambda parser: parser.add_argument("run", help="the run's folder, such as datamount/demo"),
                lambda given: print(kit("run.report").write_report(given.run)), ""),
-    "kaggle": ("get the data, train on Kaggle, publish a folder", _kaggle_options, lambda given: given.do(given),
+    "kaggle": ("get the data, train on Kaggle, publish a folder", lambda parser: kit("kaggle.commands").add_options(parser),
+               lambda given: given.do(given),
                f"kernels on Kaggle keep running; {AGAIN}"),
 }
 
