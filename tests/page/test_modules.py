@@ -185,3 +185,35 @@ def test_the_modules_are_plain_javascript_without_a_constant_of_pythons(recogniz
         assert len(code.splitlines()) <= 250
     (tmp_path / "constants.mjs").write_text(constants(recognizer, [("a", 1)]))
     assert subprocess.run(["node", "--check", tmp_path / "constants.mjs"]).returncode == 0
+
+
+def test_mediapipe_is_told_when_pictures_were_taken_and_not_how_long_they_took(in_node):
+    code = """
+        import { loadHolistic } from "./holistic.js";
+        const times = [];
+        const appended = (element) => element.onload();
+        globalThis.document = { createElement: () => ({ getContext: () => true }), head: { append: appended } };
+        globalThis.window = { Holistic: class {
+            setOptions() {}
+            onResults() {}
+            async initialize() {}
+            reset() { times.push([]); }
+            async send() { times.at(-1).push(performance.now()); }
+        } };
+        async function answer(recordings) {
+            const holistic = await loadHolistic({});
+            for (const recording of recordings) {
+                await holistic.reset();
+                for (const [time, pause] of recording) {
+                    await new Promise((resolve) => setTimeout(resolve, pause));
+                    await holistic.find(null, time);
+                }
+            }
+            return [times, Object.hasOwn(performance, "now")];
+        }"""
+    taken = [number * 1000 / 30 for number in range(12)]
+    slow, fast = [[time, 20] for time in taken], [[time, 0] for time in taken]
+    times, left = in_node(code, [slow, fast, slow, [[5, 0], [5.2, 0]]])
+    *videos, live = times
+    assert all(np.array_equal(np.diff(video), np.diff(np.rint(taken))) for video in videos)
+    assert (np.diff(np.concatenate(times)) > 0).all() and np.diff(live) == [1] and not left

@@ -102,13 +102,16 @@ async function follow(pictures, mine) {
   let looked = -Infinity; // when it was last seen how dark it is
   let unseen = 0; // for how long no hand was, in thirtieths of a second
   let dark = false;
+  let time = 0; // of the picture, milliseconds from the first
+  const began = performance.now();
   for await (const video of pictures) {
     if (!video) {
       say(SPOKEN.blind);
       show(stream.finish(), mine).catch((error) => fail(error, mine));
       continue;
     }
-    const results = await holistic.find(video);
+    time = mine.live ? performance.now() - began : time + 1000 / RATE;
+    const results = await holistic.find(video, time);
     if (signal.aborted) return;
     const columns = columnsOf(results);
     drawSkeleton(element.skeleton, video, results);

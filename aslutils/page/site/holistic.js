@@ -10,17 +10,34 @@ export async function loadHolistic(assets) {
   let found = {};
   holistic.onResults((results) => (found = results));
   await holistic.initialize();
+  let start = 0; // of the recording, and its latest picture: whole milliseconds, as a thousandth can change what is found
+  let latest = 0;
   let last = Promise.resolve();
   const next = (work) => (last = last.catch(() => {}).then(work)); // one picture at a time
   return {
-    /** Landmarks in a picture that is not mirrored. */
-    find: (picture) => next(async () => {
-      await holistic.send({ image: picture });
+    /** Landmarks in a picture that is not mirrored. time: when it was taken, milliseconds from its recording's beginning. */
+    find: (picture, time) => next(async () => {
+      latest = Math.max(start + Math.round(time), latest + 1); // MediaPipe's time goes on from recording to recording
+      await at(latest, () => holistic.send({ image: picture }));
       return found;
     }),
     /** Forget the last picture: the next one is of another recording. */
-    reset: () => next(() => holistic.reset()),
+    reset: () => next(() => {
+      start = latest + 1000;
+      holistic.reset();
+    }),
   };
+}
+
+/** Do work that looks at the clock at once, as MediaPipe does, which smooths by the time between pictures: not how long each
+ *  took here, but how long it was shown. */
+function at(time, work) {
+  performance.now = () => time;
+  try {
+    return work();
+  } finally {
+    delete performance.now; // what it was stands in its prototype
+  }
 }
 
 function script(source) {
