@@ -32,8 +32,16 @@ from aslutils.task.metric import score  # noqa: E402
 PALM = 0.165                              # a palm in the picture's widths, the median of real sequences
 KEPT = np.array([PART_SLICES[part].start + index for part, index in LANDMARKS])
 SEED = 4711                               # people whom no demo with another seed has
-WORDS = """asl world jackson quick fox lazy maple oak house river zebra vincent wharf boxing depth gym hiking quilt jax market
-bridge north pine kim ortiz becker wolf adams spring court plaza union yes no thanks mexico taylor morgan henry""".split()
+# Most of them are not among the words that the demo's people spell.
+WORDS = """
+asl world jackson quick fox lazy maple oak house river zebra vincent wharf boxing depth gym hiking quilt jax market bridge
+north pine kim ortiz becker wolf adams spring court plaza union yes no thanks mexico taylor morgan henry anchor dragon jungle
+lantern magnet napkin quartz velvet yogurt blanket dolphin elbow falcon hornet insect lizard monkey nickel octopus pirate
+quiver rocket turtle urban violin zigzag bronze desert eclipse glacier icicle jigsaw kayak marble nectar onion quest sponge
+throne unicorn vapor wizard pixel cobalt emerald fluxion gravity hexagon ivory jumbo mixture nutmeg orchid python radish
+sphinx trumpet upward voyage waltz exotic zenith blame dwarf equal fjord ghost donkey falafel galaxy helmet iguana koala
+lobster mango ninja ostrich parsley vulture whisker chalk feather
+""".split()
 CORPUS_PACE = 8.9                         # frames a letter
 
 Sequences = list[tuple[str, np.ndarray]]  # what is spelled ("" for nothing), and columns (T, 390)
