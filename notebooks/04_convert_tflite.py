@@ -80,7 +80,8 @@ pytorch_score = score(phrases, [answer.text for answer in reference]) if len(row
 if len(rows):
     print(f"Score of the ensemble in PyTorch: {pytorch_score:.4f}, {f'by {beam}' if beam else 'decoded greedily'}")
 if len(rows) and beam:
-    greedy = [read_pytorch(networks, columns, min_confidence=least) for columns in sequences]
+    greedy = [read_pytorch(networks, columns, min_confidence=least)
+              for columns in progress(sequences, what="reading greedily", unit="sequences")]
     greedy_score = score(phrases, [answer.text for answer in greedy])
     print(f"Decoded greedily it would be {greedy_score:.4f}")
     if not export.search_stays(config, pytorch_score, greedy_score):
