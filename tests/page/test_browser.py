@@ -19,6 +19,7 @@ from aslutils.page.constants import SPOKEN
 from aslutils.reading.recognizer import OWN_MODEL, Recognizer
 from aslutils.reading.tflite import FIXED
 from aslutils.task.landmarks import HANDS, HOLISTIC, LANDMARKS
+from aslutils.task.rejection import Verdict
 
 pytestmark = pytest.mark.slow
 
@@ -87,10 +88,8 @@ def test_a_camera_and_then_a_video_file_are_read_as_python_reads_their_landmarks
         visit.says("The video is read")
         (shown,) = visit.listed()
         landmarks = visit.landmarks(tmp_path / "video.npy")
-        assert len(landmarks) >= 15 and as_python_says(shown, landmarks) and visit.tab.locator("#phrases .phrase").count() == 1
-        visit.tab.click("#copy")
-        assert visit.tab.evaluate("navigator.clipboard.readText()") == shown
-        assert visit.tab.inner_text("#copied") == "Copied 1 phrase."
+        assert len(landmarks) >= 15 and as_python_says(shown, landmarks)
+        assert visit.tab.locator("#phrases .phrase").count() == (shown not in {verdict.value for verdict in Verdict})
         assert visit.errors == []
 
 
@@ -125,9 +124,12 @@ def test_phrases_end_by_themselves_when_the_hand_goes_down(chromium, address, cl
     with Visit(chromium, address, found=[*results(clip), *away, *results(clip), *away]) as visit:
         visit.says("Ready")
         visit.tab.click("#start")
-        assert visit.listed(2)[:2] == ["hello"] * 2
+        assert visit.listed(2)[:2] == ["hello"] * 2 and visit.tab.locator("#phrases .phrase").count() == 2
         assert visit.tab.inner_text("#text") == "hello" and "% sure" in visit.tab.inner_text("#percent")
         assert visit.says(SPOKEN["unseen"]) and visit.tab.inner_text("#start") == "Stop"
+        visit.tab.click("#copy")
+        assert visit.tab.evaluate("navigator.clipboard.readText()").split() == ["hello"] * 2
+        assert visit.tab.inner_text("#copied") == "Copied 2 phrases."
         assert visit.errors == []
 
 
