@@ -1,6 +1,6 @@
 """The page in headless Chromium: a drawn person spells before a fake camera and in a video file, and Python reads the same.
 
-Needs npm, Debian's chromium, chromium, and .venv-video, in which the clips are drawn; what is missing is said. Without a GPU,
+Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said. Without a GPU,
 MediaPipe takes a second for a picture, so only one test waits for it; the others hand the page landmarks in its place.
 """
 
