@@ -26,6 +26,7 @@ demo_participants: int = 400  # its participants
 demo_characters: int = 8  # most characters of its phrases
 demo_pace: float = 7.0  # its frames per character, at the median; the corpus has 8.9
 demo_missing: float = 0.28  # its mean share of frames without a hand; the corpus has 0.44
+demo_uneven: bool = False  # its fingers move each at its own time, as people's do: harder to read
 demo_seed: int = 1  # its seed
 dim: int = 96  # model width D
 blocks: int = 3  # Squeezeformer blocks

@@ -80,7 +80,7 @@ def _gesture(participant: Participant, length: int, rng: np.random.Generator) ->
     count = int(rng.integers(2, 3 + length // 12))
     centre = _PLACES[rng.integers(1, len(_PLACES))]
     keys = np.array([np.concatenate([_shape(participant, rng), centre + rng.normal(0, (0.8, 0.8, 0.4))]) for _ in range(count)])
-    return _through(keys, length, rng)
+    return _through(keys, length, participant, rng)
 
 
 def _sign(participant: Participant, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -90,7 +90,7 @@ def _sign(participant: Participant, length: int, rng: np.random.Generator) -> np
         second = np.concatenate([first[:21], first[21:] + rng.normal(0, (25, 20, 20))])
     begin, end = _PLACES[rng.integers(len(_PLACES), size=2)] + rng.normal(0, 0.4, (2, 3))
     keys = np.stack([np.concatenate([first, begin]), np.concatenate([second, end])])
-    motion = _through(np.tile(keys, (int(rng.integers(1, 3)), 1)), length, rng)
+    motion = _through(np.tile(keys, (int(rng.integers(1, 3)), 1)), length, participant, rng)
     if rng.random() < 0.6:                                               # repeated: up and down, to and fro, a circle, a twist
         phase = 2 * np.pi * (np.arange(length)[:, None] / rng.uniform(6, 20) + np.array([0, 0.25, 0]))
         motion[:, 24:] += np.sin(phase) * rng.uniform(0, 1.2, 3) * (rng.random(3) < 0.6)
@@ -105,14 +105,14 @@ def _pass(participant: Participant, length: int, rng: np.random.Generator) -> np
     above = np.concatenate([_any_shape(participant, rng), rng.normal((0.5, 0.5, 0), (1, 1, 0.5))])
     middle, width = rng.uniform(0.3, 0.7) * length, rng.uniform(3, 9)
     times = np.array([0, max(middle - width, 0.1), middle, middle + width, middle + width + length])
-    return move(np.stack([below, above]), times, np.array([0.0, 0, 1, 0, 0]), length, rng)
+    return move(np.stack([below, above]), times, np.array([0.0, 0, 1, 0, 0]), length, participant, rng)
 
 
-def _through(keys: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+def _through(keys: np.ndarray, length: int, participant: Participant, rng: np.random.Generator) -> np.ndarray:
     """A motion that visits `keys` (K, 27) in turn and rests at each for a while."""
     count = len(keys)
     borders = np.cumsum(rng.uniform(0.3, 1, 2 * count))
-    return move(keys, borders / borders[-1] * length, np.repeat(np.arange(count, dtype=float), 2), length, rng)
+    return move(keys, borders / borders[-1] * length, np.repeat(np.arange(count, dtype=float), 2), length, participant, rng)
 
 
 _MOTIONS = {"rest": _rest, "hold": _hold, "gesture": _gesture, "sign": _sign, "sign with both hands": _sign, "pass": _pass}

@@ -5,7 +5,11 @@ import numpy as np
 from aslutils.demo.handshapes import signs
 from aslutils.demo.participant import Participant
 
-_OPENED = 0.04        # how often the hand opens between two characters
+_OPENED = 0.04        # how often the hand opens between two characters, ...
+_LOOSENED = 0.4       # ... and how often an uneven one only loosens a little, on its way to another shape
+# How early or late a finger is, as standard deviations: at all keys alike (share of the time from knot to knot, most frames) and
+# at each key (share of the time to the nearer one). Of participants whose fingers move together, and of uneven ones.
+_TOGETHER, _UNEVEN = (0.15, 0.6, 0.0), (0.2, 1.3, 0.25)
 _PAUSED = 0.05        # how often it stays with one for longer
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
 _GROUPS = np.repeat(np.arange(7), (5, 4, 4, 4, 4, 3, 3))
@@ -23,7 +27,7 @@ def spell(phrase: str, participant: Participant, length: int, rng: np.random.Gen
     times, numbers = _timing(phrase, characters, held, lead[0], length - lead[1], rng)
     if lead.any():
         keys, times, numbers = _with_rest(keys, times, numbers, lead, length, participant, rng)
-    return lowered(move(keys, times, numbers, length, rng), ends, participant, rng)
+    return lowered(move(keys, times, numbers, length, participant, rng), ends, participant, rng)
 
 
 def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,26 +42,29 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
         sign = signs()[character]
         doubled = position > 0 and phrase[position - 1] == character
         drift -= 0.03 + (participant.slide if doubled and len(sign) == 1 else 0.1 * drift)   # it comes back unnoticed
-        between = None
+        between, chance = None, rng.random()
         if doubled and len(sign) == 1:
-            between = 0.30 - 0.2 * participant.slide, (-participant.slide / 2, -0.25, 0.3)
-        elif position and rng.random() < _OPENED:
+            between = 0.30 - 0.2 * participant.slide, (0, -0.25, 0.3)
+        elif position and chance < _OPENED:
             between = rng.uniform(0.3, 0.9), (0, rng.uniform(0, 0.8), 0)
+        elif position and chance < _OPENED + _LOOSENED and participant.uneven:
+            between = rng.uniform(0.05, 0.35), (0, 0, 0)
+        wobble, own = rng.normal(0, 1, 24), []
+        for frame in sign:
+            way, turn = participant.ways[frame.shape], (1 + participant.stroke) / 2 * frame.turn
+            own.append(np.concatenate([way.angles + 2.5 * wobble[:21], way.orientation + turn + 3.0 * wobble[21:],
+                                       participant.stroke * frame.travel + (drift, 0, 0)]))
         if between:
             loosened, travel = between
-            key = keys[-1].copy()
+            key = (keys[-1] + own[0]) / 2
             key[:21] += loosened * (participant.ways["rest"].angles - key[:21])
             key[24:] += travel
             keys.append(key)
             characters.append(position - 0.5)
             held.append(False)
-        wobble = rng.normal(0, 1, 24)
-        for frame in sign:
-            way = participant.ways[frame.shape]
-            keys.append(np.concatenate([way.angles + 2.5 * wobble[:21], way.orientation + frame.turn + 3.0 * wobble[21:],
-                                        frame.travel + (drift, 0, 0)]))
-            characters.append(position)
-            held.append(len(sign) == 1)
+        keys += own
+        characters += [position] * len(own)
+        held += [len(sign) == 1] * len(own)
     return np.array(keys), np.array(characters, float), np.array(held)
 
 
@@ -106,15 +113,19 @@ def _with_rest(keys, times, numbers, lead, length, participant, rng):
     return keys, times, numbers
 
 
-def move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+def move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, participant: Participant,
+         rng: np.random.Generator) -> np.ndarray:
     """The 27 channels at every frame, (T, 27): smooth moves from key to key, each finger a little early or late.
 
     keys: (K, 27); times, numbers: (N,) each: when, in frames, the hand is at which key.
     """
     pace = (times[-1] - times[0] + 1) / len(times)                                         # frames from knot to knot
-    lag = np.append(rng.normal(0, min(0.6, 0.15 * pace), 5), rng.normal(0, min(0.6, 0.15 * pace), 2))
-    moments = np.arange(length)[:, None] + lag                                             # (T, 7)
-    phase = np.interp(moments, times, numbers)
+    alike, most, each = _UNEVEN if participant.uneven else _TOGETHER
+    lag = rng.normal(0, min(alike * pace, most), 7)
+    gaps = np.diff(times) if len(times) > 1 else np.zeros(1)
+    gaps = np.minimum(np.append(gaps, gaps[-1]), np.insert(gaps, 0, gaps[0]))[:len(times), None]    # to the nearer key
+    reached = np.maximum.accumulate(times[:, None] - lag + rng.normal(0, each, (len(times), 7)) * gaps)             # (N, 7)
+    phase = np.stack([np.interp(np.arange(length), moments, numbers) for moments in reached.T], 1)                  # (T, 7)
     before = np.minimum(phase.astype(int), len(keys) - 2) if len(keys) > 1 else np.zeros(phase.shape, int)
     share = phase - before
     share = (share ** 2 * (3 - 2 * share))[:, _GROUPS]                                     # (T, 27)

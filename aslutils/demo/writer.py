@@ -43,6 +43,7 @@ class DemoConfig:
     fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
     shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
     missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
+    uneven: bool = False                      # fingers move each at its own time, as people's do: harder to read
     corrupted: float = 0.05                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
     gestures: float = 0.12                    # share of them that spell nothing (gestures.GESTURES), whatever their phrase says
     gesture_characters: int = 3               # most characters of such a made-up phrase: few, because nobody can read them
@@ -120,15 +121,16 @@ def _short(phrase: str, config: DemoConfig, rng: np.random.Generator) -> str:
 
 
 @lru_cache(maxsize=512)
-def participant(seed: int, number: int) -> Participant:
+def participant(seed: int, number: int, uneven: bool = False) -> Participant:
     """The demo's participant of that number: the same person in every data set with this seed."""
-    return Participant.random(np.random.default_rng([seed, 2, number]))
+    return Participant.random(np.random.default_rng([seed, 2, number]), uneven)
 
 
 def landmarks_of(config: DemoConfig, row) -> np.ndarray:
     """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
-    return record(participant(config.seed, int(row.participant)), row.phrase, config.recording(), rng, row.kind)
+    person = participant(config.seed, int(row.participant), config.uneven)
+    return record(person, row.phrase, config.recording(), rng, row.kind)
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,6 @@ from aslutils.__main__ import main
 from aslutils.demo import writer as demo
 from aslutils.demo.gestures import GESTURES, gesture
 from aslutils.demo.signer import CORRUPTIONS, Recording, record
-from aslutils.demo.spelling import key_frames, spell
 from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan, write_demo
 from aslutils.run.stages import FOLDS, SEEDS, defaults
 from aslutils.task.landmarks import ALL_COLUMNS
@@ -44,6 +43,7 @@ def test_the_command_and_the_notebooks_write_the_same_data():
             assert given[f"demo_{name}"] == getattr(DemoConfig(), name)
         assert (1, given["demo_characters"]) == DemoConfig().characters
         assert (given["demo_pace"], given["demo_missing"]) == (DemoConfig().frames_per_character, DemoConfig().missing)
+        assert given["demo_uneven"] == DemoConfig().uneven
 
 
 def test_the_layout_is_the_competitions(written, shared):
@@ -210,28 +210,6 @@ def test_left_handed_people_sign_with_the_left_hands_landmarks_mirrored():
         assert (np.nanmean(hand[..., 0]) > np.nanmean(frames[:, FACE, 0])) == left_handed
 
 
-def test_a_hand_moves_smoothly_and_its_fingers_each_in_their_own_time():
-    halfway = []
-    for number in range(20):
-        motion = spell("ab", participant(1, number), 60, np.random.default_rng(number))
-        moving = np.ptp(motion, axis=0) > 20                            # degrees
-        motion = (motion[:, moving] - motion[0, moving]) / np.ptp(motion[:, moving], axis=0)
-        assert np.abs(np.diff(motion, axis=0)).max() < 0.4              # no channel goes all its way at once
-        halfway.append(np.ptp((np.abs(motion) > 0.5).argmax(0)))
-    assert np.median(halfway) >= 1                                      # frames
-
-
-def test_doubled_letters_travel_or_tap_and_single_ones_rest():
-    for number in range(8):
-        person = participant(1, number)
-        rng = np.random.default_rng(0)
-        single, double = key_frames("l", person, rng)[0], key_frames("ll", person, rng)[0]
-        assert len(single) == 1 and len(double) == 3
-        travelled = np.abs(double[2, 24:] - double[0, 24:]).max()
-        opened = np.abs(double[1, :21] - double[0, :21]).max()
-        assert travelled > 0.3 or opened > 10
-
-
 def test_every_character_can_be_recorded_and_phrases_of_31_too():
     frames = record(participant(1, 3), CHARACTERS[:31], Recording(8.9, 2.4, 15, 0.44), np.random.default_rng(1))
     assert frames.dtype == np.float32 and frames.shape[1:] == (543, 3) and len(frames) >= 31 * 2.4
@@ -296,16 +274,7 @@ def test_sequences_begin_and_end_without_a_hand_as_often_as_hands_are_missing():
         return np.array(found)
 
     many, none = ends(0.44), ends(0.0)
-    assert none.max() <= 3 and (many > 0).mean() > 0.3 and np.quantile(many, 0.95) >= 15
-
-
-def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
-    sunk = []
-    for number in range(40):
-        motion = spell("ab", participant(1, number), 40, np.random.default_rng(number), (12, 20))
-        assert motion.shape == (72, 27)
-        sunk.append(motion[0, 25] - motion[12, 25] > 0.8 and motion[-1, 25] - motion[-21, 25] > 0.8)
-    assert 0.3 < np.mean(sunk) < 0.9
+    assert (none > 3).mean() < 0.03 and (many > 0).mean() > 0.3 and np.quantile(many, 0.95) >= 15
 
 
 def test_people_sign_in_styles():

@@ -1,0 +1,81 @@
+"""How a participant's hand spells: motion, doubled and drawn letters, and fingers that come together or each in their time."""
+
+import numpy as np
+
+from aslutils.demo.hand import limited, pose_hand
+from aslutils.demo.spelling import key_frames, spell
+from aslutils.demo.writer import participant
+
+
+def test_a_hand_moves_smoothly_and_its_fingers_each_in_their_own_time():
+    halfway = []
+    for number in range(20):
+        motion = spell("ab", participant(1, number), 60, np.random.default_rng(number))
+        moving = np.ptp(motion, axis=0) > 20                            # degrees
+        motion = (motion[:, moving] - motion[0, moving]) / np.ptp(motion[:, moving], axis=0)
+        assert np.abs(np.diff(motion, axis=0)).max() < 0.4              # no channel goes all its way at once
+        halfway.append(np.ptp((np.abs(motion) > 0.5).argmax(0)))
+    assert np.median(halfway) >= 1                                      # frames
+
+
+def test_doubled_letters_travel_or_tap_and_single_ones_rest():
+    for number in range(8):
+        person = participant(1, number)
+        rng = np.random.default_rng(0)
+        single, double = key_frames("l", person, rng)[0], key_frames("ll", person, rng)[0]
+        assert len(single) == 1 and len(double) == 3
+        travelled = np.abs(double[2, 24:] - double[0, 24:]).max()
+        opened = np.abs(double[1, :21] - double[0, :21]).max()
+        assert travelled > 0.3 or opened > 10
+
+
+def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
+    sunk = []
+    for number in range(40):
+        motion = spell("ab", participant(1, number), 40, np.random.default_rng(number), (12, 20))
+        assert motion.shape == (72, 27)
+        sunk.append(motion[0, 25] - motion[12, 25] > 0.8 and motion[-1, 25] - motion[-21, 25] > 0.8)
+    assert 0.3 < np.mean(sunk) < 0.9
+
+
+def test_people_draw_moving_letters_large_and_small():
+    sizes = [np.ptp(key_frames("z", participant(4, number), np.random.default_rng(0))[0][:, 24]) for number in range(200)]
+    low, high = np.quantile(sizes, [0.05, 0.95])                        # palms; two real signers: 0.6 and 1.0
+    assert 0.4 < low < 0.65 and 1.2 < high < 1.6
+
+
+def test_fingers_are_as_uneven_on_their_way_as_a_rendered_hand_s(shared):
+    """How far apart, in frames, the fingers that bend or stretch between two letters are when each is half there."""
+    transitions = np.load(shared / "realdata/hands/letter_transitions_rendered.npz")
+    real = [_unevenness(transitions[name].astype(float)[::2]) for name in transitions.files if "rest" not in name]
+    real = np.nanquantile(real, [0.75, 0.9])
+
+    def made(uneven):
+        rng, spreads = np.random.default_rng(0), []
+        for number in range(1200):
+            person = participant(4711, number % 100, uneven)
+            letters = rng.choice(list("abcdefghiklmnopqrstuvwxy"), 2, replace=False)
+            motion = spell("".join(letters), person, 30, rng)[8:23]                        # 15 frames a letter, as there
+            spreads.append(_unevenness(pose_hand(limited(motion[:, :21]), motion[:, 21:24], person.hand)))
+        return np.nanquantile(spreads, [0.75, 0.9])
+
+    assert np.allclose(made(uneven=True), real, atol=0.4)
+    assert (made(uneven=False) < real - 0.2).all()                      # the demo's move more together: easier to learn
+
+
+def test_uneven_people_are_the_same_people_and_move_otherwise():
+    person, uneven = participant(1, 2), participant(1, 2, uneven=True)
+    assert uneven.stroke == person.stroke and uneven.palm == person.palm
+    motions = [spell("maple", who, 60, np.random.default_rng(3)) for who in (person, person, uneven)]
+    assert np.array_equal(motions[0], motions[1]) and np.abs(motions[0] - motions[2]).max() > 10                # degrees
+
+
+def _unevenness(hands: np.ndarray) -> float:
+    """The standard deviation of the moments at which fingers (T, 21, 3) are half way, NaN unless two go far."""
+    chains = hands[:, 1:].reshape(len(hands), 5, 4, 3)
+    bones = np.diff(np.concatenate([np.broadcast_to(hands[:, :1, None], (len(hands), 5, 1, 3)), chains], 2), axis=2)
+    bones /= np.linalg.norm(bones, axis=-1, keepdims=True)
+    bent = np.degrees(np.arccos(np.clip((bones[:, :, 1:] * bones[:, :, :-1]).sum(-1), -1, 1))).sum(-1)     # (T, 5)
+    way = bent[-1] - bent[0]
+    far = np.abs(way) > 60
+    return np.std((((bent - bent[0]) / np.where(far, way, 1))[:, far] > 0.5).argmax(0)) if far.sum() > 1 else np.nan
