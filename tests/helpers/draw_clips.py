@@ -73,7 +73,7 @@ def draw_for_page(folder: Path):
     photo = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     pictures = [with_hand(photo, points) for points in right_hand(*HIGH)[::3]]      # a browser without a GPU is slow
     write(folder / "short.webm", pictures, "VP80")
-    write_for_camera(folder / "short.y4m", pictures, 1)
+    write_for_camera(folder / "short.y4m", pictures, 3)
     write(folder / "blank.webm", [np.full((480, 360, 3), 200, np.uint8)] * 4, "VP80")
 
 

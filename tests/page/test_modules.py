@@ -187,12 +187,18 @@ def test_the_modules_are_plain_javascript_without_a_constant_of_pythons(recogniz
     assert subprocess.run(["node", "--check", tmp_path / "constants.mjs"]).returncode == 0
 
 
+BROWSER = """
+    import { loadHolistic } from "./holistic.js";
+    const times = [], options = [];
+    let renderer = "ANGLE (NVIDIA, NVIDIA GeForce RTX 3060 Direct3D11)";
+    const gl = { getExtension: () => null, RENDERER: "what", getParameter: (name) => name === "what" && renderer };
+    const appended = (element) => element.onload();
+    globalThis.document = { createElement: () => ({ getContext: () => gl }), head: { append: appended } };
+"""
+
+
 def test_mediapipe_is_told_when_pictures_were_taken_and_not_how_long_they_took(in_node):
-    code = """
-        import { loadHolistic } from "./holistic.js";
-        const times = [];
-        const appended = (element) => element.onload();
-        globalThis.document = { createElement: () => ({ getContext: () => true }), head: { append: appended } };
+    code = BROWSER + """
         globalThis.window = { Holistic: class {
             setOptions() {}
             onResults() {}
@@ -217,3 +223,24 @@ def test_mediapipe_is_told_when_pictures_were_taken_and_not_how_long_they_took(i
     *videos, live = times
     assert all(np.array_equal(np.diff(video), np.diff(np.rint(taken))) for video in videos)
     assert (np.diff(np.concatenate(times)) > 0).all() and np.diff(live) == [1] and not left
+
+
+@pytest.mark.parametrize("renderer, on_the_processor", [
+    ("ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero) (0x0000C0DE)), SwiftShader driver)", True),
+    ("llvmpipe (LLVM 15.0.7, 256 bits)", True), ("ANGLE (Microsoft, Microsoft Basic Render Driver Direct3D11)", True),
+    ("ANGLE (NVIDIA, NVIDIA GeForce RTX 3060 Direct3D11)", False), ("Apple GPU", False), ("Mali-G78", False),
+])
+def test_without_a_graphics_card_mediapipe_computes_on_the_processor(renderer, on_the_processor, in_node):
+    code = BROWSER + """
+        globalThis.window = { Holistic: class {
+            setOptions(given) { options.push(given); }
+            onResults() {}
+            async initialize() {}
+        } };
+        async function answer(given) {
+            renderer = given;
+            await loadHolistic({});
+            return options;
+        }"""
+    (options,) = in_node(code, renderer)
+    assert options.get("useCpuInference", False) == on_the_processor and options["selfieMode"] is False
