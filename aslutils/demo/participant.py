@@ -60,11 +60,11 @@ class Participant:
     depth_gain: float                     # MediaPipe's depth over the true one
     pose_gain: float                      # the same for the pose
     slide: float                          # how far a doubled letter travels, palms; near 0 they tap instead
-    stroke: float                         # how large they draw signs that move, over their size in `moves.txt`
-    uneven: bool = False                  # whether their fingers move each at its own time, as a rendered hand's do
+    stroke: float                         # how large they draw signs that move, over `moves.txt`, which has them as charts do
+    uneven: bool                          # whether their fingers reach a letter further apart in time, and loosen between letters
 
     @classmethod
-    def random(cls, rng: np.random.Generator, uneven: bool = False) -> "Participant":
+    def random(cls, rng: np.random.Generator, uneven: bool) -> "Participant":
         """A random participant, drawn from the ranges in the real sequences."""
         manner = Manner.random(rng)
         focal, distance = rng.uniform(0.95, 1.25), 62 * np.exp(rng.normal(0, 0.18))
@@ -83,7 +83,7 @@ class Participant:
             depth_gain=float(np.exp(rng.normal(-0.15, 0.35))),
             pose_gain=float(rng.uniform(2.8, 4.2)),
             slide=float(rng.uniform(0.0, 0.8)),
-            stroke=float(0.75 * np.exp(rng.normal(0, 0.3))),
+            stroke=float(0.75 * np.exp(rng.normal(0, 0.3))),                              # two real signers: 0.5 and 0.8
             uneven=uneven,
         )
 

@@ -34,8 +34,8 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
     """What a participant's hand does for `phrase`, before it has times.
 
     Returns keys (K, 27): joint angles, orientation (degrees) and travel (palms); character (K,): which character each key
-    belongs to (between two characters, where the hand opens or taps a double letter: the first one's plus a half); held (K,):
-    whether the hand rests there.
+    belongs to (between two characters, where the hand opens, loosens or taps a double letter: the first one's plus a half);
+    held (K,): whether the hand rests there.
     """
     keys, characters, held, drift = [], [], [], 0.0
     for position, character in enumerate(phrase):
@@ -51,7 +51,7 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
             between = rng.uniform(0.05, 0.35), (0, 0, 0)
         wobble, own = rng.normal(0, 1, 24), []
         for frame in sign:
-            way, turn = participant.ways[frame.shape], (1 + participant.stroke) / 2 * frame.turn
+            way, turn = participant.ways[frame.shape], (1 + participant.stroke) / 2 * frame.turn   # a small j turns as well
             own.append(np.concatenate([way.angles + 2.5 * wobble[:21], way.orientation + turn + 3.0 * wobble[21:],
                                        participant.stroke * frame.travel + (drift, 0, 0)]))
         if between:
@@ -115,17 +115,17 @@ def _with_rest(keys, times, numbers, lead, length, participant, rng):
 
 def move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, participant: Participant,
          rng: np.random.Generator) -> np.ndarray:
-    """The 27 channels at every frame, (T, 27): smooth moves from key to key, each finger a little early or late.
+    """The 27 channels at every frame, (T, 27): smooth moves from key to key, each finger early or late.
 
     keys: (K, 27); times, numbers: (N,) each: when, in frames, the hand is at which key.
     """
     pace = (times[-1] - times[0] + 1) / len(times)                                         # frames from knot to knot
     alike, most, each = _UNEVEN if participant.uneven else _TOGETHER
     lag = rng.normal(0, min(alike * pace, most), 7)
-    gaps = np.diff(times) if len(times) > 1 else np.zeros(1)
-    gaps = np.minimum(np.append(gaps, gaps[-1]), np.insert(gaps, 0, gaps[0]))[:len(times), None]    # to the nearer key
-    reached = np.maximum.accumulate(times[:, None] - lag + rng.normal(0, each, (len(times), 7)) * gaps)             # (N, 7)
-    phase = np.stack([np.interp(np.arange(length), moments, numbers) for moments in reached.T], 1)                  # (T, 7)
+    gaps = np.diff(times, prepend=-np.inf, append=np.inf)
+    early = rng.normal(0, each, (len(times), 7)) * np.minimum(gaps[1:], gaps[:-1])[:, None]
+    reached = np.maximum.accumulate(times[:, None] - lag + early)                          # (N, 7)
+    phase = np.stack([np.interp(np.arange(length), moments, numbers) for moments in reached.T], 1)                 # (T, 7)
     before = np.minimum(phase.astype(int), len(keys) - 2) if len(keys) > 1 else np.zeros(phase.shape, int)
     share = phase - before
     share = (share ** 2 * (3 - 2 * share))[:, _GROUPS]                                     # (T, 27)

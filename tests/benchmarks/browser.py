@@ -3,8 +3,8 @@
     python tests/benchmarks/browser.py [--model EXPORT] [--pictures 10] [--readings 10]
 
 MediaPipe Holistic looks at matplotlib's sample photo; the model reads the clip that comes with the kit, repeated to 384 frames.
-Without a GPU, Chromium draws and MediaPipe computes on the CPU (SwiftShader). Medians, after one call that prepares. Needs npm,
-chromium and playwright.
+Without a GPU, Chromium draws on the CPU (SwiftShader), where MediaPipe computes in WebAssembly. Medians, after one call that
+prepares. Needs npm, chromium and playwright.
 """
 
 import argparse

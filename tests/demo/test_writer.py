@@ -135,6 +135,15 @@ def test_the_command_line_spells_the_phrases_of_a_file(tmp_path, capsys):
     table = pd.read_csv(tmp_path / "out/train.csv")
     assert sorted(table.phrase) == sorted(["3 creekhouse", "scales/kuhaylah", "+1-555-0100"] * 2)
     assert "6 training and 3 supplemental sequences" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["uneven"] is False
+
+
+def test_uneven_fingers_are_a_parameter_of_the_data(tmp_path):
+    main(["demo", str(tmp_path / "out"), "--uneven", "--sequences", "1", "--supplemental", "0", "--participants", "1"])
+    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["uneven"] is True
+    even, uneven = DemoConfig(**SMALL), DemoConfig(**SMALL, uneven=True)
+    (_, row), *_ = plan(even)[plan(even)["kind"] == ""].iterrows()
+    assert not np.array_equal(landmarks_of(even, row), landmarks_of(uneven, row), equal_nan=True)
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -274,7 +283,8 @@ def test_sequences_begin_and_end_without_a_hand_as_often_as_hands_are_missing():
         return np.array(found)
 
     many, none = ends(0.44), ends(0.0)
-    assert (none > 3).mean() < 0.03 and (many > 0).mean() > 0.3 and np.quantile(many, 0.95) >= 15
+    # One of them is still coming up, outside the picture, as it begins.
+    assert (none > 3).sum() <= 1 and none.max() <= 8 and (many > 0).mean() > 0.3 and np.quantile(many, 0.95) >= 15
 
 
 def test_people_sign_in_styles():

@@ -20,7 +20,7 @@ HANDED = """
     window.found = %s;
     window.pause = 0;
     window.Holistic = class {
-        setOptions() {}
+        setOptions(options) { window.options = options; }
         reset() {}
         async initialize() {}
         onResults(answer) { this.answer = answer; }

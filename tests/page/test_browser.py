@@ -166,6 +166,7 @@ def test_what_hinders_reading_is_said_in_words(chromium, address, clip, away, tm
         visit.says("Ready")
         if state == "slow":
             visit.tab.evaluate("window.pause = 250")
+        assert visit.tab.evaluate("window.options.useCpuInference") is True      # SwiftShader is software
         visit.tab.click("#start")
         assert visit.says(SPOKEN[state])
 

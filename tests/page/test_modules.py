@@ -190,8 +190,9 @@ def test_the_modules_are_plain_javascript_without_a_constant_of_pythons(recogniz
 BROWSER = """
     import { loadHolistic } from "./holistic.js";
     const times = [], options = [];
-    let renderer = "ANGLE (NVIDIA, NVIDIA GeForce RTX 3060 Direct3D11)";
-    const gl = { getExtension: () => null, RENDERER: "what", getParameter: (name) => name === "what" && renderer };
+    const known = { short: "WebKit WebGL", long: "ANGLE (NVIDIA, NVIDIA GeForce RTX 3060 Direct3D11)" }; // as Chromium tells them
+    let extensions = { WEBGL_debug_renderer_info: { UNMASKED_RENDERER_WEBGL: "long" } };
+    const gl = { getExtension: (name) => extensions[name] ?? null, RENDERER: "short", getParameter: (name) => known[name] };
     const appended = (element) => element.onload();
     globalThis.document = { createElement: () => ({ getContext: () => gl }), head: { append: appended } };
 """
@@ -225,22 +226,24 @@ def test_mediapipe_is_told_when_pictures_were_taken_and_not_how_long_they_took(i
     assert (np.diff(np.concatenate(times)) > 0).all() and np.diff(live) == [1] and not left
 
 
+@pytest.mark.parametrize("extension", [True, False])
 @pytest.mark.parametrize("renderer, on_the_processor", [
     ("ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero) (0x0000C0DE)), SwiftShader driver)", True),
     ("llvmpipe (LLVM 15.0.7, 256 bits)", True), ("ANGLE (Microsoft, Microsoft Basic Render Driver Direct3D11)", True),
     ("ANGLE (NVIDIA, NVIDIA GeForce RTX 3060 Direct3D11)", False), ("Apple GPU", False), ("Mali-G78", False),
 ])
-def test_without_a_graphics_card_mediapipe_computes_on_the_processor(renderer, on_the_processor, in_node):
+def test_without_a_graphics_card_mediapipe_computes_on_the_processor(renderer, on_the_processor, extension, in_node):
     code = BROWSER + """
         globalThis.window = { Holistic: class {
             setOptions(given) { options.push(given); }
             onResults() {}
             async initialize() {}
         } };
-        async function answer(given) {
-            renderer = given;
+        async function answer([renderer, extension]) {
+            if (!extension) extensions = {}; // Firefox tells the whole name without
+            known[extension ? "long" : "short"] = renderer;
             await loadHolistic({});
             return options;
         }"""
-    (options,) = in_node(code, renderer)
+    (options,) = in_node(code, [renderer, extension])
     assert options.get("useCpuInference", False) == on_the_processor and options["selfieMode"] is False

@@ -8,7 +8,7 @@ export async function loadHolistic(assets) {
   await script(place("holistic.js"));
   const holistic = new window.Holistic({ locateFile: (file) => assets[`vendor/holistic/${file}`] ?? place(file) });
   const options = { modelComplexity: 0, smoothLandmarks: true, selfieMode: false };
-  if (computedBySoftware(gl)) options.useCpuInference = true; // ten times as fast there; else MediaPipe knows best
+  if (computedBySoftware(gl)) options.useCpuInference = true; // tests/benchmarks/browser.py: far faster there
   holistic.setOptions(options);
   let found = {};
   holistic.onResults((results) => (found = results));
