@@ -68,7 +68,7 @@ def _demo_options(parser):
             ("corrupted", float, "share of corrupted sequences"), ("gestures", float, "share in which nobody spells"),
             ("workers", int, "processes")):
         add(f"--{name}", type=kind, help=meaning)
-    add("--uneven", action="store_true", default=None, help="fingers further apart in time: harder to read")
+    add("--varied", action="store_true", default=None, help="people who vary more, as real ones do: harder to read")
 
 
 def _demo(options):

@@ -86,7 +86,7 @@ def test_a_default_stands_in_the_notebook_alone(name):
 def test_the_parameters_of_full_size_are_complete(profile, name):
     given = set(read_params(KIT / "params" / profile / f"{name}.yaml"))
     assert set(defaults(name)) - given == {
-        "demo_sequences", "demo_supplemental", "demo_participants", "demo_characters", "demo_pace", "demo_missing", "demo_uneven",
+        "demo_sequences", "demo_supplemental", "demo_participants", "demo_characters", "demo_pace", "demo_missing", "demo_varied",
         "demo_seed"}
 
 

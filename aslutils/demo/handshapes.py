@@ -44,11 +44,14 @@ def _numbers(text: str) -> np.ndarray:
 
 
 @cache
-def shapes() -> dict[str, tuple[Shape, ...]]:
-    """Each shape's name -> the ways to make it, at least one."""
+def shapes(varied: bool = False) -> dict[str, tuple[Shape, ...]]:
+    """Each shape's name -> the ways to make it, at least one; with those of varied participants, if wanted."""
     found: dict[str, tuple[Shape, ...]] = {}
     for line in _rows("shapes.txt"):
         name, style, thumb, *fingers, orientation, words = (cell.strip() for cell in line.split("|"))
+        if name.startswith("+") and not varied:
+            continue
+        name = name.lstrip("+")
         triples = np.stack([_numbers(finger) for finger in fingers])                       # (4, 3): spread, mcp, pip
         quads = np.concatenate([triples, DIP_SHARE * triples[:, 2:]], 1)                   # (4, 4): and dip
         angles = np.concatenate([_numbers(thumb), quads.ravel()])

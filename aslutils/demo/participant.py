@@ -61,10 +61,10 @@ class Participant:
     pose_gain: float                      # the same for the pose
     slide: float                          # how far a doubled letter travels, palms; near 0 they tap instead
     stroke: float                         # how large they draw signs that move, over `moves.txt`, which has them as charts do
-    uneven: bool                          # whether their fingers reach a letter further apart in time, and loosen between letters
+    varied: bool                          # whether they vary as people do: in ways, strokes and when each finger moves
 
     @classmethod
-    def random(cls, rng: np.random.Generator, uneven: bool) -> "Participant":
+    def random(cls, rng: np.random.Generator, varied: bool) -> "Participant":
         """A random participant, drawn from the ranges in the real sequences."""
         manner = Manner.random(rng)
         focal, distance = rng.uniform(0.95, 1.25), 62 * np.exp(rng.normal(0, 0.18))
@@ -73,7 +73,7 @@ class Participant:
             hand=Hand.random(rng),
             palm=float(rng.normal(8.3, 0.6)),
             left_handed=bool(rng.random() < 0.19),
-            ways={name: manner.shape(ways, rng) for name, ways in shapes().items()},
+            ways={name: manner.shape(ways, rng) for name, ways in shapes(varied).items()},
             pace=float(rng.normal(0, 0.5 ** 0.5)),
             camera=Camera(float(distance), *rng.normal(0, (9, 9, 5)).tolist(), focal=float(focal),
                           aspect=float(rng.choice([9 / 16, 3 / 4], p=[0.6, 0.4])),
@@ -83,8 +83,8 @@ class Participant:
             depth_gain=float(np.exp(rng.normal(-0.15, 0.35))),
             pose_gain=float(rng.uniform(2.8, 4.2)),
             slide=float(rng.uniform(0.0, 0.8)),
-            stroke=float(0.75 * np.exp(rng.normal(0, 0.3))),                              # two real signers: 0.5 and 0.8
-            uneven=uneven,
+            stroke=float(0.75 * np.exp(rng.normal(0, 0.3))) if varied else 1.0,           # two real signers: 0.5 and 0.8
+            varied=varied,
         )
 
 

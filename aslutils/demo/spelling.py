@@ -6,9 +6,9 @@ from aslutils.demo.handshapes import signs
 from aslutils.demo.participant import Participant
 
 _OPENED = 0.04        # how often the hand opens between two characters, ...
-_LOOSENED = 0.4       # ... and how often an uneven one only loosens a little, on its way to another shape
+_LOOSENED = 0.4       # ... and how often a varied participant's only loosens a little, on its way to another shape
 # How early or late a finger is, as standard deviations: at all keys alike (share of the time from knot to knot, most frames) and
-# at each key (share of the time to the nearer one). Of participants whose fingers move together, and of uneven ones.
+# at each key (share of the time to the nearer one). Of participants whose fingers move together, and of varied ones.
 _TOGETHER, _UNEVEN = (0.15, 0.6, 0.0), (0.2, 1.3, 0.25)
 _PAUSED = 0.05        # how often it stays with one for longer
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
@@ -42,12 +42,13 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
         sign = signs()[character]
         doubled = position > 0 and phrase[position - 1] == character
         drift -= 0.03 + (participant.slide if doubled and len(sign) == 1 else 0.1 * drift)   # it comes back unnoticed
-        between, chance = None, rng.random()
-        if doubled and len(sign) == 1:
-            between = 0.30 - 0.2 * participant.slide, (0, -0.25, 0.3)
+        tapped = doubled and len(sign) == 1
+        between, chance = None, rng.random() if participant.varied or position and not tapped else 1.0
+        if tapped:
+            between = 0.30 - 0.2 * participant.slide, (0 if participant.varied else -participant.slide / 2, -0.25, 0.3)
         elif position and chance < _OPENED:
             between = rng.uniform(0.3, 0.9), (0, rng.uniform(0, 0.8), 0)
-        elif position and chance < _OPENED + _LOOSENED and participant.uneven:
+        elif position and chance < _OPENED + _LOOSENED and participant.varied:
             between = rng.uniform(0.05, 0.35), (0, 0, 0)
         wobble, own = rng.normal(0, 1, 24), []
         for frame in sign:
@@ -56,7 +57,7 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
                                        participant.stroke * frame.travel + (drift, 0, 0)]))
         if between:
             loosened, travel = between
-            key = (keys[-1] + own[0]) / 2
+            key = (keys[-1] + own[0]) / 2 if participant.varied else keys[-1].copy()
             key[:21] += loosened * (participant.ways["rest"].angles - key[:21])
             key[24:] += travel
             keys.append(key)
@@ -120,11 +121,13 @@ def move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, 
     keys: (K, 27); times, numbers: (N,) each: when, in frames, the hand is at which key.
     """
     pace = (times[-1] - times[0] + 1) / len(times)                                         # frames from knot to knot
-    alike, most, each = _UNEVEN if participant.uneven else _TOGETHER
+    alike, most, each = _UNEVEN if participant.varied else _TOGETHER
     lag = rng.normal(0, min(alike * pace, most), 7)
-    gaps = np.diff(times, prepend=-np.inf, append=np.inf)
-    early = rng.normal(0, each, (len(times), 7)) * np.minimum(gaps[1:], gaps[:-1])[:, None]
-    reached = np.maximum.accumulate(times[:, None] - lag + early)                          # (N, 7)
+    reached = times[:, None] - lag                                                         # (N, 7)
+    if each:
+        gaps = np.diff(times, prepend=-np.inf, append=np.inf)
+        early = rng.normal(0, each, reached.shape) * np.minimum(gaps[1:], gaps[:-1])[:, None]
+        reached = np.maximum.accumulate(reached + early)
     phase = np.stack([np.interp(np.arange(length), moments, numbers) for moments in reached.T], 1)                 # (T, 7)
     before = np.minimum(phase.astype(int), len(keys) - 2) if len(keys) > 1 else np.zeros(phase.shape, int)
     share = phase - before

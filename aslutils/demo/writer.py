@@ -43,7 +43,7 @@ class DemoConfig:
     fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
     shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
     missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
-    uneven: bool = False                      # fingers are further apart in time and loosen between letters: harder to read
+    varied: bool = False                      # more ways, strokes of other sizes, fingers further apart in time: harder to read
     corrupted: float = 0.05                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
     gestures: float = 0.12                    # share of them that spell nothing (gestures.GESTURES), whatever their phrase says
     gesture_characters: int = 3               # most characters of such a made-up phrase: few, because nobody can read them
@@ -121,15 +121,15 @@ def _short(phrase: str, config: DemoConfig, rng: np.random.Generator) -> str:
 
 
 @lru_cache(maxsize=512)
-def participant(seed: int, number: int, uneven: bool = False) -> Participant:
-    """The demo's participant of that number: the same in every data set with this seed, but for how their fingers move."""
-    return Participant.random(np.random.default_rng([seed, 2, number]), uneven)
+def participant(seed: int, number: int, varied: bool = False) -> Participant:
+    """The demo's participant of that number: the same in every data set with this seed, but for what varies."""
+    return Participant.random(np.random.default_rng([seed, 2, number]), varied)
 
 
 def landmarks_of(config: DemoConfig, row) -> np.ndarray:
     """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
-    person = participant(config.seed, int(row.participant), config.uneven)
+    person = participant(config.seed, int(row.participant), config.varied)
     return record(person, row.phrase, config.recording(), rng, row.kind)
 
 

@@ -73,4 +73,4 @@ def recorded(phrase: str, seed: int = 1) -> np.ndarray:
     rng = np.random.default_rng(seed)
     starts = dict(zip(HOLISTIC, np.cumsum([0, *HOLISTIC.values()])))
     kept = [int(starts[part]) + index for part, index in LANDMARKS]               # of Holistic's 543
-    return record(Participant.random(rng, uneven=False), phrase, Recording(frames_per_character=9, missing=0.0), rng)[:, kept]
+    return record(Participant.random(rng, varied=False), phrase, Recording(frames_per_character=9, missing=0.0), rng)[:, kept]

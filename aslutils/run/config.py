@@ -36,7 +36,7 @@ class DataConfig(RunConfig):
     demo_characters: int            # most characters of its phrases
     demo_pace: float                # its frames per character, at the median; the corpus has 8.9
     demo_missing: float             # its mean share of frames without a hand; the corpus has 0.44
-    demo_uneven: bool               # its fingers are further apart in time and loosen between letters: harder to read
+    demo_varied: bool               # its people vary more, in ways, strokes and fingers' timing, as real ones do: harder to read
     demo_seed: int                  # its seed
 
     def __post_init__(self):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aslutils.demo.hand import limited, pose_hand
+from aslutils.demo.handshapes import shapes
 from aslutils.demo.spelling import key_frames, spell
 from aslutils.demo.writer import participant
 
@@ -39,7 +40,8 @@ def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
 
 
 def test_people_draw_moving_letters_large_and_small():
-    sizes = [np.ptp(key_frames("z", participant(4, number), np.random.default_rng(0))[0][:, 24]) for number in range(200)]
+    sizes = [np.ptp(key_frames("z", participant(4, number, True), np.random.default_rng(0))[0][:, 24])
+             for number in range(200)]
     low, high = np.quantile(sizes, [0.05, 0.95])                        # palms; two real signers: 0.6 and 1.0
     assert 0.4 < low < 0.65 and 1.2 < high < 1.6
 
@@ -50,24 +52,26 @@ def test_fingers_are_as_uneven_on_their_way_as_a_rendered_hand_s(shared):
     real = [_unevenness(transitions[name].astype(float)[::2]) for name in transitions.files if "rest" not in name]
     real = np.nanquantile(real, [0.75, 0.9])
 
-    def made(uneven):
+    def made(varied):
         rng, spreads = np.random.default_rng(0), []
         for number in range(1200):
-            person = participant(4711, number % 100, uneven)
+            person = participant(4711, number % 100, varied)
             letters = rng.choice(list("abcdefghiklmnopqrstuvwxy"), 2, replace=False)
             motion = spell("".join(letters), person, 30, rng)[8:23]                        # 15 frames a letter, as there
             spreads.append(_unevenness(pose_hand(limited(motion[:, :21]), motion[:, 21:24], person.hand)))
         return np.nanquantile(spreads, [0.75, 0.9])
 
-    assert np.allclose(made(uneven=True), real, atol=0.4)
-    assert (made(uneven=False) < real - 0.2).all()                      # the demo's move more together: easier to learn
+    assert np.allclose(made(varied=True), real, atol=0.4)
+    assert (made(varied=False) < real - 0.2).all()                      # the demo's move more together: easier to learn
 
 
-def test_uneven_people_are_the_same_people_and_move_otherwise():
-    person, uneven = participant(1, 2), participant(1, 2, uneven=True)
-    assert uneven.stroke == person.stroke and uneven.palm == person.palm
-    motions = [spell("maple", who, 60, np.random.default_rng(3)) for who in (person, person, uneven)]
+def test_varied_people_are_the_same_people_with_more_ways_strokes_and_timing():
+    person, varied = participant(1, 2), participant(1, 2, varied=True)
+    assert varied.palm == person.palm and person.stroke == 1 != varied.stroke
+    motions = [spell("maple", who, 60, np.random.default_rng(3)) for who in (person, person, varied)]
     assert np.array_equal(motions[0], motions[1]) and np.abs(motions[0] - motions[2]).max() > 10                # degrees
+    more = {name for name, ways in shapes(varied=True).items() if len(ways) > len(shapes()[name])}
+    assert more == {"a", "b", "e"} and shapes(varied=True).keys() == shapes().keys()
 
 
 def _unevenness(hands: np.ndarray) -> float:

@@ -43,7 +43,7 @@ def test_the_command_and_the_notebooks_write_the_same_data():
             assert given[f"demo_{name}"] == getattr(DemoConfig(), name)
         assert (1, given["demo_characters"]) == DemoConfig().characters
         assert (given["demo_pace"], given["demo_missing"]) == (DemoConfig().frames_per_character, DemoConfig().missing)
-        assert given["demo_uneven"] == DemoConfig().uneven
+        assert given["demo_varied"] == DemoConfig().varied
 
 
 def test_the_layout_is_the_competitions(written, shared):
@@ -135,15 +135,15 @@ def test_the_command_line_spells_the_phrases_of_a_file(tmp_path, capsys):
     table = pd.read_csv(tmp_path / "out/train.csv")
     assert sorted(table.phrase) == sorted(["3 creekhouse", "scales/kuhaylah", "+1-555-0100"] * 2)
     assert "6 training and 3 supplemental sequences" in capsys.readouterr().out
-    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["uneven"] is False
+    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["varied"] is False
 
 
-def test_uneven_fingers_are_a_parameter_of_the_data(tmp_path):
-    main(["demo", str(tmp_path / "out"), "--uneven", "--sequences", "1", "--supplemental", "0", "--participants", "1"])
-    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["uneven"] is True
-    even, uneven = DemoConfig(**SMALL), DemoConfig(**SMALL, uneven=True)
+def test_varied_people_are_a_parameter_of_the_data(tmp_path):
+    main(["demo", str(tmp_path / "out"), "--varied", "--sequences", "1", "--supplemental", "0", "--participants", "1"])
+    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["varied"] is True
+    even, varied = DemoConfig(**SMALL), DemoConfig(**SMALL, varied=True)
     (_, row), *_ = plan(even)[plan(even)["kind"] == ""].iterrows()
-    assert not np.array_equal(landmarks_of(even, row), landmarks_of(uneven, row), equal_nan=True)
+    assert not np.array_equal(landmarks_of(even, row), landmarks_of(varied, row), equal_nan=True)
 
 
 @pytest.mark.parametrize("arguments, message", [
