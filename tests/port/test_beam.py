@@ -78,11 +78,12 @@ def test_a_beam_of_one_is_greedy(sure):
             np.testing.assert_allclose(found.logits, expected.logits, atol=2e-3)
 
 
-def test_joint_decoding_reads_200_sequences_as_pytorch_does_and_not_as_without_the_ctc_head(sure, exported):
+@pytest.mark.parametrize("beam", [JOINT, JOINT_GREEDY], ids=["joint", "joint greedy"])
+def test_joint_decoding_reads_200_sequences_as_pytorch_does_and_not_as_without_the_ctc_head(sure, exported, beam):
     sequences = [made_columns(int(length), seed) for seed, length in enumerate(np.random.default_rng(4).integers(15, 160, 200))]
-    texts = [read_pytorch(sure, inputs, JOINT).text for inputs in sequences]
-    assert [read_tflite(exported(JOINT), inputs).text for inputs in sequences] == texts
-    without = [read_pytorch(sure, inputs, replace(JOINT, ctc_share=0.0)).text for inputs in sequences[:50]]
+    texts = [read_pytorch(sure, inputs, beam).text for inputs in sequences]
+    assert [read_tflite(exported(beam), inputs).text for inputs in sequences] == texts
+    without = [read_pytorch(sure, inputs, replace(beam, ctc_share=0.0)).text for inputs in sequences[:50]]
     assert without != texts[:50]
 
 
