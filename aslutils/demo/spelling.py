@@ -41,8 +41,9 @@ def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) 
     for position, character in enumerate(phrase):
         sign = signs()[character]
         doubled = position > 0 and phrase[position - 1] == character
-        drift -= 0.03 + (participant.slide if doubled and len(sign) == 1 else 0.1 * drift)   # it comes back unnoticed
         tapped = doubled and len(sign) == 1
+        drift -= 0.03 + (participant.slide if tapped else 0.1 * drift)                     # it comes back unnoticed
+        # Others draw less often: so the demo's data stay those that its figures were measured on.
         between, chance = None, rng.random() if participant.varied or position and not tapped else 1.0
         if tapped:
             between = 0.30 - 0.2 * participant.slide, (0 if participant.varied else -participant.slide / 2, -0.25, 0.3)

@@ -1,7 +1,7 @@
 """The page in headless Chromium: a drawn person spells before a fake camera and in a video file, and Python reads the same.
 
-Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said. Without a GPU,
-MediaPipe takes a second for a picture, so only one test waits for it; the others hand the page landmarks in its place.
+Needs npm, Debian's chromium, playwright, and .venv-video, in which the clips are drawn; what is missing is said. MediaPipe
+takes time on a processor, so only one test waits for it; the others hand the page landmarks in its place.
 """
 
 import json
