@@ -182,6 +182,19 @@ def test_stopping_lists_the_phrase_under_way_and_another_source_begins_afresh(ch
         assert visit.says("Stopped") and not visit.tab.evaluate("document.querySelector('#video').srcObject?.active ?? false")
 
 
+def test_it_has_stopped_when_the_phrase_under_way_is_listed(chromium, address, clip):
+    with Visit(chromium, address, found=results(clip)) as visit:
+        visit.says("Ready")
+        visit.tab.click("#start")
+        visit.until("document.querySelector('#text').textContent.length > 2")
+        visit.tab.evaluate("""() => {                       // the reader takes a second longer
+            const post = Worker.prototype.postMessage;
+            Worker.prototype.postMessage = function (...message) { setTimeout(() => post.apply(this, message), 1000); };
+        }""")
+        visit.tab.click("#start")
+        assert visit.says("Stopped") and visit.tab.locator("#phrases li").count() == 1
+
+
 OPENED = """() => {
     window.tracks = [];
     window.live = [];                      // how many cameras were open when another was asked for

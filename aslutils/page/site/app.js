@@ -74,17 +74,17 @@ async function readAll(open, mine) {
   }
 }
 
-/** Close what is open. The phrase under way is read and listed. */
-function end() {
-  if (!run) return;
+/** Close what is open. Resolves to true when the phrase under way is read and listed; an error is said. */
+async function end() {
+  if (!run) return true;
   const ended = run;
   run = null;
   ended.controller.abort();
-  show(stream.finish(), ended).catch((error) => say(words(error), true));
   share(null);
   element.start.textContent = "Start camera";
   element.rate.textContent = "";
   element.skeleton.getContext("2d").clearRect(0, 0, element.skeleton.width, element.skeleton.height);
+  return show(stream.finish(), ended).then(() => true, (error) => say(words(error), true));
 }
 
 /** Close a run that failed, and say why. */
@@ -187,10 +187,10 @@ function startFile(file) {
   begin((signal) => videoFile(element.video, file, signal, share), false);
 }
 
-element.start.onclick = () => {
+element.start.onclick = async () => {
   if (!run) return startCamera();
-  end();
-  say("Stopped.");
+  say("Stopping");
+  if ((await end()) && !run) say("Stopped.");
 };
 element.flip.onclick = () => {
   facing = facing === "user" ? "environment" : "user";
