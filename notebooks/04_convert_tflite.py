@@ -20,6 +20,7 @@ rerank_weight: float = 0.4  # weight of the backward decoder in ranking the hypo
 ctc_share: float = -1.0  # share of the CTC head in the search; 0: not used; -1: 0.5 where every network has a trained one
 fixed_frames: int = 384  # frames of the second export, whose shape is fixed; 0: none
 min_confidence: float = 0.15  # a sequence that the confidence heads rate lower is rejected; 0.15: as published
+min_certainty: float = 0.1  # so is a text whose confidence times its characters' mean probability is lower; 0: as published
 
 # %%
 # Find the kit: beside this notebook, or in an attached data set on Kaggle.
@@ -73,14 +74,14 @@ store, rows, kind = scoring.scored_rows(folder, config.compared, [checkpoint.fac
 print(f"Compared on {len(rows):,} {kind.value}." if len(rows) else "This run has no data, so nothing is compared or scored.")
 sequences = [store.columns(row) for row in rows]
 phrases = [store.table["phrase"][row] for row in rows]
-least = config.min_confidence
-reference = [read_pytorch(networks, columns, beam, least)
+limits = config.limits
+reference = [read_pytorch(networks, columns, beam, limits)
              for columns in progress(sequences, what="reading", unit="sequences")]
 pytorch_score = score(phrases, [answer.text for answer in reference]) if len(rows) else None
 if len(rows):
     print(f"Score of the ensemble in PyTorch: {pytorch_score:.4f}, {f'by {beam}' if beam else 'decoded greedily'}")
 if len(rows) and beam:
-    greedy = [read_pytorch(networks, columns, min_confidence=least)
+    greedy = [read_pytorch(networks, columns, limits=limits)
               for columns in progress(sequences, what="reading greedily", unit="sequences")]
     greedy_score = score(phrases, [answer.text for answer in greedy])
     print(f"Decoded greedily it would be {greedy_score:.4f}")
@@ -93,7 +94,7 @@ if len(rows) and beam:
 
 # %%
 others = scoring.unspelled_rows(folder, config.compared // 2)
-unspelled = [read_pytorch(networks, store.columns(row), beam, least)
+unspelled = [read_pytorch(networks, store.columns(row), beam, limits)
              for row in progress(others, what="reading", unit="sequences")]
 answers = scoring.answers_by_kind(folder, store, [*rows, *others], [*reference, *unspelled])
 answers.round(3)
@@ -117,7 +118,7 @@ layers
 # PyTorch's. The limits are the competition's.
 
 # %%
-variants = build_variants(networks, beam, least)
+variants = build_variants(networks, beam, limits)
 table = measure_variants(variants, len(networks), sequences, phrases, reference)
 if not len(rows) and not typical_is_read(variants["float32"]):
     print("These networks reject the made-up clip that is timed here, so spelling is not in the times: measure on data of yours.")
@@ -130,8 +131,8 @@ plots.variants(table)
 
 # %%
 chosen = choose(table, config.precision, config.max_mb, config.max_ms)
-fixed = with_precision(convert(networks, beam, config.fixed_frames, least), chosen) if config.fixed_frames else None
-path = write_export(variants[chosen], folder / "export", export.usual_end(loaded), fixed, least)
+fixed = with_precision(convert(networks, beam, config.fixed_frames, limits), chosen) if config.fixed_frames else None
+path = write_export(variants[chosen], folder / "export", export.usual_end(loaded), fixed, limits)
 print(f"Exported: {chosen}, {path.stat().st_size / 1e6:.1f} MB, {path}")
 table
 

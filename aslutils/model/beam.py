@@ -43,7 +43,8 @@ def search(networks, encoded, settings: BeamSearch):
     """Find the most probable phrase with `settings.beams` hypotheses at a time, by the networks' mean logits.
 
     encoded: what each network's `encode` returned for one sequence. Returns logits (n, V), the rows before the first EOS, each
-    with the chosen token raised just above the likeliest, so that the arg max of each row spells the phrase.
+    with the chosen token raised just above the likeliest, so that the arg max of each row spells the phrase; and the
+    probabilities (n,) of the chosen tokens.
     """
     tokens, rows, total = _hypotheses(networks, encoded, settings)
     lengths = (tokens != EOS).sum(dim=1)                                        # (W,)
@@ -51,8 +52,9 @@ def search(networks, encoded, settings: BeamSearch):
         backward = _backward([network.backward_decoder for network in networks], encoded, tokens, lengths)
         total = (1 - settings.rerank_weight) * total + settings.rerank_weight * backward
     best = settings.ranked(total, (lengths + 1).clamp(max=STEPS)).argmax()
-    rows, tokens = rows[best, :lengths[best]], tokens[best, :lengths[best]]
-    return rows.scatter(1, tokens[:, None], rows.amax(dim=1, keepdim=True) + 1e-3)
+    rows, chosen = rows[best, :lengths[best]], tokens[best, :lengths[best], None]
+    raised = rows.scatter(1, chosen, rows.amax(dim=1, keepdim=True) + 1e-3)
+    return raised, rows.softmax(dim=1).gather(1, chosen)[:, 0]
 
 
 def _hypotheses(networks, encoded, settings: BeamSearch):

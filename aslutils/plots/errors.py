@@ -8,7 +8,7 @@ from rapidfuzz.distance import Levenshtein
 
 from aslutils.plots.style import BLUE, FAINT, INK, PURPLE, VERMILLION, mark, panels, picture, readable, say_empty, styled
 from aslutils.task.metric import score, score_interval, sequence_scores
-from aslutils.task.rejection import MIN_CONFIDENCE
+from aslutils.task.rejection import PUBLISHED
 from aslutils.task.text import phrase_kind
 
 
@@ -109,7 +109,7 @@ def _errors(table):
 
 
 @styled
-def confidence(table: pd.DataFrame, threshold: float = MIN_CONFIDENCE):
+def confidence(table: pd.DataFrame, threshold: float = PUBLISHED.confidence):
     """Confidence against the score of each prediction, and what the threshold rejects.
 
     table: confidence, phrase, prediction (before rejection).

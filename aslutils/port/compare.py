@@ -21,8 +21,8 @@ from aslutils.reading.tflite import SIGNATURE, Model, interpreter
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import COLUMNS, count_hand_frames
 from aslutils.task.preprocess import as_landmarks, fit_length, standardise
-from aslutils.task.rejection import MIN_CONFIDENCE, UNKNOWN, Verdict, verdict
-from aslutils.task.text import DUMMY_PHRASE, EOS, SOS, STEPS, VOCABULARY, decode, encode
+from aslutils.task.rejection import PUBLISHED, UNKNOWN, Limits, Verdict, certainty, verdict
+from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, SOS, STEPS, VOCABULARY, decode, encode
 
 
 @dataclass
@@ -42,10 +42,10 @@ def network_frames(inputs) -> np.ndarray:
 
 
 @torch.inference_mode()
-def read_pytorch(networks, inputs, beam: BeamSearch | None = None, min_confidence: float = MIN_CONFIDENCE) -> Answer:
+def read_pytorch(networks, inputs, beam: BeamSearch | None = None, limits: Limits = PUBLISHED) -> Answer:
     """Read one sequence's columns (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
 
-    beam: how to search for the phrase; None: the likeliest token at each step; min_confidence: below it, nothing is read.
+    beam: how to search for the phrase; None: the likeliest token at each step; limits: what a reading must reach.
     """
     frames, hand_frames = network_frames(inputs), count_hand_frames(inputs)
     if not len(frames):
@@ -54,16 +54,18 @@ def read_pytorch(networks, inputs, beam: BeamSearch | None = None, min_confidenc
     encoded = [network.encode(frames, lengths) for network in networks]
     heads = [network.confidence_logit(x)[0] for network, (x, _) in zip(networks, encoded) if network.confidence is not None]
     confidence = float(torch.stack(heads).mean().sigmoid()) if heads else UNKNOWN
-    found = verdict(len(inputs), hand_frames, confidence, min_confidence=min_confidence)
+    found = verdict(len(inputs), hand_frames, confidence, limits=limits)
     if found is not Verdict.READ:
         return _rejected(found, confidence)
     if beam is None:
         tokens, rows = greedy([network.decoder for network in networks], encoded)
         rows = rows[tokens != EOS]                                              # (n, V)
+        probabilities = rows.softmax(dim=1).amax(dim=1)                         # (n,)
     else:
-        rows = search(networks, encoded, beam)
-    text = decode(rows.argmax(dim=1))
-    found = verdict(len(inputs), hand_frames, characters=len(text))
+        rows, probabilities = search(networks, encoded, beam)
+    text, spelled = decode(rows.argmax(dim=1)), rows.argmax(dim=1) < len(CHARACTERS)
+    certain = certainty(confidence, probabilities[spelled].tolist())
+    found = verdict(len(inputs), hand_frames, characters=len(text), certainty=certain, limits=limits)
     return Answer(text, found, confidence, rows.numpy()) if found is Verdict.READ else _rejected(found, confidence)
 
 
@@ -71,12 +73,12 @@ def _rejected(found: Verdict, confidence: float = UNKNOWN) -> Answer:
     return Answer(DUMMY_PHRASE, found, confidence, np.eye(VOCABULARY, dtype=np.float32)[encode(DUMMY_PHRASE)[:len(DUMMY_PHRASE)]])
 
 
-def read_tflite(model: Model, inputs, min_confidence: float = MIN_CONFIDENCE) -> Answer:
-    """Read one sequence with an exported model. min_confidence: what `export.convert` was given."""
+def read_tflite(model: Model, inputs, limits: Limits = PUBLISHED) -> Answer:
+    """Read one sequence with an exported model. limits: what `export.convert` was given."""
     answer = model(inputs)
-    confidence = float(answer["confidence"])
-    characters = int((answer["probabilities"] > 0).sum())                         # the dummy phrase's are 0
-    found = verdict(len(inputs), count_hand_frames(inputs), confidence, characters, min_confidence)
+    confidence, certain = float(answer["confidence"]), float(answer["certainty"])
+    characters = max((answer["probabilities"] > 0).sum(), certain > 0)            # the dummy phrase's are 0
+    found = verdict(len(inputs), count_hand_frames(inputs), confidence, characters, certain, limits)
     return Answer(decode(answer["outputs"].argmax(axis=1)), found, confidence, answer["outputs"])
 
 

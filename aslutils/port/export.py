@@ -5,6 +5,7 @@
 writes `export/model.tflite` and `export/inference_args.json`, which is what the competition's scorer takes.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 import tensorflow as tf
@@ -20,7 +21,8 @@ from aslutils.reading.tflite import FIXED, INPUT, SIGNATURE
 from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
 from aslutils.task import rejection
-from aslutils.task.landmarks import COLUMNS, LEAST_SURE, USUAL_END
+from aslutils.task.landmarks import COLUMNS, USUAL_END
+from aslutils.task.rejection import PUBLISHED, Limits
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, INDEX, STEPS, VOCABULARY, encode
 
 SENSITIVE = (".conv/", ".embedding/", ".head/", ".ctc/")    # few weights, but most of the error of float16
@@ -59,9 +61,9 @@ class Ensemble(tf.Module):
 
     rows = None                    # of the columns: any number
 
-    def __init__(self, networks, beam: BeamSearch | None = None, min_confidence: float = rejection.MIN_CONFIDENCE):
+    def __init__(self, networks, beam: BeamSearch | None = None, limits: Limits = PUBLISHED):
         super().__init__()
-        self.min_confidence = min_confidence
+        self.limits = limits
         backward = beam is not None and beam.rerank_weight > 0
         self.networks = [Network(network, f"network{index}", backward) for index, network in enumerate(networks)]
         self.beam = beam
@@ -77,14 +79,18 @@ class Ensemble(tf.Module):
         encoded = [network.encode(frames, mask) for network in self.networks]
         logits = [network.confidence_logit(x) for network, (x, _) in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
-        rejected = rejection.rejected(T, hand_frames, confidence, min_confidence=self.min_confidence)
+        rejected = rejection.rejected(T, hand_frames, confidence, limits=self.limits)
         rows, probabilities, count = self.spell(encoded, rejected)
         spelled = (tf.range(STEPS) < count) & (tf.argmax(rows, axis=1) < len(CHARACTERS))       # (33,)
-        rejected |= rejection.rejected(T, hand_frames, characters=tf.reduce_sum(tf.cast(spelled, tf.int32)))
+        characters = tf.reduce_sum(tf.cast(spelled, tf.int32))
+        certainty = tf.reduce_sum(tf.where(spelled, probabilities, 0.0)) / tf.cast(tf.maximum(characters, 1), tf.float32)
+        if logits:
+            certainty *= confidence
+        rejected |= rejection.rejected(T, hand_frames, characters=characters, certainty=certainty, limits=self.limits)
         rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
         probabilities = tf.where(rejected, 0.0, probabilities)
         count = tf.where(rejected, len(DUMMY_PHRASE), count)
-        return {"confidence": confidence, **self.answer(rows, probabilities, count)}
+        return {"confidence": confidence, "certainty": certainty, **self.answer(rows, probabilities, count)}
 
     def frames(self, inputs):
         """How many frames the sequence has, int32 (); the network's frames; in how many of all a hand is seen; the mask."""
@@ -108,8 +114,8 @@ class FixedEnsemble(Ensemble):
     Rows behind the last in which anything was seen are no frames. Behind the phrase, `outputs` spell EOS, `probabilities` are 0.
     """
 
-    def __init__(self, networks, beam: BeamSearch | None, rows: int, min_confidence: float):
-        super().__init__(networks, beam, min_confidence)
+    def __init__(self, networks, beam: BeamSearch | None, rows: int, limits: Limits):
+        super().__init__(networks, beam, limits)
         self.rows = rows
 
     def frames(self, inputs):
@@ -149,15 +155,14 @@ def to_tflite(function, module, inputs: list[str]) -> bytes:
 
 
 def convert(networks, beam: BeamSearch | None = None, frames: int | None = None,
-            min_confidence: float = rejection.MIN_CONFIDENCE) -> bytes:
+            limits: Limits = PUBLISHED) -> bytes:
     """The networks as a float32 TFLite model that decodes greedily, or by beam search.
 
-    frames: None for sequences of any length, or the fixed number of rows that it takes (see `FixedEnsemble`); min_confidence:
-    sequences that the confidence heads rate lower are rejected.
+    frames: None for sequences of any length, or the fixed number of rows that it takes (see `FixedEnsemble`); limits:
+    what a reading must reach, or it is rejected.
     """
     check(networks, beam)
-    ensemble = (Ensemble(networks, beam, min_confidence) if frames is None
-                else FixedEnsemble(networks, beam, frames, min_confidence))
+    ensemble = Ensemble(networks, beam, limits) if frames is None else FixedEnsemble(networks, beam, frames, limits)
     return to_tflite(ensemble.traced(), ensemble, [INPUT])
 
 
@@ -179,11 +184,11 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
 
 
 def write_export(content: bytes, folder, usual_end: int | None = None, fixed: bytes | None = None,
-                 min_confidence: float = rejection.MIN_CONFIDENCE) -> Path:
+                 limits: Limits = PUBLISHED) -> Path:
     """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path.
 
     usual_end: how many hand-less frames the sequences of its training usually begin or end with; None: unknown. fixed: the same
-    model with a fixed shape, which becomes `model_fixed.tflite`; None: none, and an earlier one is deleted. min_confidence: what
+    model with a fixed shape, which becomes `model_fixed.tflite`; None: none, and an earlier one is deleted. limits: what
     `convert` was given.
     """
     folder = Path(folder)
@@ -191,8 +196,7 @@ def write_export(content: bytes, folder, usual_end: int | None = None, fixed: by
     arguments = {"selected_columns": COLUMNS}
     if usual_end is not None:
         arguments[USUAL_END] = usual_end
-    if min_confidence != rejection.MIN_CONFIDENCE:
-        arguments[LEAST_SURE] = min_confidence
+    arguments |= {f"min_{name}": value for name, value in asdict(limits).items() if value != getattr(PUBLISHED, name)}
     write_json(folder / "inference_args.json", arguments)
     write_json(folder / "character_to_prediction_index.json", INDEX)
     (folder / FIXED).unlink(missing_ok=True)

@@ -14,14 +14,14 @@ from aslutils.system.errors import UserError
 from aslutils.system.progress import progress
 from aslutils.task.metric import HIDDEN_SEQUENCES, score
 from aslutils.task.preprocess import resample
-from aslutils.task.rejection import MIN_CONFIDENCE
+from aslutils.task.rejection import PUBLISHED, Limits
 
 TYPICAL_FRAMES = 150               # the median of the competition's sequences
 
 
-def build_variants(networks, beam: BeamSearch | None = None, min_confidence: float = MIN_CONFIDENCE) -> dict[str, bytes]:
+def build_variants(networks, beam: BeamSearch | None = None, limits: Limits = PUBLISHED) -> dict[str, bytes]:
     """The ensemble in every precision: its name -> a TFLite file, the most faithful first. Arguments as for `convert`."""
-    content = convert(networks, beam, min_confidence=min_confidence)
+    content = convert(networks, beam, limits=limits)
     return {precision: with_precision(content, precision) for precision in PRECISIONS}
 
 

@@ -22,9 +22,9 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, min_confidence, selected_columns, usual_end
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, limits, selected_columns, usual_end
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import MIN_CONFIDENCE, MIN_FRAMES, UNKNOWN, Verdict, verdict
+from aslutils.task.rejection import MIN_FRAMES, PUBLISHED, UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
@@ -42,6 +42,7 @@ class Reading:
     verdict: Verdict                 # READ, or why it was rejected
     spelled: str                     # the predicted text; "" if rejected
     confidence: float                # 0..1, how sure the model is of the sequence; NaN if it has no such output
+    certainty: float                 # 0..1, how sure of the text: confidence times the characters' mean probability; NaN likewise
     probabilities: np.ndarray        # float32, one per character of the text: its probability at its step
     length: int                      # of the sequence, in frames; with a fixed shape, without rows at its end that show nothing
     cut: tuple[int, int]             # hand-less frames at its beginning and end that the model was not given
@@ -58,8 +59,9 @@ class Reading:
         """Why the sequence was rejected, None if it was read."""
         if self.verdict is Verdict.READ:
             return None
-        sure = "" if np.isnan(self.confidence) else f" (confidence {self.confidence:.2f})"
-        detail = {Verdict.TOO_SHORT: f", there are {self.length}", Verdict.UNSURE: sure}
+        known = {"confidence": self.confidence, "certainty": self.certainty or UNKNOWN}             # 0: no text was searched
+        sure = ", ".join(f"{name} {value:.2f}" for name, value in known.items() if not np.isnan(value))
+        detail = {Verdict.TOO_SHORT: f", there are {self.length}", Verdict.UNSURE: f" ({sure})"}
         return self.verdict.value + detail.get(self.verdict, "")
 
     def __str__(self) -> str:
@@ -72,7 +74,7 @@ class Recognizer:
 
     path: the folder of an export, or its `.tflite` file; None: the model that comes with the kit, trained on made-up hands;
     threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390), how
-    long hand-less ends usually were in its training, and the confidence below which it rejects.
+    long hand-less ends usually were in its training, and the confidence and certainty below which it rejects.
     Raises FileNotFoundError, or UserError naming the file and what is wrong with it.
     """
 
@@ -83,7 +85,7 @@ class Recognizer:
         content = read_text(arguments, JSON_LIMIT) if arguments.is_file() else None
         self.columns = COLUMNS if content is None else _known(selected_columns(content, arguments), arguments)
         self.usual_end = None if content is None else usual_end(content, arguments)
-        self.min_confidence = MIN_CONFIDENCE if content is None else min_confidence(content, arguments)
+        self.limits = PUBLISHED if content is None else limits(content, arguments)
         if self.model.columns not in (-1, len(self.columns)):
             raise UserError(f"{path} reads {self.model.columns} columns; {arguments} or the kit name {len(self.columns)}")
 
@@ -102,16 +104,17 @@ class Recognizer:
         if found is Verdict.READ and not self._deep(inputs[seen]):
             found = Verdict.NO_DEPTH
         if found is not Verdict.READ:                                          # the model would reject it too, or invent text
-            return Reading(found, "", UNKNOWN, np.zeros(0, np.float32), len(inputs), cut, 1000 * (time.perf_counter() - start))
+            milliseconds = 1000 * (time.perf_counter() - start)
+            return Reading(found, "", UNKNOWN, UNKNOWN, np.zeros(0, np.float32), len(inputs), cut, milliseconds)
         answer = self.model(inputs[cut[0]:len(inputs) - cut[1]])
         milliseconds = 1000 * (time.perf_counter() - start)
-        confidence = float(answer.get("confidence", UNKNOWN))
+        confidence, certainty = (float(answer.get(name, UNKNOWN)) for name in ("confidence", "certainty"))
         text, probabilities = spelled(answer[OUTPUT], answer.get("probabilities"))
-        written = len(text) if probabilities.any() else 0                      # the dummy phrase's probabilities are 0
-        found = verdict(len(inputs), int(seen.sum()), confidence, written, self.min_confidence)
+        written = len(text) if probabilities.any() else certainty > 0          # the dummy phrase's probabilities are 0
+        found = verdict(len(inputs), int(seen.sum()), confidence, written, certainty, self.limits)
         if found is not Verdict.READ:
             text, probabilities = "", probabilities[:0]
-        return Reading(found, text, confidence, probabilities, len(inputs), cut, milliseconds)
+        return Reading(found, text, confidence, certainty, probabilities, len(inputs), cut, milliseconds)
 
     def phrases(self, landmarks, gap: int = PHRASE_GAP, elapsed=1.0) -> list[Reading]:
         """Read a long recording phrase by phrase: what a stream of it would split where no hand is seen for `gap` frames.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aslutils.system.errors import UserError, above_zero, at_least, one_of
 from aslutils.system.names import check_dataset, check_run
-from aslutils.task.rejection import MIN_FRAMES
+from aslutils.task.rejection import MIN_FRAMES, Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ class ExportConfig(RunConfig):
     ctc_share: float                # share of the CTC head in the search; 0: not used; -1: CTC_SHARE where all networks have it
     fixed_frames: int               # frames of the export of a fixed shape; 0: none
     min_confidence: float           # sequences that the confidence heads rate lower are rejected
+    min_certainty: float            # so are texts whose confidence times their characters' mean probability is lower
 
     def __post_init__(self):
         super().__post_init__()
@@ -92,10 +93,14 @@ class ExportConfig(RunConfig):
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
         if -1 < self.ctc_share < 0 or self.ctc_share >= 1:
             raise UserError(f"ctc_share is {self.ctc_share}; it must be at least 0 and below 1, or -1")
-        if not 0 <= self.min_confidence < 1:
-            raise UserError(f"min_confidence is {self.min_confidence}; it must be at least 0 and below 1")
+        _ = self.limits
         if not all(isinstance(path, str) for path in self.checkpoints):
             raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
+
+    @property
+    def limits(self) -> Limits:
+        """What a reading must reach."""
+        return Limits(self.min_confidence, self.min_certainty)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,13 @@ Everything that depends on the order of landmarks takes it from here. The order 
 """
 
 import hashlib
+from dataclasses import fields
 
 import numpy as np
 
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import parse_json
-from aslutils.task.rejection import MIN_CONFIDENCE
+from aslutils.task.rejection import Limits
 
 COORDINATES = ("x", "y", "z")
 HOLISTIC = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}   # landmarks a part, in the competition's order
@@ -110,7 +111,7 @@ def _bones() -> dict[str, np.ndarray]:
 
 
 BONES = _bones()                                  # part -> (n, 2) positions to join when drawing a skeleton
-USUAL_END, LEAST_SURE = "usual_end", "min_confidence"    # what these functions read, beside selected_columns
+USUAL_END = "usual_end"                           # what `usual_end` reads, beside selected_columns
 ORDER_DIGEST = hashlib.sha256(" ".join(COLUMNS).encode()).hexdigest()[:16]   # identifies this landmark order in files
 
 
@@ -125,15 +126,15 @@ def usual_end(content: bytes | str, source) -> int | None:
     return value
 
 
-def min_confidence(content: bytes | str, source) -> float:
-    """Below which confidence a model rejects a sequence, by its `inference_args.json`; if that does not say, 0.15, as published.
-
-    Raises UserError naming the source if it is not a number in 0..1.
+def limits(content: bytes | str, source) -> Limits:
+    """Below which confidence and certainty a model rejects a sequence, by its `inference_args.json`; the published ones if it
+    does not say. Raises UserError naming the source if one is not a number of at least 0 and below 1.
     """
-    value = parse_json(content, source).get(LEAST_SURE, MIN_CONFIDENCE)
-    if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise UserError(f"{source}: {LEAST_SURE} is {value!r}; expected a number from 0 to 1")
-    return float(value)
+    known = parse_json(content, source)
+    try:
+        return Limits(**{field.name: known[f"min_{field.name}"] for field in fields(Limits) if f"min_{field.name}" in known})
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
 
 
 def selected_columns(content: bytes | str, source) -> list[str]:

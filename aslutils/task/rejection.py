@@ -1,16 +1,35 @@
 """When a sequence is rejected: the one rule, for arrays and tensors of every framework.
 
 `hand_frames` counts the frames with a hand seen, `characters` those of the predicted text; a confidence is NaN where no network
-has that head, and rejects nothing then.
+has that head, and rejects nothing then. `certainty` is the confidence times the mean probability of the text's characters: both
+are low where nobody spells, and together they tell it better than either (docs/results.md).
 """
 
+from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
 from operator import or_
 
+from aslutils.system.errors import UserError
+
 MIN_FRAMES = 15                   # shorter sequences are rejected
-MIN_CONFIDENCE = 0.15             # and those that the confidence head rates lower, unless an export says otherwise
-UNKNOWN = float("nan")            # the confidence where no network has that head
+UNKNOWN = float("nan")            # the confidence where no network has that head; the certainty of a model that does not tell it
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reading must reach, or it is rejected. The defaults are the published ones, which have none for the certainty."""
+
+    confidence: float = 0.15
+    certainty: float = 0.0
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if type(value) not in (int, float) or not 0 <= value < 1:
+                raise UserError(f"min_{name} is {value!r}; it must be a number of at least 0 and below 1")
+
+
+PUBLISHED = Limits()
 
 
 class Verdict(Enum):
@@ -24,19 +43,27 @@ class Verdict(Enum):
     NO_DEPTH = "no depth: the hands' z is 0, constant or missing, but handshapes differ in it; record it too"   # only a reader's
 
 
-def _faults(length, hand_frames, confidence, characters, min_confidence) -> dict:
+def certainty(confidence: float, probabilities) -> float:
+    """How certain a text is, 0..1: the confidence (1 where it is unknown) times its characters' mean probability; 0 if empty."""
+    if not len(probabilities):
+        return 0.0
+    return (1.0 if confidence != confidence else confidence) * float(sum(probabilities)) / len(probabilities)
+
+
+def _faults(length, hand_frames, confidence, characters, certainty, limits: Limits) -> dict:
     """Each reason for a rejection, and whether it holds."""
     return {Verdict.NO_HANDS: hand_frames < 1, Verdict.TOO_SHORT: length < MIN_FRAMES,
-            Verdict.UNSURE: confidence < min_confidence, Verdict.NO_TEXT: characters < 1}
+            Verdict.UNSURE: (confidence < limits.confidence) | (characters > 0) & (certainty < limits.certainty),
+            Verdict.NO_TEXT: characters < 1}
 
 
-def rejected(length, hand_frames, confidence=UNKNOWN, characters=1, min_confidence=MIN_CONFIDENCE):
+def rejected(length, hand_frames, confidence=UNKNOWN, characters=1, certainty=UNKNOWN, limits: Limits = PUBLISHED):
     """Whether sequences are rejected: bool, of the shape to which numbers, arrays, table columns or tensors broadcast."""
-    return reduce(or_, _faults(length, hand_frames, confidence, characters, min_confidence).values())
+    return reduce(or_, _faults(length, hand_frames, confidence, characters, certainty, limits).values())
 
 
-def verdict(length: int, hand_frames: int, confidence: float = UNKNOWN, characters: int = 1,
-            min_confidence: float = MIN_CONFIDENCE) -> Verdict:
+def verdict(length: int, hand_frames: int, confidence: float = UNKNOWN, characters: int = 1, certainty: float = UNKNOWN,
+            limits: Limits = PUBLISHED) -> Verdict:
     """What becomes of one sequence: the first fault that holds, else READ."""
-    faults = _faults(length, hand_frames, confidence, characters, min_confidence)
+    faults = _faults(length, hand_frames, confidence, characters, certainty, limits)
     return next((fault for fault, holds in faults.items() if holds), Verdict.READ)

@@ -63,7 +63,7 @@ def _with_backward(networks, encoded, total, tokens, settings) -> float:
 @pytest.mark.parametrize("settings", [BeamSearch(3, 0.0, 0.0), BeamSearch(3, 1.0, 0.0), BeamSearch(4, 0.5, 0.4)],
                          ids=["narrow", "normalised", "reranked"])
 def test_the_search_finds_what_a_plain_search_finds(networks, encoded, settings):
-    found = [search(networks, states, settings).argmax(dim=1).tolist() for states in encoded]
+    found = [search(networks, states, settings)[0].argmax(dim=1).tolist() for states in encoded]
     assert found == [plain_search(networks, states, settings) for states in encoded]
     assert len({tuple(tokens) for tokens in found}) > 3
 
@@ -71,7 +71,7 @@ def test_the_search_finds_what_a_plain_search_finds(networks, encoded, settings)
 def test_a_beam_of_one_is_greedy(networks, encoded):
     for states in encoded:
         spelled, _ = greedy([network.decoder for network in networks], states)
-        found = search(networks, states, BeamSearch(1, 0.0, 0.0)).argmax(dim=1)
+        found = search(networks, states, BeamSearch(1, 0.0, 0.0))[0].argmax(dim=1)
         assert found.tolist() == spelled[spelled != EOS].tolist()
 
 

@@ -71,7 +71,7 @@ def test_a_sure_ctc_head_decides_what_the_decoder_leaves_open(network, monkeypat
     monkeypatch.setattr(ctc, "frame_log_probabilities", lambda *_: given.log_softmax(1))
     encoded = [network.encode(torch.randn(1, 12, 130, 3), torch.tensor([12]))]
     for beams in (1, 4):
-        rows = search([network], encoded, beam_search(beams=beams, rerank_weight=0.0, ctc_share=0.95))
+        rows, _ = search([network], encoded, beam_search(beams=beams, rerank_weight=0.0, ctc_share=0.95))
         assert rows.argmax(1).tolist() == [7, 9, 9, 3]
 
 

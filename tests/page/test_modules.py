@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Reading, Stream, _overlong
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES, fit_length
-from aslutils.task.rejection import UNKNOWN, Verdict
+from aslutils.task.rejection import UNKNOWN, Verdict, verdict
 from aslutils.task.text import CHARACTERS
 
 NAMES = {"face": "faceLandmarks", "left_hand": "leftHandLandmarks", "pose": "poseLandmarks", "right_hand": "rightHandLandmarks"}
@@ -29,7 +30,7 @@ class Recorder:
 
     def read(self, frames) -> Reading:
         self.given.append(frames)
-        return Reading(Verdict.READ, "a", UNKNOWN, np.ones(1), len(frames), (0, 0), 0.0)
+        return Reading(Verdict.READ, "a", UNKNOWN, UNKNOWN, np.ones(1), len(frames), (0, 0), 0.0)
 
 
 def hands(rng: np.random.Generator, count: int) -> list[bool]:
@@ -98,6 +99,32 @@ def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
         const answer = (cases) => cases.map((seen) => overlong(seen));"""
     expected = [list(map(int, _overlong(np.array(seen, bool), recognizer.usual_end))) for seen in cases]
     assert in_node(code, cases) == expected and np.sum(expected) > 0
+
+
+def test_what_is_rejected_is_what_python_rejects(in_node, recognizer):
+    code = """
+        import { Reader } from "./reader.js";
+        import { COLUMNS, EOS } from "./constants.js";
+        async function answer(cases) {
+            const frame = (number) => Float32Array.from(COLUMNS, (_, column) => (number + column) % 7);
+            const frames = Array.from({ length: 20 }, (_, number) => frame(number));
+            const verdicts = [];
+            for (const [confidence, certainty, characters] of cases) {
+                const reader = new Reader({});
+                const tokens = [...Array(characters).fill(40), EOS];
+                reader.ask = async () => ({ tokens, probabilities: tokens.map(() => Math.sign(characters)), milliseconds: 0,
+                                            confidence: confidence ?? NaN, certainty: certainty ?? NaN });
+                verdicts.push((await reader.read(frames)).verdict);
+            }
+            return verdicts;
+        }"""
+    limits = recognizer.limits
+    assert limits.certainty > 0
+    values = [[None, 0.0, limit - 1e-6, limit, 1.0] for limit in (limits.confidence, limits.certainty)]
+    cases = [(*pair, characters) for pair in product(*values) for characters in (0, 3)]
+    expected = [verdict(20, 20, UNKNOWN if confidence is None else confidence, max(characters, (certainty or 0) > 0),
+                        UNKNOWN if certainty is None else certainty, limits).value for confidence, certainty, characters in cases]
+    assert in_node(code, cases) == expected and {Verdict.READ.value, Verdict.UNSURE.value, Verdict.NO_TEXT.value} == set(expected)
 
 
 def test_long_phrases_are_resampled_as_in_python(in_node):

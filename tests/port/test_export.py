@@ -19,7 +19,7 @@ from aslutils.port.precision import schema, unpack
 from aslutils.reading.recognizer import Recognizer
 from aslutils.reading.tflite import FIXED, Model
 from aslutils.task.landmarks import COLUMNS
-from aslutils.task.rejection import Verdict
+from aslutils.task.rejection import Limits, Verdict
 from aslutils.task.text import DUMMY_PHRASE, EOS, decode, encode
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble, exported, mo
     assert sorted(file.name for file in path.parent.iterdir()) == [
         "character_to_prediction_index.json", "inference_args.json", "model.tflite"]
     assert json.loads((path.parent / "inference_args.json").read_text()) == {"selected_columns": COLUMNS}
-    assert Model(path.parent).outputs == ["confidence", "outputs", "probabilities"]
+    assert Model(path.parent).outputs == ["certainty", "confidence", "outputs", "probabilities"]
     export.write_export(path.read_bytes(), path.parent, usual_end=12)
     assert json.loads((path.parent / "inference_args.json").read_text()) == {"selected_columns": COLUMNS, "usual_end": 12}
 
@@ -136,15 +136,39 @@ def test_less_confidence_than_an_export_asks_for_is_a_rejection_everywhere(round
     network.confidence.bias.data.fill_(logit)                                # always the same confidence
     inputs = made_columns(40, seed=1)
     for least, expected in verdicts.items():
-        contents = [export.convert([network], frames=frames, min_confidence=least) for frames in (None, 100)]
-        export.write_export(contents[0], tmp_path, fixed=contents[1], min_confidence=least)
-        assert json.loads((tmp_path / "inference_args.json").read_text())["min_confidence"] == least
-        reference = read_pytorch([network], inputs, min_confidence=least)
+        limits = Limits(confidence=least)
+        contents = [export.convert([network], frames=frames, limits=limits) for frames in (None, 100)]
+        export.write_export(contents[0], tmp_path, fixed=contents[1], limits=limits)
+        known = json.loads((tmp_path / "inference_args.json").read_text())
+        assert known["min_confidence"] == least and "min_certainty" not in known
+        reference = read_pytorch([network], inputs, limits=limits)
         readings = [Recognizer(tmp_path / name).read(inputs) for name in ("model.tflite", FIXED)]
         assert {reference.verdict, *(reading.verdict for reading in readings)} == {expected}
         for content in contents:
-            found = read_tflite(Model(content), inputs, least)
+            found = read_tflite(Model(content), inputs, limits)
             assert found.text == reference.text and found.verdict is expected
+
+
+@pytest.mark.parametrize("head, beam", [(True, beam_search(beams=3)), (False, None)])
+def test_a_text_that_is_less_certain_than_an_export_asks_for_is_a_rejection_everywhere(head, beam, round1, round2, tmp_path):
+    """The certainty is the confidence, if there is one, times the mean probability of the characters."""
+    network, inputs = round2 if head else round1, made_columns(40, seed=1)
+    probabilities = Model(export.convert([network], beam))(inputs)["probabilities"]
+    reading = read_pytorch([network], inputs, beam)
+    assert reading.verdict is Verdict.READ and len(reading.text) == len(probabilities)      # every token is a character
+    certainty = (reading.confidence if head else 1) * float(probabilities.mean())
+    for share, expected in ((0.99, Verdict.READ), (1.01, Verdict.UNSURE)):
+        limits = Limits(certainty=share * certainty)
+        content, fixed = (export.convert([network], beam, frames, limits) for frames in (None, 100))
+        export.write_export(content, tmp_path, fixed=fixed, limits=limits)
+        assert json.loads((tmp_path / "inference_args.json").read_text())["min_certainty"] == limits.certainty
+        readings = [Recognizer(tmp_path / name).read(inputs) for name in ("model.tflite", FIXED)]
+        reference, found = read_pytorch([network], inputs, beam, limits), read_tflite(Model(content), inputs, limits)
+        assert {reference.verdict, found.verdict, *(reading.verdict for reading in readings)} == {expected}
+        assert found.text == reference.text == (DUMMY_PHRASE if expected is Verdict.UNSURE else reading.text)
+        assert [reading.certainty for reading in readings] == pytest.approx([certainty] * 2, rel=1e-3)
+    assert readings[0].reason == (f"not sure enough to read it ({f'confidence {reading.confidence:.2f}, ' if head else ''}"
+                                  f"certainty {certainty:.2f})")
 
 
 def test_four_networks_fit_one_file(round2):

@@ -45,6 +45,7 @@ def test_a_search_that_nobody_asked_for_stays_where_it_reads_no_worse(asked, by_
 
 @pytest.mark.parametrize("config, name, value", [(export_config, "beams", -5), (export_config, "compared", 0),
                                                  (export_config, "fixed_frames", 14), (export_config, "min_confidence", 1.0),
+                                                 (export_config, "min_certainty", -0.1),
                                                  (submission_config, "scored", -1)])
 def test_a_number_that_means_nothing_is_refused(config, name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}"):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aslutils.task.rejection import UNKNOWN, Verdict, rejected, verdict
+from aslutils.task.rejection import UNKNOWN, Limits, Verdict, certainty, rejected, verdict
 
 
 @pytest.mark.parametrize("length, hand_frames, confidence, characters, expected", [
@@ -22,18 +22,33 @@ def test_what_becomes_of_a_sequence(length, hand_frames, confidence, characters,
 
 
 def test_an_export_may_ask_for_more_confidence():
-    assert verdict(15, 1, 0.3, 1, 0.3) is Verdict.READ and verdict(15, 1, 0.3, 1, 0.31) is Verdict.UNSURE
-    assert verdict(15, 1, UNKNOWN, 1, 0.9) is Verdict.READ
+    found = [verdict(15, 1, 0.3, 1, limits=Limits(confidence=least)) for least in (0.3, 0.31)]
+    assert found == [Verdict.READ, Verdict.UNSURE]
+    assert verdict(15, 1, UNKNOWN, 1, limits=Limits(confidence=0.9)) is Verdict.READ
+
+
+@pytest.mark.parametrize("confidence, characters, certainty, expected", [
+    (0.9, 1, 0.2, Verdict.READ), (0.9, 1, 0.19, Verdict.UNSURE), (0.1, 1, 0.9, Verdict.UNSURE), (0.9, 1, UNKNOWN, Verdict.READ),
+    (UNKNOWN, 1, 0.19, Verdict.UNSURE), (0.9, 0, 0.0, Verdict.NO_TEXT),
+])
+def test_an_export_may_ask_for_certainty_besides(confidence, characters, certainty, expected):
+    assert verdict(15, 1, confidence, characters, certainty, Limits(certainty=0.2)) is expected
+
+
+def test_the_certainty_is_the_confidence_times_the_mean_probability():
+    assert certainty(0.5, [0.2, 0.6]) == pytest.approx(0.2) and certainty(UNKNOWN, [0.2, 0.6]) == pytest.approx(0.4)
+    assert certainty(0.9, []) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.one_of(st.just(UNKNOWN), st.floats(0, 1, width=32)),
-                          st.integers(0, 2)),
+                          st.integers(0, 2), st.one_of(st.just(UNKNOWN), st.floats(0, 1, width=32))),
                 min_size=1, max_size=8))
 def test_arrays_tables_and_tensors_of_every_framework_are_judged_alike(sequences):
-    expected = [verdict(*sequence) is not Verdict.READ for sequence in sequences]
-    lengths, hands, confidences, characters = map(np.array, zip(*sequences))
-    values = [lengths.astype(np.int32), hands.astype(np.int32), confidences.astype(np.float32), characters.astype(np.int32)]
-    assert rejected(*values).tolist() == expected
-    assert rejected(*map(pd.Series, values)).tolist() == expected
-    assert rejected(*map(torch.from_numpy, values)).tolist() == expected
-    assert rejected(*map(tf.constant, values)).numpy().tolist() == expected
+    limits = Limits(certainty=0.5)
+    expected = [verdict(*sequence, limits) is not Verdict.READ for sequence in sequences]
+    types = (np.int32, np.int32, np.float32, np.int32, np.float32)
+    values = [np.array(values, kind) for values, kind in zip(zip(*sequences), types)]
+    assert rejected(*values, limits).tolist() == expected
+    assert rejected(*map(pd.Series, values), limits).tolist() == expected
+    assert rejected(*map(torch.from_numpy, values), limits).tolist() == expected
+    assert rejected(*map(tf.constant, values), limits).numpy().tolist() == expected

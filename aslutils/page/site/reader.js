@@ -1,5 +1,5 @@
 // Reads a phrase's frames with the model, which runs in a worker, and decides when to reject: as `Recognizer.read` in Python.
-import { ASSETS, CHARACTERS, COLUMNS, EOS, FRAMES, MIN_CONFIDENCE, MIN_FRAMES, USUAL_END, VERDICTS } from "./constants.js";
+import { ASSETS, CHARACTERS, COLUMNS, EOS, FRAMES, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES, USUAL_END, VERDICTS } from "./constants.js";
 import { handSeen, isDeep } from "./columns.js";
 
 export class Reader {
@@ -46,7 +46,7 @@ export class Reader {
     const frames = shown(recorded);
     const seen = frames.map(handSeen);
     const hands = seen.filter(Boolean).length;
-    let verdict = rejected(frames.length, hands, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
+    let verdict = rejected(frames.length, hands, NaN, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
     if (verdict) return { verdict, text: "", probabilities: [], confidence: NaN, milliseconds: 0 };
     const [first, last] = overlong(seen);
     const rows = fitted(shown(frames.slice(first, frames.length - last)));
@@ -54,18 +54,18 @@ export class Reader {
     rows.forEach((columns, row) => inputs.set(columns, row * COLUMNS.length));
     const answer = await this.ask({ inputs }, [inputs.buffer]);
     const { text, probabilities } = spelled(answer);
-    const written = probabilities.some((probability) => probability > 0) ? text.length : 0;
-    verdict = rejected(frames.length, hands, answer.confidence, written);
+    const written = probabilities.some((probability) => probability > 0) ? text.length : Number(answer.certainty > 0);
+    verdict = rejected(frames.length, hands, answer.confidence, answer.certainty, written);
     return { verdict: verdict ?? VERDICTS.READ, text: verdict ? "" : text, probabilities: verdict ? [] : probabilities,
       confidence: answer.confidence, milliseconds: answer.milliseconds };
   }
 }
 
 /** Why a sequence is rejected; null if it is not. */
-function rejected(length, hands, confidence, characters) {
+function rejected(length, hands, confidence, certainty, characters) {
   if (hands < 1) return VERDICTS.NO_HANDS;
   if (length < MIN_FRAMES) return VERDICTS.TOO_SHORT;
-  if (confidence < MIN_CONFIDENCE) return VERDICTS.UNSURE;
+  if (confidence < MIN_CONFIDENCE || (characters > 0 && certainty < MIN_CERTAINTY)) return VERDICTS.UNSURE;
   return characters < 1 ? VERDICTS.NO_TEXT : null;
 }
 

@@ -1,5 +1,5 @@
 // The model, off the main thread. A classic worker, because LiteRT.js loads its own script with importScripts.
-// Messages: {id, assets} loads it; {id, inputs} reads, and answers {id, tokens, probabilities, confidence, milliseconds}.
+// Messages: {id, assets} loads it; {id, inputs} reads, and answers {id, tokens, probabilities, confidence, certainty, milliseconds}.
 
 let model;
 let Tensor;
@@ -37,13 +37,13 @@ async function read(inputs) {
   let found = {};
   try {
     found = await model.run({ inputs: tensor });
-    const [outputs, probabilities, [confidence]] = await Promise.all(
-      ["outputs", "probabilities", "confidence"].map((name) => found[name].data()));
+    const [outputs, probabilities, [confidence], [certainty]] = await Promise.all(
+      ["outputs", "probabilities", "confidence", "certainty"].map((name) => found[name]?.data() ?? [NaN]));
     const tokens = Array.from({ length: STEPS }, (_, step) => {
       const row = outputs.slice(step * VOCABULARY, (step + 1) * VOCABULARY);
       return row.indexOf(Math.max(...row));
     });
-    return { tokens, probabilities: [...probabilities], confidence, milliseconds: performance.now() - began };
+    return { tokens, probabilities: [...probabilities], confidence, certainty, milliseconds: performance.now() - began };
   } finally {
     [tensor, ...Object.values(found)].forEach((held) => held.delete());
   }
