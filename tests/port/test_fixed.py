@@ -65,7 +65,7 @@ def test_no_tensor_is_dynamic_and_every_operator_is_built_in(fixed):
             assert (signature is None or -1 not in signature) and (tensor.hasRank or not len(tensor.shape)), tensor.name
     main = model.subgraphs[0]
     assert {tuple(main.tensors[index].shape) for index in main.inputs} == {(FRAMES, len(COLUMNS))}
-    assert sorted(tuple(main.tensors[index].shape) for index in main.outputs) == [(), (33,), (33, 63)]
+    assert sorted(tuple(main.tensors[index].shape) for index in main.outputs) == [(), (), (33,), (33, 63)]
     assert any(code.builtinCode == schema.BuiltinOperator.WHILE for code in model.operatorCodes)
 
 

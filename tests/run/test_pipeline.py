@@ -263,8 +263,8 @@ def test_killed_at_random_moments_it_leaves_the_same_weights_and_tables(whole, t
     print(f"seed {seed}")                         # shown if the test fails
     moments = random.Random(seed)
     kills = 0
-    for _ in range(3):
-        kills += run_all(tmp_path, profile, moments.uniform(0.03, 0.17) * lasted) == -signal.SIGKILL
+    for _ in range(2):
+        kills += run_all(tmp_path, profile, moments.uniform(0.03, 0.25) * lasted) == -signal.SIGKILL
     print(f"{kills} kills")
     assert kills
     monkeypatch.setenv("ASLUTILS_KAGGLE_ROOT", str(tmp_path))
