@@ -93,7 +93,7 @@ class ExportConfig(RunConfig):
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
         if -1 < self.ctc_share < 0 or self.ctc_share >= 1:
             raise UserError(f"ctc_share is {self.ctc_share}; it must be at least 0 and below 1, or -1")
-        _ = self.limits
+        _ = self.limits             # raises for what is no limit
         if not all(isinstance(path, str) for path in self.checkpoints):
             raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
 
