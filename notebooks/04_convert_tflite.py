@@ -20,7 +20,7 @@ rerank_weight: float = 0.4  # weight of the backward decoder in ranking the hypo
 ctc_share: float = -1.0  # share of the CTC head in the search; 0: not used; -1: 0.5 where every network has a trained one
 fixed_frames: int = 384  # frames of the second export, whose shape is fixed; 0: none
 min_confidence: float = 0.15  # a sequence that the confidence heads rate lower is rejected; 0.15: as published
-min_certainty: float = 0.1  # so is a text whose confidence times its characters' mean probability is lower; 0: as published
+min_certainty: float = -1.0  # so is a text whose confidence times its characters' mean probability is lower; -1: 0.1, published 0
 
 # %%
 # Find the kit: beside this notebook, or in an attached data set on Kaggle.
@@ -74,7 +74,7 @@ store, rows, kind = scoring.scored_rows(folder, config.compared, [checkpoint.fac
 print(f"Compared on {len(rows):,} {kind.value}." if len(rows) else "This run has no data, so nothing is compared or scored.")
 sequences = [store.columns(row) for row in rows]
 phrases = [store.table["phrase"][row] for row in rows]
-limits = config.limits
+limits = export.limits(config, loaded)
 reference = [read_pytorch(networks, columns, beam, limits)
              for columns in progress(sequences, what="reading", unit="sequences")]
 pytorch_score = score(phrases, [answer.text for answer in reference]) if len(rows) else None

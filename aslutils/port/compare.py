@@ -21,7 +21,7 @@ from aslutils.reading.tflite import SIGNATURE, Model, interpreter
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import COLUMNS, count_hand_frames
 from aslutils.task.preprocess import as_landmarks, fit_length, standardise
-from aslutils.task.rejection import PUBLISHED, UNKNOWN, Limits, Verdict, certainty, verdict
+from aslutils.task.rejection import PUBLISHED, UNKNOWN, Limits, Verdict, certainty, verdict, verdict_on_answer
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, SOS, STEPS, VOCABULARY, decode, encode
 
 
@@ -77,8 +77,8 @@ def read_tflite(model: Model, inputs, limits: Limits = PUBLISHED) -> Answer:
     """Read one sequence with an exported model. limits: what `export.convert` was given."""
     answer = model(inputs)
     confidence, certain = float(answer["confidence"]), float(answer["certainty"])
-    characters = max((answer["probabilities"] > 0).sum(), certain > 0)            # the dummy phrase's are 0
-    found = verdict(len(inputs), count_hand_frames(inputs), confidence, characters, certain, limits)
+    characters = int((answer["probabilities"] > 0).sum())                         # the dummy phrase's are 0
+    found = verdict_on_answer(len(inputs), count_hand_frames(inputs), confidence, certain, characters, limits)
     return Answer(decode(answer["outputs"].argmax(axis=1)), found, confidence, answer["outputs"])
 
 

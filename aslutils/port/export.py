@@ -52,11 +52,12 @@ DEFAULT = "mixed"                  # two networks of the winning size in 21 MB
 
 
 class Ensemble(tf.Module):
-    """Columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, `probabilities` (n,) of its tokens, and
-    `confidence` ().
+    """Columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, `probabilities` (n,) of its tokens,
+    `confidence` () and `certainty` ().
 
     `outputs` are the rows before the first EOS, n in 1..33. A rejected sequence, which includes one with an empty text, is the
-    dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head.
+    dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head; `certainty`
+    as `rejection.certainty` has it, 0 where the sequence was rejected before it was spelled.
     """
 
     rows = None                    # of the columns: any number
@@ -109,7 +110,7 @@ class Ensemble(tf.Module):
 
 
 class FixedEnsemble(Ensemble):
-    """The same with a fixed shape: columns (rows, 390) -> `outputs` (33, 63), `probabilities` (33,).
+    """The same with a fixed shape: columns (rows, 390) -> `outputs` (33, 63), `probabilities` (33,), the others alike.
 
     Rows behind the last in which anything was seen are no frames. Behind the phrase, `outputs` spell EOS, `probabilities` are 0.
     """

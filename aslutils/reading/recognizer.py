@@ -24,7 +24,7 @@ from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, limits, selected_columns, usual_end
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import MIN_FRAMES, PUBLISHED, UNKNOWN, Verdict, verdict
+from aslutils.task.rejection import MIN_FRAMES, PUBLISHED, UNKNOWN, Verdict, verdict, verdict_on_answer
 from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
@@ -110,8 +110,8 @@ class Recognizer:
         milliseconds = 1000 * (time.perf_counter() - start)
         confidence, certainty = (float(answer.get(name, UNKNOWN)) for name in ("confidence", "certainty"))
         text, probabilities = spelled(answer[OUTPUT], answer.get("probabilities"))
-        written = len(text) if probabilities.any() else certainty > 0          # the dummy phrase's probabilities are 0
-        found = verdict(len(inputs), int(seen.sum()), confidence, written, certainty, self.limits)
+        written = len(text) if probabilities.any() else 0                      # the dummy phrase's probabilities are 0
+        found = verdict_on_answer(len(inputs), int(seen.sum()), confidence, certainty, written, self.limits)
         if found is not Verdict.READ:
             text, probabilities = "", probabilities[:0]
         return Reading(found, text, confidence, certainty, probabilities, len(inputs), cut, milliseconds)

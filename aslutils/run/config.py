@@ -79,7 +79,7 @@ class ExportConfig(RunConfig):
     ctc_share: float                # share of the CTC head in the search; 0: not used; -1: CTC_SHARE where all networks have it
     fixed_frames: int               # frames of the export of a fixed shape; 0: none
     min_confidence: float           # sequences that the confidence heads rate lower are rejected
-    min_certainty: float            # so are texts whose confidence times their characters' mean probability is lower
+    min_certainty: float            # so are texts of less certainty; -1: MIN_CERTAINTY for our networks, none for published ones
 
     def __post_init__(self):
         super().__post_init__()
@@ -93,15 +93,9 @@ class ExportConfig(RunConfig):
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
         if -1 < self.ctc_share < 0 or self.ctc_share >= 1:
             raise UserError(f"ctc_share is {self.ctc_share}; it must be at least 0 and below 1, or -1")
-        _ = self.limits             # raises for what is no limit
+        Limits(self.min_confidence, 0.0 if self.min_certainty == -1 else self.min_certainty)        # raises for what is none
         if not all(isinstance(path, str) for path in self.checkpoints):
             raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
-
-    @property
-    def limits(self) -> Limits:
-        """What a reading must reach."""
-        return Limits(self.min_confidence, self.min_certainty)
-
 
 @dataclass(frozen=True, kw_only=True)
 class SubmissionConfig(RunConfig):

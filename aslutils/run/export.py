@@ -6,10 +6,12 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.run.config import ExportConfig
 from aslutils.task.landmarks import USUAL_END
+from aslutils.task.rejection import PUBLISHED, Limits
 from aslutils.training.folder import CHECKPOINT
 
 BEAMS = 8                          # default number of beams for our networks
 CTC_SHARE = 0.5                    # default share of their CTC heads
+MIN_CERTAINTY = 0.1                # default limit of their texts' certainty
 
 
 def find_checkpoints(folder: Path, asked: list) -> list[Path]:
@@ -37,6 +39,12 @@ def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | Non
     headed = all(checkpoint.network.ctc is not None and checkpoint.facts.get("ctc_weight", 0) > 0 for checkpoint in loaded)
     share = config.ctc_share if config.ctc_share >= 0 else CTC_SHARE if headed else 0.0
     return BeamSearch(beams, config.length_penalty, config.rerank_weight, share) if beams else None
+
+
+def limits(config: ExportConfig, loaded: list[Checkpoint]) -> Limits:
+    """What a reading by the ensemble of the loaded checkpoints must reach; the default is as published if one of them is."""
+    default = PUBLISHED.certainty if any(checkpoint.published for checkpoint in loaded) else MIN_CERTAINTY
+    return Limits(config.min_confidence, config.min_certainty if config.min_certainty >= 0 else default)
 
 
 def search_stays(config: ExportConfig, by_search: float, greedily: float) -> bool:

@@ -2,7 +2,7 @@
 
 `hand_frames` counts the frames with a hand seen, `characters` those of the predicted text; a confidence is NaN where no network
 has that head, and rejects nothing then. `certainty` is the confidence times the mean probability of the text's characters: both
-are low where nobody spells, and together they tell it better than either (docs/results.md).
+are low where nobody spells. Rejecting by it keeps more of what is spelled than rejecting by either alone (docs/results.md).
 """
 
 from dataclasses import dataclass
@@ -67,3 +67,10 @@ def verdict(length: int, hand_frames: int, confidence: float = UNKNOWN, characte
     """What becomes of one sequence: the first fault that holds, else READ."""
     faults = _faults(length, hand_frames, confidence, characters, certainty, limits)
     return next((fault for fault, holds in faults.items() if holds), Verdict.READ)
+
+
+def verdict_on_answer(length: int, hand_frames: int, confidence: float, certainty: float, characters: int,
+                      limits: Limits = PUBLISHED) -> Verdict:
+    """What becomes of a sequence that a model has answered; `characters` are 0 if it rejected it, whatever the `limits` here."""
+    found = verdict(length, hand_frames, confidence, max(characters, int(certainty > 0)), certainty, limits)
+    return Verdict.UNSURE if found is Verdict.READ and not characters else found

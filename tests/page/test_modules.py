@@ -15,7 +15,7 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Reading, Stream, _overlong
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES, fit_length
-from aslutils.task.rejection import UNKNOWN, Verdict, verdict
+from aslutils.task.rejection import UNKNOWN, Verdict, verdict_on_answer
 from aslutils.task.text import CHARACTERS
 
 NAMES = {"face": "faceLandmarks", "left_hand": "leftHandLandmarks", "pose": "poseLandmarks", "right_hand": "rightHandLandmarks"}
@@ -122,8 +122,8 @@ def test_what_is_rejected_is_what_python_rejects(in_node, recognizer):
     assert limits.certainty > 0
     values = [[None, 0.0, limit - 1e-6, limit, 1.0] for limit in (limits.confidence, limits.certainty)]
     cases = [(*pair, characters) for pair in product(*values) for characters in (0, 3)]
-    expected = [verdict(20, 20, UNKNOWN if confidence is None else confidence, max(characters, (certainty or 0) > 0),
-                        UNKNOWN if certainty is None else certainty, limits).value for confidence, certainty, characters in cases]
+    known = [[UNKNOWN if value is None else value for value in case] for case in cases]
+    expected = [verdict_on_answer(20, 20, *case, limits).value for case in known]
     assert in_node(code, cases) == expected and {Verdict.READ.value, Verdict.UNSURE.value, Verdict.NO_TEXT.value} == set(expected)
 
 

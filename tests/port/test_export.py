@@ -169,6 +169,9 @@ def test_a_text_that_is_less_certain_than_an_export_asks_for_is_a_rejection_ever
         assert found.text == reference.text == (DUMMY_PHRASE if expected is Verdict.UNSURE else reading.text)
         assert [reading.certainty for reading in readings] == pytest.approx([certainty] * len(readings), rel=1e-3)
     sure = f"confidence {reading.confidence:.2f}, " if head else ""
+    (tmp_path / "inference_args.json").unlink()                                  # the model rejects whatever a reader asks for
+    alone = Recognizer(tmp_path / "model.tflite").read(inputs)
+    assert alone.text is None and alone.verdict is read_tflite(Model(content), inputs).verdict is Verdict.UNSURE
     assert len(readings) == 2 and readings[0].reason == f"not sure enough to read it ({sure}certainty {certainty:.2f})"
 
 

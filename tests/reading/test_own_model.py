@@ -43,7 +43,7 @@ def recorded(kind: str, seed: int) -> np.ndarray:
 
 def test_the_clip_that_comes_with_it_is_read(recognizer):
     reading = recognizer.read(CLIP)
-    assert reading.text == SPELLED and reading.confidence > 0.3
+    assert reading.text == SPELLED and reading.certainty > 0.2
 
 
 def test_the_command_reads_it_without_naming_a_model():

@@ -11,9 +11,10 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.network import Network
 from aslutils.run import scoring
-from aslutils.run.export import CTC_SHARE, decoding, search_stays
+from aslutils.run.export import CTC_SHARE, MIN_CERTAINTY, decoding, limits, search_stays
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
+from aslutils.task.rejection import Limits
 
 OURS = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.4})
 HEADED = Checkpoint(Network(model_config(**TOY, ctc=True)), {"backward_weight": 0.4, "ctc_weight": 1.0})
@@ -43,9 +44,15 @@ def test_a_search_that_nobody_asked_for_stays_where_it_reads_no_worse(asked, by_
     assert search_stays(export_config(**{"beams": -1, "ctc_share": -1.0} | asked), by_search, greedily=0.80) == stays
 
 
+@pytest.mark.parametrize("loaded, asked, expected", [
+    ([OURS], -1, MIN_CERTAINTY), ([OURS, PUBLISHED], -1, 0.0), ([OURS], 0.0, 0.0), ([PUBLISHED], 0.3, 0.3)])
+def test_only_our_networks_texts_are_rejected_by_certainty_unless_it_is_asked_for(loaded, asked, expected):
+    assert limits(export_config(min_certainty=asked, min_confidence=0.2), loaded) == Limits(0.2, expected)
+
+
 @pytest.mark.parametrize("config, name, value", [(export_config, "beams", -5), (export_config, "compared", 0),
                                                  (export_config, "fixed_frames", 14), (export_config, "min_confidence", 1.0),
-                                                 (export_config, "min_certainty", -0.1),
+                                                 (export_config, "min_certainty", -0.1), (export_config, "min_certainty", 1.0),
                                                  (submission_config, "scored", -1)])
 def test_a_number_that_means_nothing_is_refused(config, name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}"):

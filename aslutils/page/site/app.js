@@ -17,6 +17,7 @@ const stream = new PhraseStream();
 let holistic;
 let reader;
 let run = null; // what is open: {controller, phrases, live}
+const listing = new Set(); // complete phrases that are being read
 let closed = Promise.resolve(); // when what was open before has let go of the camera and the picture
 let facing = "user";
 
@@ -74,9 +75,9 @@ async function readAll(open, mine) {
   }
 }
 
-/** Close what is open. Resolves to true when the phrase under way is read and listed; an error is said. */
+/** Close what is open. Resolves when all that was complete, and the phrase under way, is read and listed. */
 async function end() {
-  if (!run) return true;
+  if (!run) return;
   const ended = run;
   run = null;
   ended.controller.abort();
@@ -84,7 +85,8 @@ async function end() {
   element.start.textContent = "Start camera";
   element.rate.textContent = "";
   element.skeleton.getContext("2d").clearRect(0, 0, element.skeleton.width, element.skeleton.height);
-  return show(stream.finish(), ended).then(() => true, (error) => say(words(error), true));
+  show(stream.finish(), ended).catch((error) => say(words(error), true));
+  while (listing.size) await Promise.allSettled(listing);
 }
 
 /** Close a run that failed, and say why. */
@@ -151,8 +153,14 @@ function advice(results, video, { rate, unseen, dark }) {
 
 /** Read a phrase, and show it: as it grows, or in the list when it is complete. */
 async function show(due, mine) {
-  if (!due) return;
-  if (due.complete) mine.phrases += 1;
+  if (!due?.complete) return due && readAndShow(due, mine);
+  mine.phrases += 1;
+  const listed = readAndShow(due, mine);
+  listing.add(listed);
+  return listed.finally(() => listing.delete(listed));
+}
+
+async function readAndShow(due, mine) {
   const reading = await reader.read(due.frames);
   if (mine.controller.signal.aborted && !due.complete) return;
   if (run === mine || !run) {
@@ -190,7 +198,8 @@ function startFile(file) {
 element.start.onclick = async () => {
   if (!run) return startCamera();
   say("Stopping");
-  if ((await end()) && !run) say("Stopped.");
+  await end();
+  if (element.status.textContent === "Stopping") say("Stopped.");
 };
 element.flip.onclick = () => {
   facing = facing === "user" ? "environment" : "user";

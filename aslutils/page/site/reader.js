@@ -41,23 +41,25 @@ export class Reader {
     });
   }
 
-  /** Read frames: {verdict, text, probabilities, confidence, milliseconds}; text is "" unless the verdict is READ. */
+  /** Read frames: {verdict, text, probabilities, confidence, certainty, milliseconds}; text is "" unless the verdict is READ. */
   async read(recorded) {
     const frames = shown(recorded);
     const seen = frames.map(handSeen);
     const hands = seen.filter(Boolean).length;
     let verdict = rejected(frames.length, hands, NaN, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
-    if (verdict) return { verdict, text: "", probabilities: [], confidence: NaN, milliseconds: 0 };
+    if (verdict) return { verdict, text: "", probabilities: [], confidence: NaN, certainty: NaN, milliseconds: 0 };
     const [first, last] = overlong(seen);
     const rows = fitted(shown(frames.slice(first, frames.length - last)));
     const inputs = new Float32Array(FRAMES * COLUMNS.length).fill(NaN);
     rows.forEach((columns, row) => inputs.set(columns, row * COLUMNS.length));
     const answer = await this.ask({ inputs }, [inputs.buffer]);
+    const { confidence, certainty, milliseconds } = answer;
     const { text, probabilities } = spelled(answer);
-    const written = probabilities.some((probability) => probability > 0) ? text.length : Number(answer.certainty > 0);
-    verdict = rejected(frames.length, hands, answer.confidence, answer.certainty, written);
+    const written = probabilities.some((probability) => probability > 0); // if not, the model rejected it, whatever the limits here
+    const characters = written ? text.length : Number(certainty > 0);
+    verdict = rejected(frames.length, hands, confidence, certainty, characters) ?? (written ? null : VERDICTS.UNSURE);
     return { verdict: verdict ?? VERDICTS.READ, text: verdict ? "" : text, probabilities: verdict ? [] : probabilities,
-      confidence: answer.confidence, milliseconds: answer.milliseconds };
+      confidence, certainty, milliseconds };
   }
 }
 

@@ -37,8 +37,9 @@ async function read(inputs) {
   let found = {};
   try {
     found = await model.run({ inputs: tensor });
+    const scalar = (name) => found[name]?.data() ?? [NaN]; // an earlier export does not tell its certainty
     const [outputs, probabilities, [confidence], [certainty]] = await Promise.all(
-      ["outputs", "probabilities", "confidence", "certainty"].map((name) => found[name]?.data() ?? [NaN]));
+      [found.outputs.data(), found.probabilities.data(), scalar("confidence"), scalar("certainty")]);
     const tokens = Array.from({ length: STEPS }, (_, step) => {
       const row = outputs.slice(step * VOCABULARY, (step + 1) * VOCABULARY);
       return row.indexOf(Math.max(...row));
