@@ -20,7 +20,7 @@ from aslutils.reading.recognizer import Recognizer
 from aslutils.reading.tflite import FIXED, Model
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.rejection import Limits, Verdict
-from aslutils.task.text import DUMMY_PHRASE, EOS, decode, encode
+from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, PAD, decode, encode
 
 pytestmark = pytest.mark.slow
 
@@ -173,6 +173,24 @@ def test_a_text_that_is_less_certain_than_an_export_asks_for_is_a_rejection_ever
     alone = Recognizer(tmp_path / "model.tflite").read(inputs)
     assert alone.text is None and alone.verdict is read_tflite(Model(content), inputs).verdict is Verdict.UNSURE
     assert len(readings) == 2 and readings[0].reason == f"not sure enough to read it ({sure}certainty {certainty:.2f})"
+
+
+def test_tokens_that_are_no_characters_are_left_out_of_the_certainty(round2):
+    network = copy.deepcopy(round2)
+    with torch.no_grad():
+        network.decoder.head.weight[PAD] *= 2
+    model, met = Model(export.convert([network])), 0
+    for inputs in (made_columns(40, seed) for seed in range(40)):
+        answer = model(inputs)
+        characters = answer["outputs"].argmax(axis=1) < len(CHARACTERS)
+        certainty = answer["confidence"] * answer["probabilities"][characters].mean() if characters.any() else 0.0
+        if not answer["probabilities"].any() or abs(answer["confidence"] * answer["probabilities"].mean() / certainty - 1) < 0.03:
+            continue                                                             # rejected, or PAD changes next to nothing
+        met += 1
+        assert answer["certainty"] == pytest.approx(certainty, rel=1e-4)
+        found = [read_pytorch([network], inputs, limits=Limits(0.0, share * float(certainty))).verdict for share in (0.99, 1.01)]
+        assert found == [Verdict.READ, Verdict.UNSURE]
+    assert met > 2
 
 
 def test_four_networks_fit_one_file(round2):
