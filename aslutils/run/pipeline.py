@@ -178,8 +178,8 @@ class _Run:
             own["fresh"] = own["fresh"] or pipeline.fresh
         parameters = executed.with_suffix(".yaml")
         parameters.write_text(json.dumps(own, default=str))                     # JSON is YAML
-        command = [sys.executable, "-m", "aslutils.run.execute", str(KIT / "notebooks" / f"{stage.name}.ipynb"), str(unfinished),
-                   "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
+        command = [sys.executable, "-m", "aslutils.run.execute", str(os.getpid()), str(KIT / "notebooks" / f"{stage.name}.ipynb"),
+                   str(unfinished), "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
         environment = {**os.environ, "ASLUTILS_PROGRESS": str(self.status), "JUPYTER_PREFER_ENV_PATH": "1",
                        "OMP_WAIT_POLICY": "passive", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         with open(self.log, "w") as log:

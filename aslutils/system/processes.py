@@ -20,14 +20,17 @@ def _start_worker() -> None:
     end_with_parent()
 
 
-def end_with_parent() -> None:
-    """Make this process end when the one that started it is gone; otherwise it would work on, or wait for work, forever."""
-    known, parent = multiprocessing.parent_process(), os.getppid()
+def end_with_parent(process: int = 0) -> None:
+    """Make this process end when the one that started it is gone; otherwise it would work on, or wait for work, forever.
+
+    process: the id of the one that started it, which may be gone already; needed unless multiprocessing started this one.
+    """
+    known = multiprocessing.parent_process()
 
     def watch():
         if known:
             known.join()
-        while not known and os.getppid() == parent:
+        while not known and os.getppid() == process:
             time.sleep(0.5)
         os._exit(1)
 
