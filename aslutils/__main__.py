@@ -65,10 +65,10 @@ def _demo_options(parser):
             ("frames-per-character", float, "median pace; the corpus has 8.9"),
             ("fastest", float, "fewest frames per character"), ("shortest", int, "fewest frames of a whole sequence"),
             ("missing", float, "share of frames without a hand; the corpus has 0.44"),
+            ("varied", float, "share of participants who vary more: harder to read"),
             ("corrupted", float, "share of corrupted sequences"), ("gestures", float, "share in which nobody spells"),
             ("workers", int, "processes")):
         add(f"--{name}", type=kind, help=meaning)
-    add("--varied", action="store_true", default=None, help="people who vary more, as real ones do: harder to read")
 
 
 def _demo(options):

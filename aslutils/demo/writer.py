@@ -43,7 +43,7 @@ class DemoConfig:
     fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
     shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
     missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
-    varied: bool = False                      # more ways, strokes of other sizes, fingers further apart in time: harder to read
+    varied: float = 0.0                       # share of the participants with more ways, other strokes, uneven fingers: harder
     corrupted: float = 0.05                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
     gestures: float = 0.12                    # share of them that spell nothing (gestures.GESTURES), whatever their phrase says
     gesture_characters: int = 3               # most characters of such a made-up phrase: few, because nobody can read them
@@ -63,6 +63,8 @@ class DemoConfig:
         for name in ("missing", "corrupted", "gestures"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
+        if not 0 <= self.varied <= 1:
+            raise UserError(f"varied is {self.varied}; expected a share of the participants, 0 to 1")
         if self.corrupted + self.gestures >= 1:
             raise UserError(f"corrupted ({self.corrupted}) and gestures ({self.gestures}) leave no sequence that spells")
         for phrase in self.phrases:
@@ -121,9 +123,13 @@ def _short(phrase: str, config: DemoConfig, rng: np.random.Generator) -> str:
 
 
 @lru_cache(maxsize=512)
-def participant(seed: int, number: int, varied: bool = False) -> Participant:
-    """The demo's participant of that number: the same in every data set with this seed, but for what varies."""
-    return Participant.random(np.random.default_rng([seed, 2, number]), varied)
+def participant(seed: int, number: int, varied: float = 0.0) -> Participant:
+    """The demo's participant of that number: the same in every data set with this seed, but for what varies.
+
+    varied: share of the data set's participants who vary more; who does in one does with every larger share.
+    """
+    varies = varied > np.random.default_rng([seed, 4, number]).random()
+    return Participant.random(np.random.default_rng([seed, 2, number]), varies)
 
 
 def landmarks_of(config: DemoConfig, row) -> np.ndarray:

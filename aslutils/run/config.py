@@ -36,7 +36,7 @@ class DataConfig(RunConfig):
     demo_characters: int            # most characters of its phrases
     demo_pace: float                # its frames per character, at the median; the corpus has 8.9
     demo_missing: float             # its mean share of frames without a hand; the corpus has 0.44
-    demo_varied: bool               # its people vary more, in ways, strokes and fingers' timing, as real ones do: harder to read
+    demo_varied: float              # share of them who vary more, in ways, strokes and fingers' timing: harder to read
     demo_seed: int                  # its seed
 
     def __post_init__(self):
@@ -47,6 +47,8 @@ class DataConfig(RunConfig):
         above_zero(self, "demo_pace")
         if not 0 <= self.demo_missing < 1:
             raise UserError(f"demo_missing is {self.demo_missing}; it must be a share of the frames, at least 0 and below 1")
+        if not 0 <= self.demo_varied <= 1:
+            raise UserError(f"demo_varied is {self.demo_varied}; it must be a share of the participants, 0 to 1")
         if not 0 <= self.holdout < 1:
             raise UserError(f"holdout is {self.holdout}; it must be a share of the participants, at least 0 and below 1")
         if self.folds_file and self.holdout:

@@ -40,7 +40,7 @@ def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
 
 
 def test_people_draw_moving_letters_large_and_small():
-    sizes = [np.ptp(key_frames("z", participant(4, number, True), np.random.default_rng(0))[0][:, 24])
+    sizes = [np.ptp(key_frames("z", participant(4, number, 1.0), np.random.default_rng(0))[0][:, 24])
              for number in range(200)]
     low, high = np.quantile(sizes, [0.05, 0.95])                        # palms; two real signers: 0.6 and 1.0
     assert 0.4 < low < 0.65 and 1.2 < high < 1.6
@@ -61,12 +61,12 @@ def test_fingers_are_as_uneven_on_their_way_as_a_rendered_hand_s(shared):
             spreads.append(_unevenness(pose_hand(limited(motion[:, :21]), motion[:, 21:24], person.hand)))
         return np.nanquantile(spreads, [0.75, 0.9])
 
-    assert np.allclose(made(varied=True), real, atol=0.4)
-    assert (made(varied=False) < real - 0.2).all()                      # the demo's move more together: easier to learn
+    assert np.allclose(made(varied=1.0), real, atol=0.4)
+    assert (made(varied=0.0) < real - 0.2).all()                      # the demo's move more together: easier to learn
 
 
 def test_varied_people_are_the_same_people_with_more_ways_strokes_and_timing():
-    person, varied = participant(1, 2), participant(1, 2, varied=True)
+    person, varied = participant(1, 2), participant(1, 2, varied=1.0)
     assert varied.palm == person.palm and person.stroke == 1 != varied.stroke
     motions = [spell("maple", who, 60, np.random.default_rng(3)) for who in (person, person, varied)]
     assert np.array_equal(motions[0], motions[1]) and np.abs(motions[0] - motions[2]).max() > 10                # degrees

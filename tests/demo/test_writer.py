@@ -135,15 +135,17 @@ def test_the_command_line_spells_the_phrases_of_a_file(tmp_path, capsys):
     table = pd.read_csv(tmp_path / "out/train.csv")
     assert sorted(table.phrase) == sorted(["3 creekhouse", "scales/kuhaylah", "+1-555-0100"] * 2)
     assert "6 training and 3 supplemental sequences" in capsys.readouterr().out
-    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["varied"] is False
+    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["varied"] == 0
 
 
 def test_varied_people_are_a_parameter_of_the_data(tmp_path):
-    main(["demo", str(tmp_path / "out"), "--varied", "--sequences", "1", "--supplemental", "0", "--participants", "1"])
-    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["varied"] is True
-    even, varied = DemoConfig(**SMALL), DemoConfig(**SMALL, varied=True)
+    main(["demo", str(tmp_path / "out"), "--varied", "1", "--sequences", "1", "--supplemental", "0", "--participants", "1"])
+    assert json.loads((tmp_path / "out/demo.json").read_text())["config"]["varied"] == 1
+    even, varied = DemoConfig(**SMALL), DemoConfig(**SMALL, varied=1.0)
     (_, row), *_ = plan(even)[plan(even)["kind"] == ""].iterrows()
     assert not np.array_equal(landmarks_of(even, row), landmarks_of(varied, row), equal_nan=True)
+    half, most = ([participant(7, number, share).varied for number in range(400)] for share in (0.5, 0.8))
+    assert 170 < sum(half) < 230 and 300 < sum(most) < 340 and not any(few and not many for few, many in zip(half, most))
 
 
 @pytest.mark.parametrize("arguments, message", [
