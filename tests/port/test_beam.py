@@ -78,13 +78,14 @@ def test_a_beam_of_one_is_greedy(sure):
             np.testing.assert_allclose(found.logits, expected.logits, atol=2e-3)
 
 
-@pytest.mark.parametrize("beam", [JOINT, JOINT_GREEDY], ids=["joint", "joint greedy"])
-def test_joint_decoding_reads_200_sequences_as_pytorch_does_and_not_as_without_the_ctc_head(sure, exported, beam):
-    sequences = [made_columns(int(length), seed) for seed, length in enumerate(np.random.default_rng(4).integers(15, 160, 200))]
+@pytest.mark.parametrize("beam, count", [(JOINT, 200), (JOINT_GREEDY, 50)], ids=["joint", "joint greedy"])
+def test_joint_decoding_reads_sequences_as_pytorch_does_and_not_as_without_the_ctc_head(sure, exported, beam, count):
+    lengths = np.random.default_rng(4).integers(15, 160, count)
+    sequences = [made_columns(int(length), seed) for seed, length in enumerate(lengths)]
     texts = [read_pytorch(sure, inputs, beam).text for inputs in sequences]
     assert [read_tflite(exported(beam), inputs).text for inputs in sequences] == texts
-    without = [read_pytorch(sure, inputs, replace(beam, ctc_share=0.0)).text for inputs in sequences[:50]]
-    assert without != texts[:50]
+    without = replace(beam, ctc_share=0.0)
+    assert any(read_pytorch(sure, inputs, without).text != text for inputs, text in zip(sequences, texts))
 
 
 def test_a_wider_beam_and_the_backward_decoder_change_some_texts(sure, exported):

@@ -8,10 +8,9 @@ import golden_toy
 import numpy as np
 import pytest
 import torch
-from configs import beam_search, model_config
-from toys import TOY, lively, made_columns
+from configs import beam_search
+from toys import made_columns
 
-from aslutils.model.network import Network
 from aslutils.model.published import from_published
 from aslutils.port import export
 from aslutils.port.compare import compare, read_pytorch, read_tflite
@@ -191,13 +190,6 @@ def test_tokens_that_are_no_characters_are_left_out_of_the_certainty(round2):
         found = [read_pytorch([network], inputs, limits=Limits(0.0, share * float(certainty))).verdict for share in (0.99, 1.01)]
         assert found == [Verdict.READ, Verdict.UNSURE]
     assert met > 2
-
-
-def test_four_networks_fit_one_file(round2):
-    networks = [lively(Network(model_config(**TOY | dict(blocks=1))), seed) for seed in range(4)]
-    model = Model(export.with_precision(export.convert(networks), "mixed"))
-    texts = [read_tflite(model, made_columns(frames, frames)).text for frames in (30, 150, 384)]
-    assert len(set(texts)) == 3
 
 
 def test_no_networks_is_an_error():

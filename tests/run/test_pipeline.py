@@ -256,20 +256,15 @@ def files(run_folder: Path) -> set[str]:
     return {str(name) for name in names if not later.match(str(name))}
 
 
-def test_killed_at_random_moments_it_leaves_the_same_weights_and_tables(whole, tmp_path, monkeypatch):
-    """The kills fall into the first three stages, which take most of the time; so only these come to their end here."""
+def test_killed_at_a_random_moment_it_leaves_the_same_weights_and_tables(whole, tmp_path, monkeypatch):
+    """The kill falls into the first three stages, so only these come to their end here."""
     theirs, lasted = whole
     profile = write_profile(tmp_path / "toy")     # its own: tests above change the other one
     for name in ("input", "working"):
         (tmp_path / name).mkdir()
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")                         # shown if the test fails
-    moments = random.Random(seed)
-    kills = 0
-    for _ in range(2):
-        kills += run_all(tmp_path, profile, moments.uniform(0.03, 0.25) * lasted) == -signal.SIGKILL
-    print(f"{kills} kills")
-    assert kills
+    moment = random.uniform(0.03, 0.4) * lasted
+    print(f"killed after {moment:.1f} s")         # shown if the test fails
+    assert run_all(tmp_path, profile, moment) == -signal.SIGKILL
     monkeypatch.setenv("ASLUTILS_KAGGLE_ROOT", str(tmp_path))
     pipeline = Pipeline(run_folder("toy"), fresh=False)
     for stage in plan(profile, "toy", "", [], 2)[:3]:
