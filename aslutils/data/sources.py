@@ -19,7 +19,8 @@ import pandas as pd
 
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_rows, read_text
-from aslutils.task.landmarks import COLUMNS, selected_columns
+from aslutils.task.arguments import NAME, selected_columns
+from aslutils.task.landmarks import COLUMNS
 from aslutils.task.sequences import whole_numbers
 from aslutils.task.text import unknown_characters
 
@@ -134,7 +135,7 @@ def _competition_sources(data: Path, table: pd.DataFrame) -> list[Source]:
 
 def _npy_sources(data: Path, table: pd.DataFrame) -> list[Source]:
     folders = _array_folders(data)
-    for arguments in (place / "inference_args.json" for folder in folders for place in (folder, folder.parent)):
+    for arguments in (place / NAME for folder in folders for place in (folder, folder.parent)):
         if arguments.is_file() and selected_columns(read_text(arguments, JSON_LIMIT), arguments) != COLUMNS:
             raise DataError(f"{arguments} names other columns, or the same in another order, than this kit's; "
                             "prepare from the competition's parquet files instead")

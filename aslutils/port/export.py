@@ -5,7 +5,6 @@
 writes `export/model.tflite` and `export/inference_args.json`, which is what the competition's scorer takes.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import tensorflow as tf
@@ -21,7 +20,8 @@ from aslutils.reading.tflite import FIXED, INPUT, SIGNATURE
 from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
 from aslutils.task import rejection
-from aslutils.task.landmarks import COLUMNS, USUAL_END
+from aslutils.task.arguments import NAME, Arguments
+from aslutils.task.landmarks import COLUMNS
 from aslutils.task.rejection import PUBLISHED, Limits
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, INDEX, STEPS, VOCABULARY, encode
 
@@ -194,11 +194,7 @@ def write_export(content: bytes, folder, usual_end: int | None = None, fixed: by
     """
     folder = Path(folder)
     (folder / "report.json").unlink(missing_ok=True)             # an earlier export's; notebook 04 writes this one's last
-    arguments = {"selected_columns": COLUMNS}
-    if usual_end is not None:
-        arguments[USUAL_END] = usual_end
-    arguments |= {f"min_{name}": value for name, value in asdict(limits).items() if value != getattr(PUBLISHED, name)}
-    write_json(folder / "inference_args.json", arguments)
+    write_json(folder / NAME, Arguments(COLUMNS, usual_end, limits).content())
     write_json(folder / "character_to_prediction_index.json", INDEX)
     (folder / FIXED).unlink(missing_ok=True)
     for name, model in (("model.tflite", content), (FIXED, fixed)):

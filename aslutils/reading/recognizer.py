@@ -22,9 +22,10 @@ from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, hand_columns, hand_seen, limits, selected_columns, usual_end
+from aslutils.task.arguments import NAME, Arguments
+from aslutils.task.landmarks import ALL_COLUMNS, hand_columns, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import MIN_FRAMES, PUBLISHED, UNKNOWN, Verdict, verdict, verdict_on_answer
+from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, verdict, verdict_on_answer
 from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
@@ -81,13 +82,11 @@ class Recognizer:
     def __init__(self, path=None, threads: int = 1):
         path = OWN_MODEL if path is None else Path(path)
         self.model = Model(path, threads)
-        arguments = (path if path.is_dir() else path.parent) / "inference_args.json"
-        content = read_text(arguments, JSON_LIMIT) if arguments.is_file() else None
-        self.columns = COLUMNS if content is None else _known(selected_columns(content, arguments), arguments)
-        self.usual_end = None if content is None else usual_end(content, arguments)
-        self.limits = PUBLISHED if content is None else limits(content, arguments)
+        file = (path if path.is_dir() else path.parent) / NAME
+        said = Arguments.parse(read_text(file, JSON_LIMIT), file) if file.is_file() else Arguments()
+        self.columns, self.usual_end, self.limits = _known(said.columns, file), said.usual_end, said.limits
         if self.model.columns not in (-1, len(self.columns)):
-            raise UserError(f"{path} reads {self.model.columns} columns; {arguments} or the kit name {len(self.columns)}")
+            raise UserError(f"{path} reads {self.model.columns} columns; {file} or the kit name {len(self.columns)}")
 
     def read(self, landmarks, sequence_id: int | None = None) -> Reading:
         """Read one sequence, in any form that `aslutils.reading.landmark_files.as_columns` accepts; NaN stays NaN.

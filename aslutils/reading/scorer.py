@@ -21,11 +21,12 @@ from aslutils.system.errors import UserError
 from aslutils.system.files import atomic
 from aslutils.system.inputs import JSON_LIMIT, regular_file
 from aslutils.system.progress import progress
-from aslutils.task.landmarks import selected_columns
+from aslutils.task.arguments import NAME as ARGUMENTS
+from aslutils.task.arguments import selected_columns
 from aslutils.task.metric import HIDDEN_SEQUENCES, MAX_HOURS, MAX_MEGABYTES, score, sequence_scores
 from aslutils.task.text import CHARACTERS
 
-MODEL, ARGUMENTS = "model.tflite", "inference_args.json"
+MODEL = "model.tflite"
 LIMITS = {MODEL: 1 << 30, ARGUMENTS: JSON_LIMIT}  # bytes that are read of each; the competition's limit is reported, not enforced
 
 

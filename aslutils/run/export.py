@@ -5,7 +5,7 @@ from pathlib import Path
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.run.config import ExportConfig
-from aslutils.task.landmarks import USUAL_END
+from aslutils.task.arguments import USUAL_END
 from aslutils.task.rejection import PUBLISHED, Limits
 from aslutils.training.folder import CHECKPOINT
 

@@ -4,13 +4,8 @@ Everything that depends on the order of landmarks takes it from here. The order 
 """
 
 import hashlib
-from dataclasses import fields
 
 import numpy as np
-
-from aslutils.system.errors import UserError
-from aslutils.system.inputs import parse_json
-from aslutils.task.rejection import Limits
 
 COORDINATES = ("x", "y", "z")
 HOLISTIC = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}   # landmarks a part, in the competition's order
@@ -111,39 +106,4 @@ def _bones() -> dict[str, np.ndarray]:
 
 
 BONES = _bones()                                  # part -> (n, 2) positions to join when drawing a skeleton
-USUAL_END = "usual_end"                           # what `usual_end` reads, beside selected_columns
 ORDER_DIGEST = hashlib.sha256(" ".join(COLUMNS).encode()).hexdigest()[:16]   # identifies this landmark order in files
-
-
-def usual_end(content: bytes | str, source) -> int | None:
-    """How many hand-less frames the sequences of a model's training usually begin or end with, by its `inference_args.json`.
-
-    None if the file does not say. Raises UserError naming the source if it is not a whole number.
-    """
-    value = parse_json(content, source).get(USUAL_END)
-    if value is not None and (type(value) is not int or value < 0):
-        raise UserError(f"{source}: {USUAL_END} is {value!r}; expected a whole number of frames of at least 0")
-    return value
-
-
-def limits(content: bytes | str, source) -> Limits:
-    """Below which confidence and certainty a model rejects a sequence, by its `inference_args.json`; the published ones if it
-    does not say. Raises UserError naming the source if one is not a number of at least 0 and below 1.
-    """
-    known = parse_json(content, source)
-    try:
-        return Limits(**{field.name: known[f"min_{field.name}"] for field in fields(Limits) if f"min_{field.name}" in known})
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
-
-
-def selected_columns(content: bytes | str, source) -> list[str]:
-    """The columns that an `inference_args.json` selects. Raises UserError naming the source if it is not valid."""
-    columns = parse_json(content, source).get("selected_columns")
-    if not isinstance(columns, list) or not columns or not all(isinstance(column, str) for column in columns):
-        raise UserError(f'{source} is not {{"selected_columns": [...]}} with a list of column names')
-    columns = [column.strip() for column in columns]
-    twice = next((column for column in columns if columns.count(column) > 1), None) if len(set(columns)) < len(columns) else None
-    if twice:
-        raise UserError(f"{source} selects the column {twice} twice")
-    return columns

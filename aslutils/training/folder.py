@@ -13,7 +13,7 @@ from aslutils.model.checkpoint import Checkpoint, DamagedCheckpoint, load_checkp
 from aslutils.model.network import Network
 from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK, locked
-from aslutils.task.landmarks import USUAL_END
+from aslutils.task.arguments import USUAL_END
 
 CHECKPOINT = "checkpoint.pt"                      # the finished network; its presence marks the training as done
 RESUME, PREVIOUS, NEW = "resume.pt", "resume.previous.pt", "resume.new.pt"   # an unfinished training's; NEW: while it is saved

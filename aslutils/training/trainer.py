@@ -34,7 +34,7 @@ from aslutils.system import versions
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_table
 from aslutils.system.parameters import decisive
-from aslutils.task.landmarks import USUAL_END
+from aslutils.task.arguments import USUAL_END
 from aslutils.task.metric import score
 from aslutils.training import folder as training_folder
 from aslutils.training.config import TrainConfig
