@@ -124,9 +124,9 @@ def _short(phrase: str, config: DemoConfig, rng: np.random.Generator) -> str:
 
 @lru_cache(maxsize=512)
 def participant(seed: int, number: int, varied: float = 0.0) -> Participant:
-    """The demo's participant of that number: the same in every data set with this seed, but for what varies.
+    """The demo's participant of that number: the same in every data set with this seed, unless there they vary more.
 
-    varied: share of the data set's participants who vary more; who does in one does with every larger share.
+    varied: share of the data set's participants who do; who does in one does with every larger share.
     """
     varies = varied > np.random.default_rng([seed, 4, number]).random()
     return Participant.random(np.random.default_rng([seed, 2, number]), varies)
@@ -185,8 +185,7 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     anything else, ValueError for an invalid configuration or a phrase that cannot be spelled.
     """
     out, config = Path(out), DemoConfig(**options)
-    # Through JSON, so that it compares with what is read back: tuples become lists.
-    wanted = json.loads(json.dumps({"version": versions.DEMO, "config": asdict(config)}))
+    wanted = {"version": versions.DEMO, "config": _plain(config)}
     if _state(out, wanted) == "complete":
         return out
     write_json(out / "demo.json", wanted | {"complete": False})
@@ -209,12 +208,19 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     return out
 
 
+def _plain(config: DemoConfig) -> dict:
+    """As it is read back from JSON: tuples become lists."""
+    return json.loads(json.dumps(asdict(config)))
+
+
 def _state(out: Path, wanted: dict) -> str:
     """'complete', 'begun' or 'empty'; FileExistsError when the folder belongs to something else."""
     if not out.exists() or all(entry.name.startswith(".demo.json.") for entry in out.iterdir()):     # killed as it began
         return "empty"
     note = out / "demo.json"
     found = read_json(note) if note.is_file() else None
+    if found and isinstance(found.get("config"), dict):
+        found["config"] = _plain(DemoConfig()) | found["config"]                 # written before a field was added
     if found is None or {key: found.get(key) for key in wanted} != wanted:
         raise FileExistsError(f"{out} already holds {'another demo data set' if found else 'something else'}; "
                               "choose another folder or remove this one")

@@ -36,7 +36,7 @@ class DataConfig(RunConfig):
     demo_characters: int            # most characters of its phrases
     demo_pace: float                # its frames per character, at the median; the corpus has 8.9
     demo_missing: float             # its mean share of frames without a hand; the corpus has 0.44
-    demo_varied: float              # share of them who vary more, in ways, strokes and fingers' timing: harder to read
+    demo_varied: float              # share of its participants who vary more, as people do: harder to read
     demo_seed: int                  # its seed
 
     def __post_init__(self):
@@ -95,7 +95,9 @@ class ExportConfig(RunConfig):
             raise UserError(f"rerank_weight is {self.rerank_weight}; it must be in 0..1")
         if -1 < self.ctc_share < 0 or self.ctc_share >= 1:
             raise UserError(f"ctc_share is {self.ctc_share}; it must be at least 0 and below 1, or -1")
-        Limits(self.min_confidence, 0.0 if self.min_certainty == -1 else self.min_certainty)        # raises for what is none
+        Limits(self.min_confidence)               # raises for what is none
+        if self.min_certainty != -1 and not 0 <= self.min_certainty < 1:
+            raise UserError(f"min_certainty is {self.min_certainty}; it must be at least 0 and below 1, or -1")
         if not all(isinstance(path, str) for path in self.checkpoints):
             raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
 

@@ -23,9 +23,11 @@ def _start_worker() -> None:
 def end_with_parent(process: int = 0) -> None:
     """Make this process end when the one that started it is gone; otherwise it would work on, or wait for work, forever.
 
-    process: the id of the one that started it, which may be gone already; needed unless multiprocessing started this one.
+    process: the id of the one that started it, which may be gone already; 0: multiprocessing started this one.
     """
     known = multiprocessing.parent_process()
+    if not known and not process:
+        raise ValueError("multiprocessing has not started this process: give the id of the one that has")
 
     def watch():
         if known:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -115,11 +116,22 @@ def test_a_folder_with_other_content_is_refused(written, tmp_path):
         write_demo(written, **SMALL | {"seed": 3})
 
 
+def test_data_written_before_there_was_a_field_are_those_of_its_default(written, tmp_path):
+    shutil.copytree(written, tmp_path / "data")
+    note = json.loads((tmp_path / "data" / "demo.json").read_text())
+    assert note["config"].pop("varied") == 0
+    (tmp_path / "data" / "demo.json").write_text(json.dumps(note))
+    write_demo(tmp_path / "data", **SMALL)
+    with pytest.raises(FileExistsError, match="another demo data set"):
+        write_demo(tmp_path / "data", **SMALL, varied=0.5)
+
+
 @pytest.mark.parametrize("options, message", [
     ({"sequences": 0}, "sequences is 0"), ({"participants": 0}, "participants is 0"),
     ({"supplemental": -1}, "supplemental is -1"), ({"seed": -1}, "seed is -1"), ({"characters": (4, 2)}, "characters is 4, 2"),
     ({"corrupted": 1.0}, "corrupted is 1.0"), ({"gestures": -0.1}, "gestures is -0.1"),
     ({"corrupted": 0.5, "gestures": 0.5}, "leave no sequence that spells"), ({"missing": -0.1}, "missing is -0.1"),
+    ({"varied": 1.5}, "varied is 1.5"),
     ({"frames_per_character": 0.0}, "above 0"), ({"phrases": ("naïve",)}, "'naïve'.*'ï'"), ({"phrases": ("ok", "")}, "empty"),
 ])
 def test_a_configuration_that_makes_no_sense_is_named(options, message, tmp_path):

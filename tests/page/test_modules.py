@@ -16,7 +16,7 @@ from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Reading, Stream,
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES, fit_length
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict_on_answer
-from aslutils.task.text import CHARACTERS
+from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, encode
 
 NAMES = {"face": "faceLandmarks", "left_hand": "leftHandLandmarks", "pose": "poseLandmarks", "right_hand": "rightHandLandmarks"}
 
@@ -104,15 +104,14 @@ def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
 def test_what_is_rejected_is_what_python_rejects(in_node, recognizer):
     code = """
         import { Reader } from "./reader.js";
-        import { COLUMNS, EOS } from "./constants.js";
+        import { COLUMNS } from "./constants.js";
         async function answer(cases) {
             const frame = (number) => Float32Array.from(COLUMNS, (_, column) => (number + column) % 7);
             const frames = Array.from({ length: 20 }, (_, number) => frame(number));
             const verdicts = [];
-            for (const [confidence, certainty, characters] of cases) {
+            for (const [confidence, certainty, tokens, probability] of cases) {
                 const reader = new Reader({});
-                const tokens = [...Array(characters).fill(40), EOS];
-                reader.ask = async () => ({ tokens, probabilities: tokens.map(() => Math.sign(characters)), milliseconds: 0,
+                reader.ask = async () => ({ tokens, probabilities: tokens.map(() => probability), milliseconds: 0,
                                             confidence: confidence ?? NaN, certainty: certainty ?? NaN });
                 verdicts.push((await reader.read(frames)).verdict);
             }
@@ -121,8 +120,9 @@ def test_what_is_rejected_is_what_python_rejects(in_node, recognizer):
     limits = recognizer.limits
     assert limits.certainty > 0
     values = [[None, 0.0, limit - 1e-6, limit, 1.0] for limit in (limits.confidence, limits.certainty)]
-    cases = [(*pair, characters) for pair in product(*values) for characters in (0, 3)]
-    known = [[UNKNOWN if value is None else value for value in case] for case in cases]
+    rejects, spells = (encode(DUMMY_PHRASE).tolist(), 0.0), (encode("abc").tolist(), 0.5)
+    cases = [(*pair, *answer) for pair in product(*values) for answer in (rejects, spells)]
+    known = [[UNKNOWN if value is None else value for value in case[:2]] + [3 * (case[2:] == spells)] for case in cases]
     expected = [verdict_on_answer(20, 20, *case, limits).value for case in known]
     assert in_node(code, cases) == expected and {Verdict.READ.value, Verdict.UNSURE.value, Verdict.NO_TEXT.value} == set(expected)
 

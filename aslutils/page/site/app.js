@@ -165,7 +165,7 @@ async function readAndShow(due, mine) {
   if (mine.controller.signal.aborted && !due.complete) return;
   if (run === mine || !run) {
     element.text.textContent = reading.text;
-    element.sure.value = Number.isFinite(reading.confidence) ? reading.confidence : 0;
+    element.sure.value = reading.text && Number.isFinite(reading.confidence) ? reading.confidence : 0;
     element.percent.textContent = howSure(reading);
   }
   practice.read(reading.text, due.number);
