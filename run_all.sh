@@ -27,9 +27,10 @@ set_up() {
   echo "Setting up .venv with $("$python" --version) (once; about 3 GB and some minutes) ..."
   rm -f "$done_mark"
   "$python" -m venv "$venv"                       # repairs an interrupted one, leaves a complete one as it is
-  # Most modules are never imported; those that are get compiled then.
-  "$venv/bin/python" -m pip install --quiet --quiet --no-compile --disable-pip-version-check \
-    --requirement "$here/requirements.txt"
+  # Most modules are never imported; those that are get compiled then, unless that is forbidden.
+  local compile=--no-compile
+  if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile=--compile; fi
+  "$venv/bin/python" -m pip install --quiet --quiet "$compile" --disable-pip-version-check --requirement "$here/requirements.txt"
   "$venv/bin/python" -m ipykernel install --prefix "$venv" --name python3 --display-name "Python 3 (aslutils)" >/dev/null
   installed > "$done_mark"
   echo "Set up in $SECONDS s."

@@ -6,6 +6,7 @@
 #   tests/run.sh tests/data/test_augment.py -k mirror      other arguments go to pytest
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+unset PYTHONDONTWRITEBYTECODE              # some images set it: every process would compile torch and TensorFlow anew
 "$here/run_all.sh" --setup
 cd "$here"
 

@@ -181,7 +181,7 @@ def test_published_checkpoints_are_exported_without_training_and_without_data(ka
     assert report["fixed"][0]["megabytes"] > 0.1 and Model(export / FIXED).frames == 384
     answer = Model(export)(np.full((30, 390), np.nan, np.float32))
     assert decode(answer["outputs"].argmax(axis=1)) == DUMMY_PHRASE
-    missing = run("04_convert_tflite", kaggle_root / "out.ipynb", "-y", "checkpoints: [/no/such.pth]")
+    missing = run("04_convert_tflite", kaggle_root / "missing.ipynb", "-y", "checkpoints: [/no/such.pth]")
     assert missing.returncode and "there is no checkpoint /no/such.pth" in missing.stderr
 
 
