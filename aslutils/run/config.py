@@ -101,6 +101,7 @@ class ExportConfig(RunConfig):
         if not all(isinstance(path, str) for path in self.checkpoints):
             raise UserError(f"checkpoints is {self.checkpoints}; it must hold paths of checkpoints")
 
+
 @dataclass(frozen=True, kw_only=True)
 class SubmissionConfig(RunConfig):
     """Parameters of notebook 05, which scores and publishes the export."""

@@ -33,7 +33,7 @@ class Arguments:
             limits = Limits(**{one.name: known[f"min_{one.name}"] for one in fields(Limits) if f"min_{one.name}" in known})
         except UserError as error:
             raise UserError(f"{source}: {error}") from None
-        return cls(selected_columns(content, source), end, limits)
+        return cls(_columns(known, source), end, limits)
 
     def content(self) -> dict:
         """What the file holds; nothing that a reader takes for granted."""
@@ -43,7 +43,11 @@ class Arguments:
 
 def selected_columns(content: bytes | str, source) -> list[str]:
     """The columns that an `inference_args.json` selects. Raises UserError naming the source if it is not valid."""
-    columns = parse_json(content, source).get("selected_columns")
+    return _columns(parse_json(content, source), source)
+
+
+def _columns(known: dict, source) -> list[str]:
+    columns = known.get("selected_columns")
     if not isinstance(columns, list) or not columns or not all(isinstance(column, str) for column in columns):
         raise UserError(f'{source} is not {{"selected_columns": [...]}} with a list of column names')
     columns = [column.strip() for column in columns]

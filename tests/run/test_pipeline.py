@@ -250,19 +250,19 @@ def run_all(root: Path, profile: Path, seconds: float) -> int:
 
 def files(run_folder: Path) -> set[str]:
     """The names of what the first three stages leave, TensorBoard's without their time and process."""
-    later = re.compile(r"(export|submission)/|(notebooks|stages)/0[45]|report.html")
+    later = re.compile(r"(export|submission)/|(notebooks|notebooks/unfinished|stages)/0[45]|report.html")
     names = {path.relative_to(run_folder) if "events.out" not in path.name else path.parent.relative_to(run_folder)
              for path in run_folder.rglob("*") if path.is_file() and not path.parent.parent.name == "events"}
     return {str(name) for name in names if not later.match(str(name))}
 
 
 def test_killed_at_a_random_moment_it_leaves_the_same_weights_and_tables(whole, tmp_path, monkeypatch):
-    """The kill falls into the first three stages, so only these come to their end here."""
+    """The kill falls into the first three stages, unless the machine is faster now; only these come to their end here."""
     theirs, lasted = whole
     profile = write_profile(tmp_path / "toy")     # its own: tests above change the other one
     for name in ("input", "working"):
         (tmp_path / name).mkdir()
-    moment = random.uniform(0.03, 0.4) * lasted
+    moment = random.uniform(0.03, 0.3) * lasted
     print(f"killed after {moment:.1f} s")         # shown if the test fails
     assert run_all(tmp_path, profile, moment) == -signal.SIGKILL
     monkeypatch.setenv("ASLUTILS_KAGGLE_ROOT", str(tmp_path))
