@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.layers import attend
+from aslutils.model.layers import Linear, attend
 from aslutils.task.text import PAD, STEPS, VOCABULARY
 
 POSITION_ROWS = 1026               # rows of the published table; 59 (PAD's) is all 0, the first token takes 60
@@ -32,7 +32,7 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int, dropout: float):
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.query, self.key, self.value, self.output = (nn.Linear(dim, dim) for _ in range(4))
+        self.query, self.key, self.value, self.output = (Linear(dim, dim) for _ in range(4))
 
     def split(self, x):
         """(B, S, D) -> (B, H, S, D/H)."""
@@ -54,8 +54,8 @@ class DecoderLayer(nn.Module):
         self.self_attention_norm = nn.LayerNorm(dim)
         self.cross_attention = Attention(dim, config.decoder_heads, config.decoder_attention_dropout)
         self.cross_attention_norm = nn.LayerNorm(dim)
-        self.linear1 = nn.Linear(dim, config.decoder_ffn)
-        self.linear2 = nn.Linear(config.decoder_ffn, dim)
+        self.linear1 = Linear(dim, config.decoder_ffn)
+        self.linear2 = Linear(config.decoder_ffn, dim)
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.dropout = nn.Dropout(config.dropout)
         self.apply(_initialise)
-        self.head = nn.Linear(config.dim, VOCABULARY, bias=False)
+        self.head = Linear(config.dim, VOCABULARY, bias=False)
 
     def start(self, encoded, mask) -> Cache:
         """A cache for decoding the encoded frames (B, T, D); mask bool (B, T)."""

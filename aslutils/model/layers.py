@@ -1,4 +1,12 @@
-"""What encoder, decoder and stem share: the frame mask, attention, and batch statistics over real frames only."""
+"""What encoder, decoder and stem share: the frame mask, linear layers, attention, and batch statistics over real frames only.
+
+Linear layers are computed on the CPU by the faster of its two libraries. MKL, PyTorch's own choice, computes with AVX2 on AMD's
+processors, where oneDNN takes AVX-512. PyTorch has no setting that sends float32 products to oneDNN; the operator used here
+is the one that its compiler takes for inference. It is private, so `usual_library` tries it, and without it everything is
+as in PyTorch. `tests/benchmarks/libraries.py` compares the two.
+"""
+
+from pathlib import Path
 
 import torch
 import torch.distributed as distributed
@@ -6,11 +14,72 @@ from torch import nn
 from torch.nn import functional as F
 
 ALIGNED = 8                        # GPUs' fused kernels take heads whose width is a multiple of this
+MKL, ONEDNN = "MKL", "oneDNN"
+_FEWEST = 256                      # rows from which oneDNN computes a product: a step of decoding has fewer
 
 
 def frame_mask(lengths: torch.Tensor, length: int) -> torch.Tensor:
     """bool (B, length): True where a frame is real; lengths: int (B,)."""
     return torch.arange(length, device=lengths.device) < lengths[:, None]
+
+
+def usual_library(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """ONEDNN on an AMD processor with AVX-512 (Zen 4 and later) where PyTorch has its operator, else MKL."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():
+        return MKL
+    try:
+        amd = "AuthenticAMD" in cpuinfo.read_text()
+    except OSError:                # not Linux
+        amd = False
+    return ONEDNN if amd and _operator_works() else MKL
+
+
+def _operator_works() -> bool:
+    x, weight = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(4, 3)
+    try:
+        return torch.allclose(_product(x, weight), x @ weight.T)
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):     # a PyTorch that has another one, or none
+        return False
+
+
+def _product(x, weight, bias=None):
+    """x (N, A) times weight (B, A), transposed, plus bias (B,): (N, B), by oneDNN."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+class _Product(torch.autograd.Function):
+    """`_product` with its gradients, which are products by oneDNN too."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        return (_product(gradient, weight.T) if of_x else None,
+                _product(gradient.T, x.T) if of_weight else None,
+                gradient.sum(0) if of_bias else None)
+
+
+def linear(x, weight, bias=None):
+    """`torch.nn.functional.linear`: x (..., A), weight (B, A), bias (B,) or None -> (..., B)."""
+    if library == MKL or not x.is_cpu or x.dtype != torch.float32 or x.numel() < _FEWEST * x.shape[-1] or \
+            torch.is_autocast_enabled("cpu"):
+        return F.linear(x, weight, bias)
+    return _Product.apply(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear`, computed by `linear`."""
+
+    def forward(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+library = usual_library()          # that computes the products of this process
 
 
 def attend(query, key, value, mask=None, causal=False, dropout=0.0):

@@ -6,7 +6,7 @@ from torch import nn
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
 from aslutils.model.decoding import greedy
-from aslutils.model.layers import frame_mask
+from aslutils.model.layers import Linear, frame_mask
 from aslutils.model.squeezeformer import Squeezeformer
 from aslutils.model.stem import LandmarkStem
 from aslutils.task.landmarks import COORDINATES, LANDMARKS
@@ -31,8 +31,8 @@ class Network(nn.Module):
         self.encoder = Squeezeformer(config)
         self.decoder = Decoder(config)
         self.backward_decoder = Decoder(config) if config.backward_decoder else None
-        self.confidence = nn.Linear(config.dim, 1) if config.confidence else None
-        self.ctc = nn.Linear(config.dim, BLANK + 1) if config.ctc else None
+        self.confidence = Linear(config.dim, 1) if config.confidence else None
+        self.ctc = Linear(config.dim, BLANK + 1) if config.ctc else None
 
     def encode(self, frames, lengths):
         """Encoded frames (B, T, D), 0 at and after each sequence's length, and the mask of real frames bool (B, T)."""

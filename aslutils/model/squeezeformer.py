@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.layers import MaskedBatchNorm, attend
+from aslutils.model.layers import Linear, MaskedBatchNorm, attend, linear
 from aslutils.task.preprocess import MAX_FRAMES
 
 
@@ -28,16 +28,16 @@ def rotate(x, turns):
     return torch.view_as_real(pairs * turns[:, None]).flatten(-2)
 
 
-def scaled_linear(linears, x, scale, bias):
+def scaled_linear(layers, x, scale, bias):
     """The outputs of linear layers that read x * scale + bias, side by side: (..., D) -> (..., sum of their widths).
 
     Scale and bias go into the weights, which are far smaller than x.
     """
-    weight = torch.cat([linear.weight for linear in linears])
+    weight = torch.cat([layer.weight for layer in layers])
     shift = weight @ bias
-    if linears[0].bias is not None:
-        shift = shift + torch.cat([linear.bias for linear in linears])
-    return F.linear(x, weight * scale, shift)
+    if layers[0].bias is not None:
+        shift = shift + torch.cat([layer.bias for layer in layers])
+    return linear(x, weight * scale, shift)
 
 
 class RotaryAttention(nn.Module):
@@ -46,10 +46,10 @@ class RotaryAttention(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.heads = config.heads
-        self.query = nn.Linear(config.dim, config.dim, bias=False)
-        self.key = nn.Linear(config.dim, config.dim, bias=False)
-        self.value = nn.Linear(config.dim, config.dim, bias=False)
-        self.output = nn.Linear(config.dim, config.dim, bias=False)
+        self.query = Linear(config.dim, config.dim, bias=False)
+        self.key = Linear(config.dim, config.dim, bias=False)
+        self.value = Linear(config.dim, config.dim, bias=False)
+        self.output = Linear(config.dim, config.dim, bias=False)
         cos, sin = rotary_tables(MAX_FRAMES, config.dim // config.heads)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
@@ -70,13 +70,13 @@ class RelativeAttention(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.heads, self.head_dim = config.heads, config.dim // config.heads
-        self.query = nn.Linear(config.dim, config.dim)
-        self.key = nn.Linear(config.dim, config.dim)
-        self.value = nn.Linear(config.dim, config.dim)
-        self.position = nn.Linear(config.dim, config.dim, bias=False)
+        self.query = Linear(config.dim, config.dim)
+        self.key = Linear(config.dim, config.dim)
+        self.value = Linear(config.dim, config.dim)
+        self.position = Linear(config.dim, config.dim, bias=False)
         self.content_bias = nn.Parameter(torch.empty(self.heads, self.head_dim))
         self.position_bias = nn.Parameter(torch.empty(self.heads, self.head_dim))
-        self.output = nn.Linear(config.dim, config.dim)
+        self.output = Linear(config.dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
         nn.init.xavier_uniform_(self.content_bias)
         nn.init.xavier_uniform_(self.position_bias)
@@ -114,8 +114,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.linear1 = nn.Linear(config.dim, config.dim)
-        self.linear2 = nn.Linear(config.dim, config.dim)
+        self.linear1 = Linear(config.dim, config.dim)
+        self.linear2 = Linear(config.dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x, mask, scale, bias):
@@ -142,10 +142,10 @@ class Convolution(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.pointwise1 = nn.Linear(config.dim, 2 * config.dim)
+        self.pointwise1 = Linear(config.dim, 2 * config.dim)
         self.depthwise = nn.Conv1d(config.dim, config.dim, config.kernel, groups=config.dim, bias=False)   # holds the weight
         self.norm = MaskedBatchNorm(config.dim)
-        self.pointwise2 = nn.Linear(config.dim, config.dim)
+        self.pointwise2 = Linear(config.dim, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x, mask, scale, bias):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
-from aslutils.model.layers import MaskedBatchNorm
+from aslutils.model.layers import Linear, MaskedBatchNorm
 from aslutils.task.landmarks import LANDMARKS, PARTS
 
 
@@ -23,7 +23,7 @@ class Stem(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, channels, 3, stride=(1, 2), padding=1, bias=False)
         self.conv_norm = MaskedBatchNorm(channels)
-        self.linear = nn.Linear((landmarks + 1) // 2 * channels, dim, bias=False)
+        self.linear = Linear((landmarks + 1) // 2 * channels, dim, bias=False)
         self.norm = MaskedBatchNorm(dim, momentum=momentum)
 
     def forward(self, frames, mask):

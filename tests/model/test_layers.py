@@ -96,3 +96,54 @@ def test_only_heads_in_half_precision_on_a_gpu_are_filled_up(width, cuda, kind, 
         shape, is_cuda, dtype = (1, 1, 1, width), cuda, kind
 
     assert layers._lacking(Query) == lacking
+
+
+class TestLinear:
+    """Linear layers are torch's, whichever library computes them."""
+
+    @pytest.fixture
+    def onednn(self, monkeypatch):
+        if not layers._operator_works():
+            pytest.skip("this PyTorch has no product by oneDNN")
+        monkeypatch.setattr(layers, "library", layers.ONEDNN)
+        monkeypatch.setattr(layers, "_FEWEST", 1)
+
+    @pytest.mark.parametrize("shape, bias", [((300, 24), True), ((4, 90, 24), True), ((2, 3, 50, 24), False)])
+    def test_by_onednn_it_has_the_outputs_and_gradients_of_mkl(self, onednn, monkeypatch, shape, bias):
+        layer, x = layers.Linear(24, 40, bias=bias), torch.randn(*shape, requires_grad=True)
+        weight = torch.randn(*shape[:-1], 20)
+        found, products = [], []
+        product = layers._product
+        monkeypatch.setattr(layers, "_product", lambda *of: products.append(1) or product(*of))
+        for library in (layers.MKL, layers.ONEDNN):
+            monkeypatch.setattr(layers, "library", library)
+            y = layer(x)
+            loss = (y.chunk(2, dim=-1)[1] * weight).sum() + y.sum()               # gradients that are no plain rows
+            found.append([y, *torch.autograd.grad(loss, [x, *layer.parameters()])])
+        assert len(products) == 3                                                 # of oneDNN's side, backward pass and all
+        for ours, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(theirs, ours, rtol=1e-5, atol=1e-4)
+
+    @pytest.mark.parametrize("x", [torch.ones(2, 6), torch.ones(0, 6), torch.ones(600, 6, dtype=torch.float64)])
+    def test_few_rows_and_other_types_are_torchs(self, onednn, monkeypatch, x):
+        monkeypatch.setattr(layers, "_FEWEST", 256)
+        monkeypatch.setattr(layers, "_product", None)
+        weight = torch.ones(3, 6, dtype=x.dtype)
+        assert torch.equal(layers.linear(x, weight), F.linear(x, weight))
+
+    @pytest.mark.parametrize("vendor, capability, expected", [
+        ("AuthenticAMD", "AVX512", layers.ONEDNN), ("AuthenticAMD", "AVX2", layers.MKL),
+        ("GenuineIntel", "AVX512", layers.MKL), (None, "AVX512", layers.MKL),
+    ])
+    def test_onednn_is_taken_where_mkl_is_narrower(self, onednn, monkeypatch, tmp_path, vendor, capability, expected):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+        cpuinfo = tmp_path / "cpuinfo"
+        if vendor:
+            cpuinfo.write_text(f"processor : 0\nvendor_id : {vendor}\n")
+        assert layers.usual_library(cpuinfo) == expected
+
+    def test_a_pytorch_without_the_operator_keeps_to_mkl(self, monkeypatch, tmp_path):
+        (tmp_path / "cpuinfo").write_text("vendor_id : AuthenticAMD")
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+        monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda *of: of[0], raising=False)
+        assert layers.usual_library(tmp_path / "cpuinfo") == layers.MKL

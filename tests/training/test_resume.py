@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from toy import LOAD_JOB, TRAIN_JOB, assert_same_weights, start_job, toy_job
 
+from aslutils.model import layers
 from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint
 from aslutils.system.files import LOCK
 from aslutils.training.config import OPTIMISERS
@@ -22,7 +23,14 @@ from aslutils.training.trainer import Trainer, is_finished
 pytestmark = pytest.mark.slow
 
 
-def test_stopping_at_every_checkpoint_and_going_on_changes_no_weight(store, uninterrupted, tmp_path):
+@pytest.mark.parametrize("library", [layers.MKL, layers.ONEDNN])
+def test_stopping_at_every_checkpoint_and_going_on_changes_no_weight(library, store, tmp_path, monkeypatch):
+    if library == layers.ONEDNN and not layers._operator_works():
+        pytest.skip("this PyTorch has no product by oneDNN")
+    monkeypatch.setattr(layers, "library", library)
+    monkeypatch.setattr(layers, "_FEWEST", 1)
+    uninterrupted = toy_job(store, tmp_path / "uninterrupted")
+    assert Trainer(uninterrupted).fit()
     job, sessions = toy_job(store, tmp_path), 1
     while not Trainer(job).fit(deadline=0.0):     # a deadline long past: it stops at the first step at which it can
         assert load_checkpoint(job.folder / RESUME).training["step"] == 2 * sessions

@@ -1,0 +1,80 @@
+"""MKL against oneDNN in a training step on this processor, one thread: what `aslutils.model.layers` chooses between.
+
+    python tests/benchmarks/libraries.py [--batches 4] [--repeats 3]
+
+CPU seconds of forward and backward pass, batch by batch by either library in turn, and how far apart their gradients are: for
+the demo's round-2 network at batch 64 and the winning one at batch 16, with the competition's lengths. oneDNN compiles its
+kernels before the steps that count; for a batch of a length that it has not met, that takes 7 ms (ONEDNN_VERBOSE=profile_create).
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import corpus
+
+from aslutils.model import layers
+from aslutils.model.loss import compute_loss
+from aslutils.model.network import Network
+from aslutils.run.stages import SEEDS, profile
+
+SIDES = layers.MKL, layers.ONEDNN
+
+
+def processor() -> str:
+    """The processor's name, and how wide PyTorch's own kernels compute on it."""
+    names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return f"{names[0] if names else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def step(network, batch, loss) -> tuple[float, torch.Tensor]:
+    """CPU seconds of a forward and backward pass, and all gradients, in one row."""
+    network.zero_grad()
+    torch.manual_seed(1)
+    began = time.process_time()
+    compute_loss(network, batch, loss)["loss"].backward()
+    taken = time.process_time() - began
+    return taken, torch.cat([parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None])
+
+
+def compare(name: str, batch_size: int, batches: int, repeats: int) -> str:
+    """A line of the table: both sides of a profile's round 2."""
+    *_, model, loss, _ = profile(name, SEEDS)
+    torch.manual_seed(1)
+    network = Network(model).train()
+    step(network, corpus.batches(1, 2)[0], loss)             # what only the first step does
+    seconds, apart = {side: 0.0 for side in SIDES}, 0.0
+    for batch in corpus.batches(batches, batch_size):
+        taken, gradients = {side: [] for side in SIDES}, {}
+        for _ in range(1 + repeats):
+            for layers.library in SIDES:
+                each, gradients[layers.library] = step(network, batch, loss)
+                taken[layers.library].append(each)
+        for side in SIDES:
+            seconds[side] += statistics.median(taken[side][1:]) / (batches * batch_size)
+        ours, theirs = (gradients[side] for side in SIDES)
+        apart = max(apart, ((ours - theirs).norm() / theirs.norm()).item())
+    return f"{name:10}" + "".join(f"{seconds[side]:10.4f}" for side in SIDES) + \
+        f"{seconds[layers.ONEDNN] / seconds[layers.MKL]:10.2f}{apart:14.1e}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=4, help="how many batches stand for the corpus (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements a batch, of which the median counts")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{processor()}; chosen on it: {layers.library}. CPU seconds a sequence:")
+    print(f"{'':10}" + "".join(f"{side:>10}" for side in SIDES) + f"{'ratio':>10}{'gradients':>14}")
+    for name, batch_size in (("demo", 64), ("winning", 16)):
+        print(compare(name, batch_size, options.batches, options.repeats), flush=True)
+
+
+if __name__ == "__main__":
+    main()
