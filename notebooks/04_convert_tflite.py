@@ -18,6 +18,7 @@ beams: int = -1  # beams of the beam search; 0: greedy; -1: 8 for our networks u
 length_penalty: float = 0.5  # of the search, which ranks by log probability / ((5 + length) / 6) ** length_penalty
 rerank_weight: float = 0.4  # weight of the backward decoder in ranking the hypotheses; 0: not used
 ctc_share: float = -1.0  # share of the CTC head in the search; 0: not used; -1: 0.5 where every network has a trained one
+half_rate: bool = True  # read every second frame too, and answer the more certain text, as slow hands need; published ones never
 fixed_frames: int = 384  # frames of the second export, whose shape is fixed; 0: none
 min_confidence: float = 0.15  # a sequence that the confidence heads rate lower is rejected; 0.15: as published
 min_certainty: float = -1.0  # so is a text whose confidence times its characters' mean probability is lower; -1: 0.1, published 0
@@ -74,14 +75,14 @@ store, rows, kind = scoring.scored_rows(folder, config.compared, [checkpoint.fac
 print(f"Compared on {len(rows):,} {kind.value}." if len(rows) else "This run has no data, so nothing is compared or scored.")
 sequences = [store.columns(row) for row in rows]
 phrases = [store.table["phrase"][row] for row in rows]
-limits = export.limits(config, loaded)
-reference = [read_pytorch(networks, columns, beam, limits)
+limits, half_rate = export.limits(config, loaded), export.half_rate(config, loaded)
+reference = [read_pytorch(networks, columns, beam, limits, half_rate)
              for columns in progress(sequences, what="reading", unit="sequences")]
 pytorch_score = score(phrases, [answer.text for answer in reference]) if len(rows) else None
 if len(rows):
     print(f"Score of the ensemble in PyTorch: {pytorch_score:.4f}, {f'by {beam}' if beam else 'decoded greedily'}")
 if len(rows) and beam:
-    greedy = [read_pytorch(networks, columns, limits=limits)
+    greedy = [read_pytorch(networks, columns, None, limits, half_rate)
               for columns in progress(sequences, what="reading greedily", unit="sequences")]
     greedy_score = score(phrases, [answer.text for answer in greedy])
     print(f"Decoded greedily it would be {greedy_score:.4f}")
@@ -94,7 +95,7 @@ if len(rows) and beam:
 
 # %%
 others = scoring.unspelled_rows(folder, config.compared // 2)
-unspelled = [read_pytorch(networks, store.columns(row), beam, limits)
+unspelled = [read_pytorch(networks, store.columns(row), beam, limits, half_rate)
              for row in progress(others, what="reading", unit="sequences")]
 answers = scoring.answers_by_kind(folder, store, [*rows, *others], [*reference, *unspelled])
 answers.round(3)
@@ -118,7 +119,7 @@ layers
 # PyTorch's. The limits are the competition's.
 
 # %%
-variants = build_variants(networks, beam, limits)
+variants = build_variants(networks, beam, limits, half_rate)
 table = measure_variants(variants, len(networks), sequences, phrases, reference)
 if not len(rows) and not typical_is_read(variants["float32"]):
     print("These networks reject the made-up clip that is timed here, so spelling is not in the times: measure on data of yours.")
@@ -131,7 +132,9 @@ plots.variants(table)
 
 # %%
 chosen = choose(table, config.precision, config.max_mb, config.max_ms)
-fixed = with_precision(convert(networks, beam, config.fixed_frames, limits), chosen) if config.fixed_frames else None
+fixed = None
+if config.fixed_frames:
+    fixed = with_precision(convert(networks, beam, config.fixed_frames, limits, half_rate), chosen)
 path = write_export(variants[chosen], folder / "export", export.usual_end(loaded), fixed, limits)
 print(f"Exported: {chosen}, {path.stat().st_size / 1e6:.1f} MB, {path}")
 table

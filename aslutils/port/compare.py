@@ -21,7 +21,17 @@ from aslutils.reading.tflite import SIGNATURE, Model, interpreter
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import COLUMNS, count_hand_frames
 from aslutils.task.preprocess import as_landmarks, fit_length, standardise
-from aslutils.task.rejection import PUBLISHED, UNKNOWN, Limits, Verdict, certainty, verdict, verdict_on_answer
+from aslutils.task.rejection import (
+    PUBLISHED,
+    UNKNOWN,
+    Limits,
+    Verdict,
+    certainty,
+    surer,
+    too_short_to_halve,
+    verdict,
+    verdict_on_answer,
+)
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, SOS, STEPS, VOCABULARY, decode, encode
 
 
@@ -42,21 +52,45 @@ def network_frames(inputs) -> np.ndarray:
 
 
 @torch.inference_mode()
-def read_pytorch(networks, inputs, beam: BeamSearch | None = None, limits: Limits = PUBLISHED) -> Answer:
+def read_pytorch(networks, inputs, beam: BeamSearch | None = None, limits: Limits = PUBLISHED, half_rate: bool = False) -> Answer:
     """Read one sequence's columns (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
 
-    beam: how to search for the phrase; None: the likeliest token at each step; limits: what a reading must reach.
+    beam: how to search for the phrase; None: the likeliest token at each step; limits: what a reading must reach; half_rate:
+    read every second frame too, and answer the more certain text.
     """
-    frames, hand_frames = network_frames(inputs), count_hand_frames(inputs)
-    if not len(frames):
-        return _rejected(verdict(0, 0))
-    frames, lengths = torch.from_numpy(frames)[None], torch.tensor([len(frames)])
-    encoded = [network.encode(frames, lengths) for network in networks]
+    frames, T, hand_frames = network_frames(inputs), len(inputs), count_hand_frames(inputs)
+    found = verdict(T, hand_frames, limits=limits)
+    if found is not Verdict.READ and not len(frames):
+        return _rejected(found)
+    frames = torch.from_numpy(frames)[None]
+    reading = _reading(networks, frames, beam, limits, found is Verdict.READ)
+    found = verdict(T, hand_frames, reading.confidence, reading.characters, reading.certainty, limits)
+    if found is not Verdict.READ:
+        return _rejected(found, reading.confidence)
+    if half_rate and not too_short_to_halve(T):
+        halved = _reading(networks, frames[:, ::2], beam, limits)
+        reading = halved if surer(halved.certainty, reading.certainty) else reading
+    return Answer(reading.text, found, reading.confidence, reading.logits)
+
+
+@dataclass
+class _Reading:
+    """What networks make of a sequence's frames, before it is rejected or not."""
+
+    text: str
+    confidence: float
+    certainty: float
+    characters: int
+    logits: np.ndarray               # float32 (n, V), rows before EOS
+
+
+def _reading(networks, frames, beam: BeamSearch | None, limits: Limits, spell: bool = True) -> _Reading:
+    """Read frames (1, n, 130, 3); without `spell`, or with a confidence below its limit, nothing is spelled."""
+    encoded = [network.encode(frames, torch.tensor([frames.shape[1]])) for network in networks]
     heads = [network.confidence_logit(x)[0] for network, (x, _) in zip(networks, encoded) if network.confidence is not None]
     confidence = float(torch.stack(heads).mean().sigmoid()) if heads else UNKNOWN
-    found = verdict(len(inputs), hand_frames, confidence, limits=limits)
-    if found is not Verdict.READ:
-        return _rejected(found, confidence)
+    if not spell or confidence < limits.confidence:
+        return _Reading("", confidence, 0.0, 0, np.empty((0, VOCABULARY), np.float32))
     if beam is None:
         tokens, rows = greedy([network.decoder for network in networks], encoded)
         rows = rows[tokens != EOS]                                              # (n, V)
@@ -64,9 +98,7 @@ def read_pytorch(networks, inputs, beam: BeamSearch | None = None, limits: Limit
     else:
         rows, probabilities = search(networks, encoded, beam)
     text, spelled = decode(rows.argmax(dim=1)), rows.argmax(dim=1) < len(CHARACTERS)
-    certain = certainty(confidence, probabilities[spelled].tolist())
-    found = verdict(len(inputs), hand_frames, characters=len(text), certainty=certain, limits=limits)
-    return Answer(text, found, confidence, rows.numpy()) if found is Verdict.READ else _rejected(found, confidence)
+    return _Reading(text, confidence, certainty(confidence, probabilities[spelled].tolist()), len(text), rows.numpy())
 
 
 def _rejected(found: Verdict, confidence: float = UNKNOWN) -> Answer:

@@ -57,14 +57,15 @@ class Ensemble(tf.Module):
 
     `outputs` are the rows before the first EOS, n in 1..33. A rejected sequence, which includes one with an empty text, is the
     dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head; `certainty`
-    as `rejection.certainty` has it, 0 where the sequence was rejected before it was spelled.
+    as `rejection.certainty` has it, 0 where the sequence was rejected before it was spelled. half_rate: every second frame
+    is read too, and the more certain text is the answer.
     """
 
     rows = None                    # of the columns: any number
 
-    def __init__(self, networks, beam: BeamSearch | None = None, limits: Limits = PUBLISHED):
+    def __init__(self, networks, beam: BeamSearch | None = None, limits: Limits = PUBLISHED, half_rate: bool = False):
         super().__init__()
-        self.limits = limits
+        self.limits, self.half_rate = limits, half_rate
         backward = beam is not None and beam.rerank_weight > 0
         self.networks = [Network(network, f"network{index}", backward) for index, network in enumerate(networks)]
         self.beam = beam
@@ -77,21 +78,35 @@ class Ensemble(tf.Module):
     def recognise(self, inputs):
         """What the file's signature `serving_default` does."""
         T, frames, hand_frames, mask = self.frames(inputs)
+        reading, characters = self.reading(frames, mask, rejection.rejected(T, hand_frames, limits=self.limits))
+        confidence, certainty = reading[:2]
+        rejected = rejection.rejected(T, hand_frames, confidence, characters, certainty, self.limits)
+        if self.half_rate:
+            halved, _ = self.reading(frames[::2], mask.halved(), rejected | rejection.too_short_to_halve(T))
+            surer = rejection.surer(halved[1], certainty)
+            reading = [tf.where(surer, half, full) for half, full in zip(halved, reading)]
+        confidence, certainty, rows, probabilities, count = reading
+        rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
+        probabilities = tf.where(rejected, 0.0, probabilities)
+        count = tf.where(rejected, len(DUMMY_PHRASE), count)
+        return {"confidence": confidence, "certainty": certainty, **self.answer(rows, probabilities, count)}
+
+    def reading(self, frames, mask, rejected):
+        """What the networks make of frames (n, 130, 3): confidence (), certainty (), logits (33, V), the chosen tokens'
+        probabilities (33,) and how many of them spell the phrase; and besides, how many of those are characters.
+
+        rejected: bool (), True spells nothing; so does a confidence below its limit.
+        """
         encoded = [network.encode(frames, mask) for network in self.networks]
         logits = [network.confidence_logit(x) for network, (x, _) in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
-        rejected = rejection.rejected(T, hand_frames, confidence, limits=self.limits)
-        rows, probabilities, count = self.spell(encoded, rejected)
+        rows, probabilities, count = self.spell(encoded, rejected | (confidence < self.limits.confidence))
         spelled = (tf.range(STEPS) < count) & (tf.argmax(rows, axis=1) < len(CHARACTERS))       # (33,)
         characters = tf.reduce_sum(tf.cast(spelled, tf.int32))
         certainty = tf.reduce_sum(tf.where(spelled, probabilities, 0.0)) / tf.cast(tf.maximum(characters, 1), tf.float32)
         if logits:
             certainty *= confidence
-        rejected |= rejection.rejected(T, hand_frames, characters=characters, certainty=certainty, limits=self.limits)
-        rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
-        probabilities = tf.where(rejected, 0.0, probabilities)
-        count = tf.where(rejected, len(DUMMY_PHRASE), count)
-        return {"confidence": confidence, "certainty": certainty, **self.answer(rows, probabilities, count)}
+        return [confidence, certainty, rows, probabilities, count], characters
 
     def frames(self, inputs):
         """How many frames the sequence has, int32 (); the network's frames; in how many of all a hand is seen; the mask."""
@@ -115,8 +130,8 @@ class FixedEnsemble(Ensemble):
     Rows behind the last in which anything was seen are no frames. Behind the phrase, `outputs` spell EOS, `probabilities` are 0.
     """
 
-    def __init__(self, networks, beam: BeamSearch | None, rows: int, limits: Limits):
-        super().__init__(networks, beam, limits)
+    def __init__(self, networks, beam: BeamSearch | None, rows: int, limits: Limits, half_rate: bool = False):
+        super().__init__(networks, beam, limits, half_rate)
         self.rows = rows
 
     def frames(self, inputs):
@@ -156,14 +171,15 @@ def to_tflite(function, module, inputs: list[str]) -> bytes:
 
 
 def convert(networks, beam: BeamSearch | None = None, frames: int | None = None,
-            limits: Limits = PUBLISHED) -> bytes:
+            limits: Limits = PUBLISHED, half_rate: bool = False) -> bytes:
     """The networks as a float32 TFLite model that decodes greedily, or by beam search.
 
     frames: None for sequences of any length, or the fixed number of rows that it takes (see `FixedEnsemble`); limits:
-    what a reading must reach, or it is rejected.
+    what a reading must reach, or it is rejected; half_rate: read every second frame too, and answer the more certain text.
     """
     check(networks, beam)
-    ensemble = Ensemble(networks, beam, limits) if frames is None else FixedEnsemble(networks, beam, frames, limits)
+    ensemble = Ensemble(networks, beam, limits, half_rate) if frames is None else \
+        FixedEnsemble(networks, beam, frames, limits, half_rate)
     return to_tflite(ensemble.traced(), ensemble, [INPUT])
 
 

@@ -66,8 +66,12 @@ class FrameMask:
     """
 
     def __init__(self, T, length=None):
-        self.T = T
+        self.T, self.length = T, length
         self.real = None if length is None else tf.range(T) < length                             # (T,)
+
+    def halved(self) -> "FrameMask":
+        """The mask of every second frame, from the first on."""
+        return FrameMask((self.T + 1) // 2, None if self.length is None else (self.length + 1) // 2)
 
     def zeroed(self, x):
         """x (T, D) with zeros behind the sequence."""

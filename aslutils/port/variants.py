@@ -19,9 +19,10 @@ from aslutils.task.rejection import PUBLISHED, Limits
 TYPICAL_FRAMES = 150               # the median of the competition's sequences
 
 
-def build_variants(networks, beam: BeamSearch | None = None, limits: Limits = PUBLISHED) -> dict[str, bytes]:
+def build_variants(networks, beam: BeamSearch | None = None, limits: Limits = PUBLISHED,
+                   half_rate: bool = False) -> dict[str, bytes]:
     """The ensemble in every precision: its name -> a TFLite file, the most faithful first. Arguments as for `convert`."""
-    content = convert(networks, beam, limits=limits)
+    content = convert(networks, beam, limits=limits, half_rate=half_rate)
     return {precision: with_precision(content, precision) for precision in PRECISIONS}
 
 

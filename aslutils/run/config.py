@@ -79,6 +79,7 @@ class ExportConfig(RunConfig):
     length_penalty: float           # length penalty of the beam search, see BeamSearch
     rerank_weight: float            # weight of the backward decoder in ranking the hypotheses
     ctc_share: float                # share of the CTC head in the search; 0: not used; -1: CTC_SHARE where all networks have it
+    half_rate: bool                 # read every second frame too, and answer the more certain text; published networks never do
     fixed_frames: int               # frames of the export of a fixed shape; 0: none
     min_confidence: float           # sequences that the confidence heads rate lower are rejected
     min_certainty: float            # so are texts of less certainty; -1: MIN_CERTAINTY for our networks, none for published ones

@@ -47,6 +47,11 @@ def limits(config: ExportConfig, loaded: list[Checkpoint]) -> Limits:
     return Limits(config.min_confidence, config.min_certainty if config.min_certainty >= 0 else default)
 
 
+def half_rate(config: ExportConfig, loaded: list[Checkpoint]) -> bool:
+    """Whether the ensemble of the loaded checkpoints reads every second frame too; with a published one it never does."""
+    return config.half_rate and not any(checkpoint.published for checkpoint in loaded)
+
+
 def search_stays(config: ExportConfig, by_search: float, greedily: float) -> bool:
     """Whether the beam search stays: it was asked for, or scores no worse than greedy decoding on the sequences compared.
 

@@ -50,6 +50,17 @@ def certainty(confidence: float, probabilities) -> float:
     return (1.0 if confidence != confidence else confidence) * float(sum(probabilities)) / len(probabilities)
 
 
+def too_short_to_halve(length):
+    """Whether every second frame of a sequence would be too few."""
+    return length < 2 * MIN_FRAMES
+
+
+def surer(at_half_rate, at_full_rate):
+    """Whether the text of every second frame counts, by the certainties of the two: it has less to go by, so it must be clearly
+    more certain."""
+    return at_half_rate > 1.05 * at_full_rate
+
+
 def _faults(length, hand_frames, confidence, characters, certainty, limits: Limits) -> dict:
     """Each reason for a rejection, and whether it holds."""
     return {Verdict.NO_HANDS: hand_frames < 1, Verdict.TOO_SHORT: length < MIN_FRAMES,
