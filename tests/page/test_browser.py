@@ -304,25 +304,38 @@ def test_a_video_without_people_and_a_file_that_is_none_are_said_in_words(chromi
         assert visit.says("not a video") == "broken.webm is not a video that this browser can play."
 
 
+def changed(page: Path, folder: Path, change: str) -> Path:
+    """A copy of the page in which a constant has another value, "NAME = value"."""
+    copy = shutil.copytree(page, folder / "changed", copy_function=shutil.copy)
+    name, _, _ = change.partition(" = ")
+    constants = copy / "constants.js"
+    constants.write_text("\n".join(f"export const {change};" if change and line.startswith(f"export const {name} =") else line
+                                   for line in constants.read_text().splitlines()))
+    return copy
+
+
 @pytest.mark.parametrize("change,said", [
     ("", "is cut short; load the page again"),
     ("FRAMES = 100", "it is not an export of a fixed shape"),
     ("VOCABULARY = 60", "it spells other characters"),
 ])
 def test_a_page_with_another_model_says_so(chromium, page, tmp_path, change, said):
-    broken = tmp_path / "broken"
-    shutil.copytree(page, broken, copy_function=shutil.copy)
-    if change:
-        name, value = change.split(" = ")
-        constants = broken / "constants.js"
-        lines = constants.read_text().splitlines()
-        constants.write_text("\n".join(f"export const {name} = {value};" if line.startswith(f"export const {name} =") else line
-                                       for line in lines))
-    else:
+    broken = changed(page, tmp_path, change)
+    if not change:
         (broken / FIXED).write_bytes((broken / FIXED).read_bytes()[:1000])
     with served(broken) as address, Visit(chromium, address) as visit:
         visit.says(said)
         assert visit.tab.is_disabled("#start")
+
+
+def test_a_text_that_is_rejected_leaves_the_meter_empty(chromium, page, tmp_path, clip, away):
+    strict = changed(page, tmp_path, "MIN_CERTAINTY = 0.99")
+    with served(strict) as address, Visit(chromium, address, found=[*results(clip), *away]) as visit:
+        visit.says("Ready")
+        visit.tab.click("#start")
+        assert visit.listed() == [Verdict.UNSURE.value]
+        assert visit.tab.inner_text("#text") == "" and visit.tab.inner_text("#percent") == SPOKEN["unsure"]
+        assert visit.tab.locator("#sure").evaluate("meter => meter.value") == 0
 
 
 def test_a_browser_without_simd_is_told_so(chromium, address):
