@@ -157,7 +157,7 @@ shapes
 # %%
 (figures,) = table[table["variant"] == chosen].astype(object).where(table.notna(), None).to_dict("records")
 report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
-          "beams": beam.beams if beam else 0, "scored_on": kind.name, "compared": len(rows),
+          "beams": beam.beams if beam else 0, "half_rate": half_rate, "scored_on": kind.name, "compared": len(rows),
           "kinds": answers.astype(object).where(answers.notna(), None).to_dict("index"),
           "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],
           "largest_difference": float(layers["tflite"].max()),

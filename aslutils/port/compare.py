@@ -56,11 +56,11 @@ def read_pytorch(networks, inputs, beam: BeamSearch | None = None, limits: Limit
     """Read one sequence's columns (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
 
     beam: how to search for the phrase; None: the likeliest token at each step; limits: what a reading must reach; half_rate:
-    read every second frame too, and answer the more certain text.
+    read what is not rejected by every second frame too, and answer the more certain text.
     """
     frames, T, hand_frames = network_frames(inputs), len(inputs), count_hand_frames(inputs)
     found = verdict(T, hand_frames, limits=limits)
-    if found is not Verdict.READ and not len(frames):
+    if not len(frames):
         return _rejected(found)
     frames = torch.from_numpy(frames)[None]
     reading = _reading(networks, frames, beam, limits, found is Verdict.READ)

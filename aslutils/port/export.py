@@ -6,6 +6,7 @@ writes `export/model.tflite` and `export/inference_args.json`, which is what the
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -51,14 +52,25 @@ PRECISIONS = {                     # a layer's name -> the precision of its weig
 DEFAULT = "mixed"                  # two networks of the winning size in 21 MB
 
 
+class Reading(NamedTuple):
+    """What networks make of a sequence's frames, before it is rejected or not."""
+
+    confidence: tf.Tensor          # ()
+    certainty: tf.Tensor           # ()
+    rows: tf.Tensor                # (33, V): the logits of each step
+    probabilities: tf.Tensor       # (33,): of the chosen tokens
+    count: tf.Tensor               # int32 (): how many of them spell the phrase
+    characters: tf.Tensor          # int32 (): how many of those are characters
+
+
 class Ensemble(tf.Module):
     """Columns (T, 390) with NaN -> `outputs` (n, 63), the logits of the phrase, `probabilities` (n,) of its tokens,
     `confidence` () and `certainty` ().
 
     `outputs` are the rows before the first EOS, n in 1..33. A rejected sequence, which includes one with an empty text, is the
     dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head; `certainty`
-    as `rejection.certainty` has it, 0 where the sequence was rejected before it was spelled. half_rate: every second frame
-    is read too, and the more certain text is the answer.
+    as `rejection.certainty` has it, 0 where the sequence was rejected before it was spelled. half_rate: what is not
+    rejected is read by every second frame too, and the more certain text is the answer.
     """
 
     rows = None                    # of the columns: any number
@@ -78,25 +90,19 @@ class Ensemble(tf.Module):
     def recognise(self, inputs):
         """What the file's signature `serving_default` does."""
         T, frames, hand_frames, mask = self.frames(inputs)
-        reading, characters = self.reading(frames, mask, rejection.rejected(T, hand_frames, limits=self.limits))
-        confidence, certainty = reading[:2]
-        rejected = rejection.rejected(T, hand_frames, confidence, characters, certainty, self.limits)
-        if self.half_rate:
-            halved, _ = self.reading(frames[::2], mask.halved(), rejected | rejection.too_short_to_halve(T))
-            surer = rejection.surer(halved[1], certainty)
-            reading = [tf.where(surer, half, full) for half, full in zip(halved, reading)]
-        confidence, certainty, rows, probabilities, count = reading
-        rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), rows)       # (33, V)
-        probabilities = tf.where(rejected, 0.0, probabilities)
-        count = tf.where(rejected, len(DUMMY_PHRASE), count)
-        return {"confidence": confidence, "certainty": certainty, **self.answer(rows, probabilities, count)}
+        read = self.read(frames, mask, rejection.rejected(T, hand_frames, limits=self.limits))
+        rejected = rejection.rejected(T, hand_frames, read.confidence, read.characters, read.certainty, self.limits)
+        if self.half_rate:         # a second chance for what is rejected would let more be invented where nobody spells
+            halved = self.read(frames[::2], mask.halved(), rejected | rejection.too_short_to_halve(T))
+            surer = rejection.surer(halved.certainty, read.certainty)
+            read = Reading(*(tf.where(surer, half, full) for half, full in zip(halved, read)))
+        rows = tf.where(rejected, tf.one_hot(encode(DUMMY_PHRASE), VOCABULARY), read.rows)       # (33, V)
+        probabilities = tf.where(rejected, 0.0, read.probabilities)
+        count = tf.where(rejected, len(DUMMY_PHRASE), read.count)
+        return {"confidence": read.confidence, "certainty": read.certainty, **self.answer(rows, probabilities, count)}
 
-    def reading(self, frames, mask, rejected):
-        """What the networks make of frames (n, 130, 3): confidence (), certainty (), logits (33, V), the chosen tokens'
-        probabilities (33,) and how many of them spell the phrase; and besides, how many of those are characters.
-
-        rejected: bool (), True spells nothing; so does a confidence below its limit.
-        """
+    def read(self, frames, mask, rejected) -> Reading:
+        """Read frames (n, 130, 3); rejected: bool (), True spells nothing, and so does a confidence below its limit."""
         encoded = [network.encode(frames, mask) for network in self.networks]
         logits = [network.confidence_logit(x) for network, (x, _) in zip(self.networks, encoded) if network.confidence]
         confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
@@ -106,7 +112,7 @@ class Ensemble(tf.Module):
         certainty = tf.reduce_sum(tf.where(spelled, probabilities, 0.0)) / tf.cast(tf.maximum(characters, 1), tf.float32)
         if logits:
             certainty *= confidence
-        return [confidence, certainty, rows, probabilities, count], characters
+        return Reading(confidence, certainty, rows, probabilities, count, characters)
 
     def frames(self, inputs):
         """How many frames the sequence has, int32 (); the network's frames; in how many of all a hand is seen; the mask."""
@@ -175,7 +181,8 @@ def convert(networks, beam: BeamSearch | None = None, frames: int | None = None,
     """The networks as a float32 TFLite model that decodes greedily, or by beam search.
 
     frames: None for sequences of any length, or the fixed number of rows that it takes (see `FixedEnsemble`); limits:
-    what a reading must reach, or it is rejected; half_rate: read every second frame too, and answer the more certain text.
+    what a reading must reach, or it is rejected; half_rate: read what is not
+    rejected by every second frame too, and answer the more certain text.
     """
     check(networks, beam)
     ensemble = Ensemble(networks, beam, limits, half_rate) if frames is None else \

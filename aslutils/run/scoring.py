@@ -149,4 +149,5 @@ def submission_report(folder: Path, result: dict | None, kind: ScoredOn) -> dict
     return {**known, "megabytes": export["megabytes"], **figures, "scored_on": (kind if result else ScoredOn.NOTHING).name,
             "made_from": MADE_FROM.get(made_from),
             "precision": export["variant"], "seeds": export["seeds"], "beams": export["beams"],
+            "half_rate": export.get("half_rate", False),              # an earlier version's report does not say
             "parameters": {name: value for name, value in facts.items() if name != "augmentations"}}

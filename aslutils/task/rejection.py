@@ -13,6 +13,7 @@ from operator import or_
 from aslutils.system.errors import UserError
 
 MIN_FRAMES = 15                   # shorter sequences are rejected
+_CLEARLY = 1.05                   # how many times as certain a text must be to be taken from every second frame
 UNKNOWN = float("nan")            # the confidence where no network has that head; the certainty of a model that does not tell it
 
 
@@ -56,9 +57,9 @@ def too_short_to_halve(length):
 
 
 def surer(at_half_rate, at_full_rate):
-    """Whether the text of every second frame counts, by the certainties of the two: it has less to go by, so it must be clearly
-    more certain."""
-    return at_half_rate > 1.05 * at_full_rate
+    """Whether the text of every second frame counts, by the certainties of the two. It has less to go by, so it must be clearly
+    more certain: `_CLEARLY` gains more than 1 or 1.1 (docs/results.md)."""
+    return at_half_rate > _CLEARLY * at_full_rate
 
 
 def _faults(length, hand_frames, confidence, characters, certainty, limits: Limits) -> dict:

@@ -1,6 +1,7 @@
 """The export at full size: megabytes, CPU time and agreement of every precision with 1, 2 and 4 networks.
 
-    python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9] [--beams 8 [--ctc] [--rerank 0]] [--precisions mixed int8]
+    python tests/benchmarks/export.py [--networks 1 2 4] [--calls 9] [--beams 8 [--ctc] [--rerank 0]] [--half-rate]
+        [--precisions mixed int8]
 
 Winning round-2 networks with random weights, made to end each phrase after 18 characters, the corpus' median. One thread of
 ai-edge-litert, a new length in every call, medians. Agreement is with PyTorch on sequences at the competition's lengths;
@@ -77,6 +78,7 @@ def main():
     parser.add_argument("--beams", type=int, default=0, help="search with so many hypotheses and the backward decoder; 0: greedy")
     parser.add_argument("--rerank", type=float, default=0.4, help="weight of the backward decoder in the search; 0: left out")
     parser.add_argument("--ctc", action="store_true", help="score the hypotheses with the CTC head too")
+    parser.add_argument("--half-rate", action="store_true", help="read every second frame too")
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="which to measure")
     options = parser.parse_args()
     if (options.ctc or options.rerank != parser.get_default("rerank")) and not options.beams:
@@ -91,11 +93,11 @@ def main():
     for count in sorted(options.networks):
         networks = [network(seed, options.ctc) for seed in range(1, count + 1)]
         began = time.process_time()
-        content = convert(networks, beam)
+        content = convert(networks, beam, half_rate=options.half_rate)
         spent, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        reference = [read_pytorch(networks, inputs, beam) for inputs in sequences]
+        reference = [read_pytorch(networks, inputs, beam, half_rate=options.half_rate) for inputs in sequences]
         variants = {precision: with_precision(content, precision) for precision in options.precisions}
-        variants["fixed"] = with_precision(convert(networks, beam, frames=MAX_FRAMES), DEFAULT)
+        variants["fixed"] = with_precision(convert(networks, beam, frames=MAX_FRAMES, half_rate=options.half_rate), DEFAULT)
         for precision, variant in variants.items():
             model = Model(variant)
             times = [milliseconds(model, frames, options.calls) for frames in FRAMES]

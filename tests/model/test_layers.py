@@ -131,6 +131,11 @@ class TestLinear:
         weight = torch.ones(3, 6, dtype=x.dtype)
         assert torch.equal(layers.linear(x, weight), F.linear(x, weight))
 
+    def test_autocast_is_torchs(self, onednn, monkeypatch):
+        monkeypatch.setattr(layers, "_product", None)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layers.linear(torch.ones(600, 6), torch.ones(3, 6)).dtype == torch.bfloat16
+
     @pytest.mark.parametrize("vendor, capability, expected", [
         ("AuthenticAMD", "AVX512", layers.ONEDNN), ("AuthenticAMD", "AVX2", layers.MKL),
         ("GenuineIntel", "AVX512", layers.MKL), (None, "AVX512", layers.MKL),

@@ -11,7 +11,7 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.network import Network
 from aslutils.run import scoring
-from aslutils.run.export import CTC_SHARE, MIN_CERTAINTY, decoding, limits, search_stays
+from aslutils.run.export import CTC_SHARE, MIN_CERTAINTY, decoding, half_rate, limits, search_stays
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
 from aslutils.task.rejection import Limits
@@ -48,6 +48,12 @@ def test_a_search_that_nobody_asked_for_stays_where_it_reads_no_worse(asked, by_
     ([OURS], -1, MIN_CERTAINTY), ([OURS, PUBLISHED], -1, 0.0), ([OURS], 0.0, 0.0), ([PUBLISHED], 0.3, 0.3)])
 def test_only_our_networks_texts_are_rejected_by_certainty_unless_it_is_asked_for(loaded, asked, expected):
     assert limits(export_config(min_certainty=asked, min_confidence=0.2), loaded) == Limits(0.2, expected)
+
+
+@pytest.mark.parametrize("loaded, asked, expected", [
+    ([OURS], True, True), ([OURS], False, False), ([OURS, PUBLISHED], True, False), ([PUBLISHED], True, False)])
+def test_published_networks_never_read_at_half_rate(loaded, asked, expected):
+    assert half_rate(export_config(half_rate=asked), loaded) == expected
 
 
 @pytest.mark.parametrize("config, name, value", [(export_config, "beams", -5), (export_config, "compared", 0),
