@@ -1,10 +1,10 @@
 """What encoder, decoder and stem share: the frame mask, linear layers, attention, and batch statistics over real frames only.
 
 On the CPU linear layers are computed by one of two libraries. MKL, PyTorch's own choice, computes with AVX2 on AMD's processors,
-where oneDNN takes AVX-512 if there is any, which shortens a step by a fifth and more (docs/results.md). PyTorch has no setting
-that sends float32 products to oneDNN; the operator used here is the one that its compiler takes for inference. It is
-private, so `usual_library` tries it, and without it everything is as in PyTorch. `tests/benchmarks/libraries.py` compares
-the two.
+where oneDNN takes AVX-512 if there is any; a prototype's steps were a fifth and more shorter so (docs/results.md). PyTorch has
+no setting that sends float32 products to oneDNN; the operator used here is the one that its compiler takes for inference. It
+is private, so `usual_library` tries it, and without it everything is as in PyTorch. `tests/benchmarks/libraries.py`
+compares the two.
 """
 
 from pathlib import Path

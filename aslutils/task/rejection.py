@@ -58,7 +58,7 @@ def too_short_to_halve(length):
 
 def surer(at_half_rate, at_full_rate):
     """Whether the text of every second frame counts, by the certainties of the two. It has less to go by, so it must be clearly
-    more certain: `_CLEARLY` gains more than 1 or 1.1 (docs/results.md)."""
+    more certain. Slow hands gain at any factor from 1 to 1.1, and at `_CLEARLY` others hardly lose (docs/results.md)."""
     return at_half_rate > _CLEARLY * at_full_rate
 
 
