@@ -6,6 +6,7 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.run.config import ExportConfig
 from aslutils.task.arguments import USUAL_END
+from aslutils.task.metric import clearly_worse
 from aslutils.task.rejection import PUBLISHED, Limits
 from aslutils.training.folder import CHECKPOINT
 
@@ -52,13 +53,13 @@ def half_rate(config: ExportConfig, loaded: list[Checkpoint]) -> bool:
     return config.half_rate and not any(checkpoint.published for checkpoint in loaded)
 
 
-def search_stays(config: ExportConfig, by_search: float, greedily: float) -> bool:
-    """Whether the beam search stays: it was asked for, or scores no worse than greedy decoding on the sequences compared.
+def search_stays(config: ExportConfig, phrases, by_search, greedily) -> bool:
+    """Whether the beam search stays: it was asked for, or its texts of the phrases are not clearly worse than greedy decoding's.
 
     It gains where networks are well trained. After a few sequences of training the CTC head still finds next to nothing, and its
-    share makes every text empty.
+    share makes every text empty. Of a few hundred sequences, one that is rejected can decide which score is higher.
     """
-    return config.beams > 0 or config.ctc_share > 0 or by_search >= greedily
+    return config.beams > 0 or config.ctc_share > 0 or not clearly_worse(phrases, by_search, greedily)
 
 
 def usual_end(loaded: list[Checkpoint]) -> int | None:
