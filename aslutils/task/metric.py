@@ -36,7 +36,7 @@ def score_interval(phrases, predictions, draws: int = 1000, seed: int = 1) -> tu
 
 
 def clearly_worse(phrases, predictions, others) -> bool:
-    """Whether predictions need more edits than others for the same phrases, by over 2 standard errors of the paired difference."""
+    """Whether predictions need more edits than others for the same phrases, by over 2 standard errors of their difference."""
     more = _distances(phrases, predictions) - _distances(phrases, others)
     return bool(more.mean() > 2 * more.std() / len(more) ** 0.5)
 
