@@ -84,10 +84,10 @@ if len(rows):
 if len(rows) and beam:
     greedy = [read_pytorch(networks, columns, None, limits, half_rate)
               for columns in progress(sequences, what="reading greedily", unit="sequences")]
-    searched, plain = ([answer.text for answer in answers] for answers in (reference, greedy))
-    print(f"Decoded greedily it would be {score(phrases, plain):.4f}")
-    if not export.search_stays(config, phrases, searched, plain):
-        beam, reference, pytorch_score = None, greedy, score(phrases, plain)
+    greedy_score = score(phrases, [answer.text for answer in greedy])
+    print(f"Decoded greedily it would be {greedy_score:.4f}")
+    if not export.search_stays(config, pytorch_score, greedy_score):
+        beam, reference, pytorch_score = None, greedy, greedy_score
         print("The search reads these clearly worse, so the export decodes greedily; beams: 8 keeps the search.")
 
 # %% [markdown]

@@ -35,12 +35,6 @@ def score_interval(phrases, predictions, draws: int = 1000, seed: int = 1) -> tu
     return float(low), float(high)
 
 
-def clearly_worse(phrases, predictions, others) -> bool:
-    """Whether predictions need more edits than others for the same phrases, by over 2 standard errors of their difference."""
-    more = _distances(phrases, predictions) - _distances(phrases, others)
-    return bool(more.mean() > 2 * more.std() / len(more) ** 0.5)
-
-
 def _lengths(phrases) -> np.ndarray:
     return np.array([len(phrase) for phrase in phrases], dtype=float)
 
