@@ -11,7 +11,8 @@ from aslutils.demo.handshapes import shapes, signs
 from aslutils.demo.participant import Participant
 from aslutils.demo.spelling import lowered, move
 
-GESTURES = ("rest", "hold", "gesture", "sign", "sign with both hands", "pass")
+# What hands do that do not spell, and the share of each among such sequences: most of them sign.
+GESTURES = {"rest": 0.12, "hold": 0.10, "gesture": 0.18, "sign": 0.30, "sign with both hands": 0.18, "pass": 0.12}
 _LETTERLIKE = 22.0, 40.0          # degrees: a shape differs from all letters by more, in the joints' mean or the orientation
 _FLEXIONS = np.array([(5, 5, 3), (20, 60, 35), (75, 95, 60), (65, 8, 5)])       # mcp, pip, dip: straight, hooked, folded, bent
 _UNMARKED = list("ab5cos1")       # the handshapes of most signs, which all sign languages have (Battison 1978)

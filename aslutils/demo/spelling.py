@@ -13,7 +13,7 @@ _TOGETHER, _UNEVEN = (0.15, 0.6, 0.0), (0.2, 1.3, 0.25)
 _PAUSED = 0.05        # how often it stays with one for longer
 # How often the hand is seen to come up before the phrase, and to go down after it; and where the phrase is one character, which
 # people hold up from the first frame to the last more often.
-_SEEN_TO_MOVE, _SEEN_TO_MOVE_SINGLE = 0.6, 0.35
+_SEEN_TO_MOVE, _SEEN_TO_MOVE_SINGLE = 0.6, 0.45
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
 _GROUPS = np.repeat(np.arange(7), (5, 4, 4, 4, 4, 3, 3))
 

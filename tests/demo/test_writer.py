@@ -195,7 +195,7 @@ def test_the_stated_shares_are_corrupted_or_spell_nothing_in_every_way_and_are_l
     for kinds, share in ((CORRUPTIONS, 0.05), (GESTURES, 0.12)):
         assert abs(table.kind[~table.supplemental].isin(kinds).mean() - share) < 0.01
     assert set(table.kind) == {"", *CORRUPTIONS, *GESTURES} and (table.kind[table.supplemental] == "").all()
-    assert table.phrase[table.kind.isin(GESTURES)].str.len().between(1, 3).all()
+    assert table.phrase[table.kind.isin(list(GESTURES))].str.len().between(1, 3).all()
     small, listed = plan(DemoConfig(**SMALL)), pd.read_csv(written / "unreadable.csv")
     unreadable = small[small.kind != ""]
     assert listed.values.tolist() == unreadable[["file_id", "sequence_id", "kind"]].values.tolist()
