@@ -7,15 +7,13 @@ as real ones do, but move them as no letter moves.
 import numpy as np
 
 from aslutils.demo.hand import LIMITS, limited
-from aslutils.demo.handshapes import shapes, signs
+from aslutils.demo.handshapes import signs
 from aslutils.demo.participant import Participant
 from aslutils.demo.spelling import lowered, move
 
-# What hands do that do not spell, and the share of each among such sequences: most of them sign.
-GESTURES = {"rest": 0.12, "hold": 0.10, "gesture": 0.18, "sign": 0.30, "sign with both hands": 0.18, "pass": 0.12}
+GESTURES = ("rest", "hold", "gesture", "sign", "sign with both hands", "pass")
 _LETTERLIKE = 22.0, 40.0          # degrees: a shape differs from all letters by more, in the joints' mean or the orientation
 _FLEXIONS = np.array([(5, 5, 3), (20, 60, 35), (75, 95, 60), (65, 8, 5)])       # mcp, pip, dip: straight, hooked, folded, bent
-_UNMARKED = list("ab5cos1")       # the handshapes of most signs, which all sign languages have (Battison 1978)
 # Where hands go, in palms from where they spell, right (to the middle), down, away: forehead, chin, chest, in front, lap.
 _PLACES = np.array([(0.6, -1.6, 0.3), (1.0, 0.2, 0.4), (1.2, 2.0, 0.4), (0.4, 1.2, -1.0), (0.6, 3.6, 0.0)])
 
@@ -37,14 +35,10 @@ def gesture(kind: str, participant: Participant, length: int, ends: tuple[int, i
     return tuple(None if hand is None else lowered(hand, ends, participant, rng) for hand in (motion, other))
 
 
-def _shape(participant: Participant, rng: np.random.Generator, held: bool = False) -> np.ndarray:
-    """A hand shape with its orientation (24,) that is no character of this participant's.
-
-    held: nor one in any way that is known. A shape that moves may be another's character: its movement tells that it is none.
-    """
-    ways = [way for name, frames in signs().items() if len(frames) == 1
-            for way in (participant.ways[name], *(shapes(participant.varied)[name] if held else ()))]
-    known = np.array([np.concatenate([way.angles, way.orientation]) for way in ways])
+def _shape(participant: Participant, rng: np.random.Generator) -> np.ndarray:
+    """A hand shape with its orientation (24,) that is no character of this participant's."""
+    known = np.array([np.concatenate([participant.ways[name].angles, participant.ways[name].orientation])
+                      for name, frames in signs().items() if len(frames) == 1])
     for _ in range(20):
         states = rng.choice(4, 4, p=(0.4, 0.15, 0.3, 0.15))
         if rng.random() < 0.5:
@@ -61,11 +55,11 @@ def _shape(participant: Participant, rng: np.random.Generator, held: bool = Fals
 
 
 def _any_shape(participant: Participant, rng: np.random.Generator) -> np.ndarray:
-    """A shape (24,) as signs have them: mostly one of the participant's characters, and of these mostly an unmarked one."""
-    if rng.random() < 0.45:
+    """A shape (24,) that is no character, or, a third of the time, one that the participant spells with."""
+    if rng.random() < 0.67:
         return _shape(participant, rng)
-    way = participant.ways[str(rng.choice(_UNMARKED if rng.random() < 0.65 else list(participant.ways)))]
-    return np.concatenate([way.angles, way.orientation + rng.normal(0, 12, 3)])
+    way = participant.ways[str(rng.choice(list(participant.ways)))]
+    return np.concatenate([way.angles, way.orientation])
 
 
 def _rest(participant: Participant, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -78,8 +72,7 @@ def _rest(participant: Participant, length: int, rng: np.random.Generator) -> np
 
 def _hold(participant: Participant, length: int, rng: np.random.Generator) -> np.ndarray:
     """One shape that is no letter, held up."""
-    key = np.concatenate([_shape(participant, rng, held=True), rng.normal(0, (0.4, 0.6, 0.2))])
-    return np.repeat(key[None], length, 0)
+    return np.repeat(np.concatenate([_shape(participant, rng), rng.normal(0, (0.4, 0.6, 0.2))])[None], length, 0)
 
 
 def _gesture(participant: Participant, length: int, rng: np.random.Generator) -> np.ndarray:

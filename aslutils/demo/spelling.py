@@ -11,9 +11,6 @@ _LOOSENED = 0.4       # ... and how often a varied participant's only loosens a 
 # at each key (share of the time to the nearer one). Of participants whose fingers move together, and of varied ones.
 _TOGETHER, _UNEVEN = (0.15, 0.6, 0.0), (0.2, 1.3, 0.25)
 _PAUSED = 0.05        # how often it stays with one for longer
-# How often the hand is seen to come up before the phrase, and to go down after it; and where the phrase is one character, which
-# people hold up from the first frame to the last more often.
-_SEEN_TO_MOVE, _SEEN_TO_MOVE_SINGLE = 0.6, 0.45
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
 _GROUPS = np.repeat(np.arange(7), (5, 4, 4, 4, 4, 3, 3))
 
@@ -26,8 +23,7 @@ def spell(phrase: str, participant: Participant, length: int, rng: np.random.Gen
     coming up when the spelling begins, or goes down before it ends.
     """
     keys, characters, held = key_frames(phrase, participant, rng)
-    lead = rng.uniform(0, max(0.2 * length, min(10, 0.35 * length)), 2)
-    lead *= rng.random(2) < (_SEEN_TO_MOVE if len(phrase) > 1 else _SEEN_TO_MOVE_SINGLE)
+    lead = rng.uniform(0, max(0.2 * length, min(10, 0.35 * length)), 2) * (rng.random(2) < 0.6)
     times, numbers = _timing(phrase, characters, held, lead[0], length - lead[1], rng)
     if lead.any():
         keys, times, numbers = _with_rest(keys, times, numbers, lead, length, participant, rng)

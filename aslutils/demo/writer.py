@@ -92,7 +92,7 @@ def plan(config: DemoConfig) -> pd.DataFrame:
     chance = rng.random(total)
     kinds = np.where(chance < config.corrupted, rng.choice(CORRUPTIONS, total), "").astype(object)
     spelled_not = (config.corrupted <= chance) & (chance < config.corrupted + config.gestures)
-    kinds[spelled_not] = rng.choice(list(GESTURES), total, p=list(GESTURES.values()))[spelled_not]
+    kinds[spelled_not] = rng.choice(GESTURES, total)[spelled_not]
     kinds[config.sequences:] = ""
     if not config.phrases:
         phrases = [_short(phrase, config, rng) if kind in GESTURES else phrase for phrase, kind in zip(phrases, kinds)]

@@ -49,7 +49,7 @@ def kinds(folder: Path, table: pd.DataFrame) -> np.ndarray:
         return np.full(len(table), SPELLED)
     listed = read_table(path).set_index(IDENTITY)["kind"]
     found = listed.reindex(pd.MultiIndex.from_frame(table[IDENTITY]))
-    return np.where(found.isna(), SPELLED, np.where(found.isin(list(GESTURES)), UNSPELLED, CORRUPTED))
+    return np.where(found.isna(), SPELLED, np.where(found.isin(GESTURES), UNSPELLED, CORRUPTED))
 
 
 def by_kind(found: np.ndarray, answers: pd.DataFrame) -> pd.DataFrame:

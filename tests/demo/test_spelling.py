@@ -39,17 +39,6 @@ def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
     assert 0.3 < np.mean(sunk) < 0.9
 
 
-def test_a_single_character_is_mostly_held_up_all_the_time_and_a_word_seldom():
-    def held_up(phrase):
-        still = []
-        for number in range(60):
-            motion = spell(phrase, participant(1, number), 30, np.random.default_rng(number))
-            still.append(np.ptp(motion[:4, :24], axis=0).max() < 1 and np.ptp(motion[-4:, :24], axis=0).max() < 1)   # degrees
-        return np.mean(still)
-
-    assert 0.3 < held_up("l") < 0.6 and held_up("lb") < 0.25
-
-
 def test_people_draw_moving_letters_large_and_small():
     sizes = [np.ptp(key_frames("z", participant(4, number, 1.0), np.random.default_rng(0))[0][:, 24])
              for number in range(200)]

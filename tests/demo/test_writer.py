@@ -12,7 +12,6 @@ import pytest
 from aslutils.__main__ import main
 from aslutils.demo import writer as demo
 from aslutils.demo.gestures import GESTURES, gesture
-from aslutils.demo.handshapes import shapes
 from aslutils.demo.signer import CORRUPTIONS, Recording, record
 from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan, write_demo
 from aslutils.run.stages import FOLDS, SEEDS, defaults
@@ -195,7 +194,7 @@ def test_the_stated_shares_are_corrupted_or_spell_nothing_in_every_way_and_are_l
     for kinds, share in ((CORRUPTIONS, 0.05), (GESTURES, 0.12)):
         assert abs(table.kind[~table.supplemental].isin(kinds).mean() - share) < 0.01
     assert set(table.kind) == {"", *CORRUPTIONS, *GESTURES} and (table.kind[table.supplemental] == "").all()
-    assert table.phrase[table.kind.isin(list(GESTURES))].str.len().between(1, 3).all()
+    assert table.phrase[table.kind.isin(GESTURES)].str.len().between(1, 3).all()
     small, listed = plan(DemoConfig(**SMALL)), pd.read_csv(written / "unreadable.csv")
     unreadable = small[small.kind != ""]
     assert listed.values.tolist() == unreadable[["file_id", "sequence_id", "kind"]].values.tolist()
@@ -243,7 +242,7 @@ def test_every_character_can_be_recorded_and_phrases_of_31_too():
 
 
 def test_the_arm_leads_to_the_hand_which_stays_in_the_picture_and_the_other_hand_is_rarely_seen():
-    seen, left = [], []
+    seen = []
     for number in range(40):
         person = participant(1, number)
         frames = record(person, "grove", Recording(missing=0.0), np.random.default_rng(number))
@@ -251,10 +250,9 @@ def test_the_arm_leads_to_the_hand_which_stays_in_the_picture_and_the_other_hand
         gap = np.abs(wrist[:, :2] - signing(person, frames)[:, 0, :2])
         assert 0.003 < np.nanmedian(gap) < 0.10 and np.nanmax(gap) < 0.3             # real sequences: about 0.05 apart
         assert (frames[:, 502:504, 1] > frames[:, 500:502, 1]).all()                 # elbows hang below the shoulders
-        left.append(np.isnan(signing(person, frames)).any())
+        assert not np.isnan(signing(person, frames)).any()                           # people keep their hand in the picture
         seen.append(~np.isnan(frames[:, RIGHT if person.left_handed else LEFT]).all())
     assert np.mean(seen) < 0.3
-    assert np.mean(left) < 0.05                                                      # people keep their hand in the picture
 
 
 @pytest.mark.parametrize("kind", GESTURES)
@@ -270,19 +268,16 @@ def test_where_nobody_spells_hands_move_otherwise_and_are_recorded_alike(kind):
     assert np.mean(seen) > (0.05 if kind == "pass" else 0.3)
 
 
-@pytest.mark.parametrize("varied", [0.0, 1.0])
-def test_a_held_gesture_is_a_character_in_nobody_s_way(varied):
-    known = np.array([[*way.angles[5:], *way.orientation] for name in "abcdefghiklmnopqrstuvwxy0123456789"
-                      for way in shapes(bool(varied))[name]])
-    like = []
-    for number in range(40):
-        person = participant(2, number, varied)
+def test_a_held_gesture_is_no_shape_of_the_signer_s_own():
+    gaps = []
+    for number in range(30):
+        person = participant(2, number)
         motion, other = gesture("hold", person, 20, (0, 0), np.random.default_rng(number))
         assert other is None and np.ptp(motion, axis=0).max() == 0
         own = np.array([[*person.ways[name].angles[5:], *person.ways[name].orientation] for name in "abcdefghiklmnopqrstuvwxy"])
-        gap = np.abs(np.concatenate([known, own]) - motion[0, 5:24])
-        like.append(((np.sqrt((gap[:, :16] ** 2).mean(1)) < 22) & (gap[:, 16:].max(1) < 40)).any())
-    assert np.mean(like) < 0.05                                          # 0.15 where only the signer's own ways were compared
+        gap = np.abs(own - motion[0, 5:24])
+        gaps.append(((np.sqrt((gap[:, :16] ** 2).mean(1)) < 22) & (gap[:, 16:].max(1) < 40)).any())
+    assert np.mean(gaps) < 0.1
 
 
 def test_both_hands_of_a_two_handed_sign_move_and_are_seen():
