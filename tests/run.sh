@@ -7,7 +7,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 unset PYTHONDONTWRITEBYTECODE              # some images set it: every process would compile torch and TensorFlow anew
-"$here/run_all.sh" --setup
 cd "$here"
 
 set_up_video() {
@@ -29,11 +28,10 @@ set_up_browser() {
   echo "chromium or npm is missing (apt-get install chromium npm): the tests of the page in a browser are skipped." >&2
 }
 
-if [ "${1:-}" != "--quick" ]; then
-  set_up_video &
-  set_up_browser
-  wait
-fi
+if [ "${1:-}" != "--quick" ]; then set_up_browser & fi   # Debian's packages load while pip installs
+./run_all.sh --setup
+if [ "${1:-}" != "--quick" ]; then set_up_video; fi
+wait
 
 export OMP_WAIT_POLICY=passive
 if [ $# = 0 ]; then
