@@ -48,6 +48,7 @@ replace_probability: float = 0.0  # it becomes a random character instead with t
 backward_weight: float = 0.4  # share of the backward decoder in the cross-entropy
 confidence_weight: float = 0.1  # share of the confidence head in the loss
 ctc_weight: float = 1.0  # an auxiliary CTC loss on the encoder, added; 0: none, as published
+shown_weight: float = 1.0  # a loss on the character that each frame shows, where the data say it; 0: none, as published
 ignore_pad: bool = True  # True: only characters and EOS are targets; False: PAD too, as published
 init: str = ""  # a checkpoint whose weights the training begins with (pretraining); "": random weights
 seed: int = 1  # decides weights, data order, augmentation, dropout

@@ -62,7 +62,7 @@ def test_every_parameter_has_a_type_a_literal_and_a_comment(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_every_setting_is_a_parameter_and_every_parameter_a_setting(name):
     configs(name, defaults(name))
-    settings = {item.name for kind in CONFIGS[name] for item in fields(kind)} - {"ctc"}     # follows ctc_weight
+    settings = {item.name for kind in CONFIGS[name] for item in fields(kind)} - {"ctc", "shown"}     # follow their weights
     assert settings == set(defaults(name))
 
 
@@ -78,7 +78,7 @@ def test_every_key_of_a_parameter_file_is_a_parameter_of_its_notebook_and_every_
 def test_a_default_stands_in_the_notebook_alone(name):
     assert set(read_params(KIT / "params" / "demo" / f"{name}.yaml")) == {"run"}
     with_default = {item.name for kind in CONFIGS[name] for item in fields(kind) if item.default is not MISSING}
-    assert with_default <= {"ctc"}
+    assert with_default <= {"ctc", "shown"}
 
 
 @pytest.mark.parametrize("profile", ["winning", "beyond"])
@@ -91,9 +91,9 @@ def test_the_parameters_of_full_size_are_complete(profile, name):
 
 
 BOTH = dict(heads=4, kernel=51, decoder_layers=2, decoder_heads=4, decoder_ffn=512, stem_channels=32, stem_momentum=0.95,
-            dropout=0.1, decoder_attention_dropout=0.2, mask_probability=0.2, ignore_pad=False, ctc_weight=0.0, batch_size=64,
-            accumulate=8, optimiser="adamw", learning_rate=4.5e-3, warmup_epochs=10.0, beta2=0.999, clip=4.0, fold_count=4,
-            holdout=0.0)
+            dropout=0.1, decoder_attention_dropout=0.2, mask_probability=0.2, ignore_pad=False, ctc_weight=0.0, shown_weight=0.0,
+            batch_size=64, accumulate=8, optimiser="adamw", learning_rate=4.5e-3, warmup_epochs=10.0, beta2=0.999, clip=4.0,
+            fold_count=4, holdout=0.0)
 PUBLISHED = {
     "01_round1_folds": dict(BOTH, dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False,
                             confidence=False, epochs=300, weight_decay=0.05, precision="no", min_frames=15, folds=[0, 1, 2, 3]),

@@ -141,6 +141,10 @@ class Augmentations:
             indices = np.where(following < 0, -1, indices[following])
         return indices, []
 
+    def indices(self, length: int, drawn: list) -> np.ndarray:
+        """Which of `length` frames each frame shows after all changes of time in `drawn`, int64; -1 for zeros."""
+        return self.split(length, [each for each in drawn if isinstance(self.rest[each[0]], TimeAugmentation)])[0]
+
     def apply(self, frames: np.ndarray, drawn: list) -> np.ndarray:
         """Apply `drawn`, from `draw` or `split`, to `frames` (T, 130, 3), which may be overwritten."""
         for place, arguments in drawn:

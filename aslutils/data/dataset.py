@@ -2,7 +2,8 @@
 
 A batch is a dict of tensors (B sequences, T frames of the longest, L = 130 landmarks, S = 33 text steps):
 `frames` float32 (B, T, L, 3), standardised, 0 after a sample's end; `lengths` int64 (B,); `tokens` int64 (B, S);
-`score` float32 (B,); `row` int64 (B,), the sequence's row in the store.
+`score` float32 (B,); `row` int64 (B,), the sequence's row in the store. From a store that knows what single frames show, also
+`shown` int64 (B, T): a character's token, 59 where a frame shows none, -1 where that is not known or no hand is seen.
 
 The iterating process draws what will happen to each sample from the seed, epoch and row alone, so it knows the sample's length
 before any frame is read; workers only carry it out. The samples are therefore the same for any number of workers.
@@ -18,9 +19,11 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from aslutils.data.augment import Augmentations, CutMix
 from aslutils.data.store import Store
 from aslutils.system.errors import UserError
+from aslutils.task.landmarks import HANDS
 from aslutils.task.preprocess import MAX_FRAMES, as_landmarks, fit_length, standardise
-from aslutils.task.text import STEPS, encode
+from aslutils.task.text import STEPS, encode, encode_shown
 
+UNKNOWN = -1                      # what a frame shows, where that is not known
 POOL = 32                         # batches whose samples are sorted by length together; more: less padding, less shuffling
 
 
@@ -108,19 +111,25 @@ class Samples(Dataset):
     def __init__(self, store: Store, augmentations: Augmentations):
         self.store, self.augmentations = store, augmentations
         self.phrases = store.table["phrase"].tolist()
+        self.shown = store.shown and [encode_shown(frames) if frames else np.full(length, UNKNOWN)
+                                      for frames, length in zip(store.shown, store.lengths.tolist())]
 
     def __getitem__(self, plans: list[Plan]) -> dict[str, torch.Tensor]:
         batch = torch.empty(len(plans), max(plan.length for plan in plans), 130, 3)
         if get_worker_info() is not None:
             batch.share_memory_()                                            # while it is empty: handing it over is then free
         frames, tokens = batch.numpy(), np.empty((len(plans), STEPS), np.int64)
+        shown = np.full(frames.shape[:2], UNKNOWN) if self.shown else None
         for place, plan in enumerate(plans):
             sample = self.frames(plan)
+            if shown is not None:
+                shown[place, :plan.length] = np.where(sample[:, HANDS, 0].any(axis=1), self.shown_in(plan), UNKNOWN)
             for coordinate in range(3):                                      # 3.5 times as fast as copying all at once
                 frames[place, :plan.length, :, coordinate] = sample[..., coordinate]
             frames[place, plan.length:] = 0
             tokens[place] = encode(self.phrase(plan))
-        return {"frames": batch, "tokens": torch.from_numpy(tokens),
+        known = {} if shown is None else {"shown": torch.from_numpy(shown)}
+        return {"frames": batch, **known, "tokens": torch.from_numpy(tokens),
                 "lengths": torch.tensor([plan.length for plan in plans]),
                 "score": torch.tensor([plan.score for plan in plans], dtype=torch.float32),
                 "row": torch.tensor([plan.row for plan in plans])}
@@ -136,11 +145,7 @@ class Samples(Dataset):
 
         Where possible, changes of time are made while reading: one gather takes the wanted frames of one or two sequences.
         """
-        pieces = [(plan.row, slice(0, int(self.store.lengths[plan.row])))]
-        if plan.partner >= 0:
-            rows = plan.row, plan.partner
-            pieces = [(rows[which], piece) for which, piece in
-                      self.augmentations.cutmix.pieces(*(int(self.store.lengths[row]) for row in rows), *plan.cut, plan.at)]
+        pieces = self._pieces(plan)
         places = np.concatenate([self.store.starts[row] + np.arange(piece.start, piece.stop) for row, piece in pieces])
         indices, acts = self.augmentations.split(len(places), plan.drawn)
         columns = self.store.array.take(places[indices], axis=0)
@@ -154,6 +159,20 @@ class Samples(Dataset):
                 self.augmentations.mirror.apply_(part)
         frames[:start] = 0                                                   # where the index was -1
         return fit_length(self.augmentations.apply(frames, acts), plan.length)
+
+    def shown_in(self, plan: Plan) -> np.ndarray:
+        """What a planned sample's frames show, int64 (plan.length,): a token, 59 for nothing, -1 where that is not known."""
+        shown = np.concatenate([self.shown[row][piece] for row, piece in self._pieces(plan)])
+        indices = self.augmentations.indices(len(shown), plan.drawn)
+        return fit_length(np.where(indices < 0, UNKNOWN, shown[indices]), plan.length)
+
+    def _pieces(self, plan: Plan) -> list[tuple[int, slice]]:
+        """Which frames of which rows a planned sample is made of, in this order."""
+        if plan.partner < 0:
+            return [(plan.row, slice(0, int(self.store.lengths[plan.row])))]
+        rows = plan.row, plan.partner
+        return [(rows[which], piece) for which, piece in
+                self.augmentations.cutmix.pieces(*(int(self.store.lengths[row]) for row in rows), *plan.cut, plan.at)]
 
 
 class TrainLoader:

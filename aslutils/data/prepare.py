@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from aslutils.data.readers import write_frames
-from aslutils.data.sources import DataError, Source, find_kind, read_corpus
+from aslutils.data.sources import SHOWN, DataError, Source, find_kind, read_corpus
 from aslutils.data.store import COLUMNS_FILE, DTYPES, SKIPPED, STATISTICS, WIDTH, Store, StoreError, clear, is_finished, seal
 from aslutils.system import versions
 from aslutils.system.errors import UserError
@@ -208,6 +208,7 @@ def _merge(store: Path, tasks: list[Task], table: pd.DataFrame, plan: dict, kind
     found = pd.concat(parts, ignore_index=True).set_index("row")
     table.loc[found.index, "reason"] = found["reason"]
     kept = table.join(found.drop(columns=WORDS))[table["reason"] == ""].reset_index(drop=True)
+    _check_shown(kept)
     skipped = table[table["reason"] != ""]
     shortened = table.assign(reason=found["note"].where(found["note"] != "").reindex(table.index)).dropna(subset="reason")
     listed = pd.concat([skipped, shortened[~shortened.index.isin(skipped.index)]]).sort_index()
@@ -219,6 +220,18 @@ def _merge(store: Path, tasks: list[Task], table: pd.DataFrame, plan: dict, kind
          {"kind": kind, "files": len(tasks), "skipped": len(skipped), "shortened": len(listed) - len(skipped),
           "fingerprint": plan["fingerprint"]})
     _tidy(store)
+
+
+def _check_shown(table: pd.DataFrame) -> None:
+    """Raise DataError unless what the frames show, where that is known, is of as many frames as there are."""
+    if SHOWN not in table:
+        return
+    counts = table[SHOWN].str.len()
+    wrong = counts[(counts > 0) & (counts != table["length"])]
+    if len(wrong):
+        row = table.loc[wrong.index[0]]
+        raise DataError(f"the sequence {row['file_id']}/{row['sequence_id']} has {row['length']:.0f} frames, but its column "
+                        f"{SHOWN} says what {wrong.iloc[0]} show ({len(wrong)} such sequences); correct it or leave it empty")
 
 
 def _append(file, task: Task, start: int, count: int) -> None:

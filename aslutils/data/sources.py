@@ -7,6 +7,9 @@ Each is one folder:
 - npy: `<file_id>/<sequence_id>.npy`, float32 (frames, 390), in the folder itself or up to two folders down, and `train.csv`
   in the folder, beside the arrays or in the folder above. The published supplemental set is found as a sub-folder, or as a
   neighbour whose name says "supp", with `supplemental_metadata.csv` in any of those places.
+
+Either table may have one column more, `shown`: for each frame of a sequence the character that it shows, `·` where it shows none;
+empty where that is not known, as of all real recordings.
 """
 
 import hashlib
@@ -22,11 +25,12 @@ from aslutils.system.inputs import JSON_LIMIT, read_rows, read_text
 from aslutils.task.arguments import NAME, selected_columns
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.sequences import whole_numbers
-from aslutils.task.text import unknown_characters
+from aslutils.task.text import encode_shown, unknown_characters
 
 TRAIN, SUPPLEMENTAL = "train.csv", "supplemental_metadata.csv"
 IDENTITY = ["file_id", "sequence_id"]             # together they identify a sequence: a sequence_id may occur in several files
 REQUIRED = [*IDENTITY, "participant_id", "phrase"]
+SHOWN = "shown"                                   # a column that made-up data have: what each frame shows
 
 
 class DataError(UserError):
@@ -71,8 +75,8 @@ def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
     """Read everything in `data` but the landmarks.
 
     Returns the table of all rows of both CSV files, training rows first, with file_id, sequence_id, participant_id, phrase,
-    is_sup and reason ("" or why the sequence cannot be used); the sources in corpus order; and a fingerprint of the input (the
-    CSV files' bytes, the landmark files' names and sizes). Raises DataError.
+    is_sup, reason ("" or why the sequence cannot be used) and, if one of the files has it, shown; the sources in corpus order;
+    and a fingerprint of the input (the CSV files' bytes, the landmark files' names and sizes). Raises DataError.
     """
     data = Path(data)
     kind = find_kind(data)
@@ -80,6 +84,8 @@ def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
               for name, is_sup in ((TRAIN, False), (SUPPLEMENTAL, True))]
     tables = [(path, is_sup) for path, is_sup in tables if path is not None and path.is_file()]
     table = pd.concat([_read_table(path, is_sup) for path, is_sup in tables], ignore_index=True)
+    if SHOWN in table:
+        table[SHOWN] = table[SHOWN].fillna("")
     sources = _competition_sources(data, table) if kind == "competition" else _npy_sources(data, table)
     digest = hashlib.sha256()
     for path, _ in tables:
@@ -89,13 +95,14 @@ def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
 
 
 def read_sequences(path: Path, is_sup: bool = False) -> pd.DataFrame:
-    """A CSV file of sequences: path (of the landmark file, below the data folder), file_id, sequence_id, participant_id, phrase.
+    """A CSV file of sequences: path (of the landmark file, below the data folder), file_id, sequence_id, participant_id, phrase
+    and, if it has it, shown.
 
     The index is the line number. Raises DataError naming the line, or the column, that is not as expected.
     """
     folder = "supplemental_landmarks" if is_sup else "train_landmarks"
     try:
-        table = read_rows(path, tuple(REQUIRED), ("path",))
+        table = read_rows(path, tuple(REQUIRED), ("path", SHOWN))
         for column in REQUIRED[:3]:
             table[column] = whole_numbers(table[column].tolist(), column, lambda index: f"{path}, line {table.index[index]}")
     except UserError as error:
@@ -107,7 +114,12 @@ def read_sequences(path: Path, is_sup: bool = False) -> pd.DataFrame:
         if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name or len(name) > 200:
             raise DataError(f"{path}, line {line}: path is {name!r}, expected a file below {path.parent}, such as "
                             f"{folder}/1.parquet")
-    return table[["path", *REQUIRED]]
+    for line, frames in table.get(SHOWN, pd.Series(dtype=str)).items():
+        try:
+            encode_shown(frames)
+        except UserError as error:
+            raise DataError(f"{path}, line {line}: shown: {error}") from error
+    return table[[column for column in ("path", *REQUIRED, SHOWN) if column in table]]
 
 
 def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aslutils.data.sources import IDENTITY
+from aslutils.data.sources import IDENTITY, SHOWN
 from aslutils.system import versions
 from aslutils.system.errors import UserError
 from aslutils.system.files import atomic, write_json
@@ -34,7 +34,7 @@ class StoreError(UserError):
 def seal(path: Path, table: pd.DataFrame, dtype: str, source: dict) -> None:
     """Finish the store whose `columns.bin` is written: its table, then the header that marks it as complete."""
     with atomic(path / TABLE) as temporary:
-        table[TABLE_COLUMNS].to_parquet(temporary, index=False)
+        table[[*TABLE_COLUMNS, *table.columns.intersection([SHOWN])]].to_parquet(temporary, index=False)
     write_json(path / HEADER, {
         "store": "ASL fingerspelling landmarks", "version": versions.STORE, "landmarks": ORDER_DIGEST, "dtype": dtype,
         "sequences": len(table), "frame_count": int((table["start"] + table["length"]).max()),
@@ -94,7 +94,8 @@ class Store:
     header: dict, what `store.json` says; table: one row a sequence in corpus order (training rows, then supplemental),
     with file_id, sequence_id, participant_id, phrase, is_sup, start and length (its rows of `array`), hand_frames (frames
     with a hand seen) and the statistics that standardise it; array: columns, (all frames, 390), memory-mapped; starts,
-    lengths: int64 (sequences,); statistics: float32 (sequences, 2, 3), means and deviations of x, y, z.
+    lengths: int64 (sequences,); statistics: float32 (sequences, 2, 3), means and deviations of x, y, z; shown: what each frame of
+    each sequence shows, as in the data's tables ("" where that is not known), None if none of them says it.
     Raises StoreError as `read_header` does.
     """
 
@@ -105,6 +106,7 @@ class Store:
         self.starts = self.table["start"].to_numpy(np.int64)
         self.lengths = self.table["length"].to_numpy(np.int64)
         self.statistics = self.table[STATISTICS].to_numpy(np.float32).reshape(-1, 2, 3)
+        self.shown = self.table[SHOWN].tolist() if SHOWN in self.table else None
         self.array = np.memmap(self.path / COLUMNS_FILE, self.header["dtype"], "r", shape=(self.header["frame_count"], WIDTH))
 
     def __len__(self):

@@ -46,6 +46,30 @@ def record(participant: Participant, phrase: str, how: Recording, rng: np.random
 
     kind: "", one of CORRUPTIONS, which is applied to the spelling, or one of gestures.GESTURES, which takes its place.
     """
+    length, ends, inside = _frames(phrase, participant, how, rng, kind)
+    if kind in GESTURES:
+        motion, other = gesture(kind, participant, length, ends, rng)
+    else:
+        motion, other = spell(phrase, participant, length, rng, ends)[0], None
+    hidden = _unseen(rng, length, inside, how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
+    hidden = np.pad(hidden, ends, constant_values=True)
+    picture = _film(_scene(motion, other, participant, rng), hidden, other is not None, participant, rng)
+    return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng)
+
+
+def shown(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "") -> np.ndarray:
+    """For each frame of what `record` makes of the same arguments, the place in `phrase` of the character that the hand shows.
+
+    int (T,); -1 where it is on its way to another one, is down, or spells nothing; whether a camera sees it does not matter.
+    kind: "" or one of gestures.GESTURES.
+    """
+    length, ends, _ = _frames(phrase, participant, how, rng, kind)
+    return np.full(length + sum(ends), -1) if kind else spell(phrase, participant, length, rng, ends)[1]
+
+
+def _frames(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator, kind: str = "",
+            ) -> tuple[int, tuple[int, int], float]:
+    """How many frames the hand moves in, how many come before and after, and in which share of the former it is not seen."""
     length = _length(phrase, participant, how, rng)
     share = _missing_share(how, rng)
     if kind in GESTURES:
@@ -53,16 +77,8 @@ def record(participant: Participant, phrase: str, how: Recording, rng: np.random
     else:
         needed = int(np.ceil(len(phrase) * how.fastest))
     ends = _ends(length, needed, share, rng)
-    shown = length - sum(ends)
-    inside = (share * length - sum(ends)) / shown
-    if kind in GESTURES:
-        motion, other = gesture(kind, participant, shown, ends, rng)
-    else:
-        motion, other = spell(phrase, participant, shown, rng, ends), None
-    hidden = _unseen(rng, shown, inside, how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
-    hidden = np.pad(hidden, ends, constant_values=True)
-    picture = _film(_scene(motion, other, participant, rng), hidden, other is not None, participant, rng)
-    return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng)
+    moving = length - sum(ends)
+    return moving, ends, (share * length - sum(ends)) / moving
 
 
 def _length(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator) -> int:

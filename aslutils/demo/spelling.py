@@ -11,23 +11,26 @@ _LOOSENED = 0.4       # ... and how often a varied participant's only loosens a 
 # at each key (share of the time to the nearer one). Of participants whose fingers move together, and of varied ones.
 _TOGETHER, _UNEVEN = (0.15, 0.6, 0.0), (0.2, 1.3, 0.25)
 _PAUSED = 0.05        # how often it stays with one for longer
+_SHOWN = 0.3          # a frame shows the character that is at most this share of the time to the next one away
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
 _GROUPS = np.repeat(np.arange(7), (5, 4, 4, 4, 4, 3, 3))
 
 
 def spell(phrase: str, participant: Participant, length: int, rng: np.random.Generator, ends: tuple[int, int] = (0, 0),
-          ) -> np.ndarray:
+          ) -> tuple[np.ndarray, np.ndarray]:
     """The hand's motion over `length` frames of spelling `phrase`: (T, 27), joint angles, orientation (degrees), travel (palms).
 
     ends: frames before and after, in which the hand is mostly down; T is the sum. Sometimes the hand is still
-    coming up when the spelling begins, or goes down before it ends.
+    coming up when the spelling begins, or goes down before it ends. Besides the motion, returns for each frame the place in
+    `phrase` of the character that the hand shows, -1 where it is on its way or down: int (T,).
     """
     keys, characters, held = key_frames(phrase, participant, rng)
     lead = rng.uniform(0, max(0.2 * length, min(10, 0.35 * length)), 2) * (rng.random(2) < 0.6)
     times, numbers = _timing(phrase, characters, held, lead[0], length - lead[1], rng)
     if lead.any():
-        keys, times, numbers = _with_rest(keys, times, numbers, lead, length, participant, rng)
-    return lowered(move(keys, times, numbers, length, participant, rng), ends, participant, rng)
+        keys, times, numbers, characters = _with_rest(keys, times, numbers, characters, lead, length, participant, rng)
+    shown = np.pad(_shown(times, numbers, characters, length), ends, constant_values=-1)
+    return lowered(move(keys, times, numbers, length, participant, rng), ends, participant, rng), shown
 
 
 def key_frames(phrase: str, participant: Participant, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -96,7 +99,15 @@ def _timing(phrase: str, characters: np.ndarray, held: np.ndarray, begin: float,
     return np.array(times), np.array(numbers, float)
 
 
-def _with_rest(keys, times, numbers, lead, length, participant, rng):
+def _shown(times: np.ndarray, numbers: np.ndarray, characters: np.ndarray, length: int) -> np.ndarray:
+    """Which character the hand shows at each frame, or on its way between two keys of it; -1 between two: int (T,)."""
+    phase = np.interp(np.arange(length), times, numbers)
+    near, before, after = (part(phase).astype(int) for part in (np.rint, np.floor, np.ceil))
+    there = (np.abs(phase - near) <= _SHOWN) | (characters[before] == characters[after])
+    return np.where(there & (characters[near] % 1 == 0), characters[near], -1).astype(int)
+
+
+def _with_rest(keys, times, numbers, characters, lead, length, participant, rng):
     """The keys with the hand that rests and comes up before the first, and goes down and rests after the last."""
     way = participant.ways["rest"]
     rests = np.stack([np.concatenate([way.angles + rng.normal(0, 15, 21), way.orientation + rng.normal(0, 30, 3),
@@ -108,11 +119,13 @@ def _with_rest(keys, times, numbers, lead, length, participant, rng):
         keys = np.concatenate([ends[:1], keys])
         times = np.concatenate([[0, max(still[0], 0.01)], np.maximum(times, still[0] + 0.02)])
         numbers = np.concatenate([[0, 0], numbers + 1])
+        characters = np.append(-0.5, characters)
     if lead[1]:
         keys = np.concatenate([keys, ends[1:]])
         times = np.concatenate([times, [length - 1 - still[1], length - 0.99]])
         numbers = np.concatenate([numbers, [len(keys) - 1] * 2])
-    return keys, times, numbers
+        characters = np.append(characters, characters[-1] + 0.5)
+    return keys, times, numbers, characters
 
 
 def move(keys: np.ndarray, times: np.ndarray, numbers: np.ndarray, length: int, participant: Participant,

@@ -6,6 +6,7 @@ character looks.
 """
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from aslutils.demo.gestures import GESTURES
 from aslutils.demo.phrases import random_phrase
-from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, record
+from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, record, shown
 from aslutils.system import versions
 from aslutils.system.errors import UserError, at_least
 from aslutils.system.files import atomic, write_json, write_table
@@ -25,7 +26,7 @@ from aslutils.system.inputs import read_json
 from aslutils.system.processes import process_pool
 from aslutils.system.progress import progress
 from aslutils.task.landmarks import ALL_COLUMNS
-from aslutils.task.text import INDEX, unknown_characters
+from aslutils.task.text import INDEX, NOTHING, unknown_characters
 
 ROW_GROUP_FRAMES = 3000                       # a row group ends with the sequence that reaches this
 
@@ -134,9 +135,18 @@ def participant(seed: int, number: int, varied: float = 0.0) -> Participant:
 
 def landmarks_of(config: DemoConfig, row) -> np.ndarray:
     """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
+    return record(*_arguments(config, row), row.kind)
+
+
+def shown_in(config: DemoConfig, row) -> str:
+    """What each frame of `landmarks_of(config, row)` shows: its character, or `NOTHING`; "" of a corrupted sequence."""
+    places = [] if row.kind in CORRUPTIONS else shown(*_arguments(config, row), row.kind).tolist()
+    return "".join(NOTHING if place < 0 else row.phrase[place] for place in places)
+
+
+def _arguments(config: DemoConfig, row) -> tuple[Participant, str, Recording, np.random.Generator]:
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
-    person = participant(config.seed, int(row.participant), config.varied)
-    return record(person, row.phrase, config.recording(), rng, row.kind)
+    return participant(config.seed, int(row.participant), config.varied), row.phrase, config.recording(), rng
 
 
 @lru_cache(maxsize=1)
@@ -155,11 +165,11 @@ def _row_group(sequence_ids: list[int], sequences: list[np.ndarray]) -> pa.Table
     return pa.Table.from_arrays([pa.array(frame), *map(pa.array, columns), pa.array(ids)], schema=_schema())
 
 
-def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> int:
-    """Write one landmark file, if it is not there yet; returns how many sequences it holds."""
-    path = out / rows.path.iloc[0]
+def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> list[str]:
+    """Write one landmark file, if it is not there yet; returns what the frames of each of its sequences show."""
+    path, frames = out / rows.path.iloc[0], [shown_in(config, row) for row in rows.itertuples()]
     if path.exists():
-        return len(rows)
+        return frames
     # Coordinates are rounded (see signer), so their bytes compress well once split into streams; dictionaries would not help.
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=1,
                                                      use_dictionary=False, use_byte_stream_split=ALL_COLUMNS,
@@ -173,14 +183,15 @@ def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> int:
                 ids, sequences = [], []
         if ids:
             writer.write_table(_row_group(ids, sequences))
-    return len(rows)
+    return frames
 
 
 def write_demo(out, *, workers: int = 1, **options) -> Path:
     """Write a data set to the folder `out` in the competition's layout; returns the folder.
 
-    options: the fields of DemoConfig. workers: processes; the bytes do not depend on it. Beside the competition's files are
-    demo.json (this configuration) and unreadable.csv (file_id, sequence_id, kind). A complete folder of the same
+    options: the fields of DemoConfig. workers: processes; the bytes do not depend on it. The tables have one more column than the
+    competition's, `shown` (see `shown_in`). Beside the files are demo.json (this configuration) and unreadable.csv (file_id,
+    sequence_id, kind). A complete folder of the same
     configuration is left alone, an interrupted one is continued. Raises FileExistsError for a folder that holds
     anything else, ValueError for an invalid configuration or a phrase that cannot be spelled.
     """
@@ -191,17 +202,16 @@ def write_demo(out, *, workers: int = 1, **options) -> Path:
     write_json(out / "demo.json", wanted | {"complete": False})
     table = plan(config)
     files = [rows for _, rows in table.groupby("path", sort=False)]
-    with progress(total=len(table), what="writing demo data", unit="sequences") as bar:
-        if workers > 1:
-            with process_pool(workers) as pool:
-                for written in pool.map(_write_file, [out] * len(files), [config] * len(files), files):
-                    bar.update(written)
-        else:
-            for rows in files:
-                bar.update(_write_file(out, config, rows))
-    competition = ["path", "file_id", "sequence_id", "participant_id", "phrase"]
-    write_table(out / "train.csv", table.loc[~table.supplemental, competition])
-    write_table(out / "supplemental_metadata.csv", table.loc[table.supplemental, competition])
+    frames = []
+    with progress(total=len(table), what="writing demo data", unit="sequences") as bar, (
+            process_pool(workers) if workers > 1 else nullcontext()) as pool:
+        for written in (pool.map if pool else map)(_write_file, [out] * len(files), [config] * len(files), files):
+            frames += written
+            bar.update(len(written))
+    table = table.assign(shown=frames)            # the files are in the table's order
+    listed = ["path", "file_id", "sequence_id", "participant_id", "phrase", "shown"]
+    write_table(out / "train.csv", table.loc[~table.supplemental, listed])
+    write_table(out / "supplemental_metadata.csv", table.loc[table.supplemental, listed])
     write_table(out / "unreadable.csv", table.loc[table.kind != "", ["file_id", "sequence_id", "kind"]])
     write_json(out / "character_to_prediction_index.json", INDEX)
     write_json(out / "demo.json", wanted | {"complete": True})

@@ -66,21 +66,23 @@ def load_checkpoint(path) -> Checkpoint:
     return Checkpoint(from_published(content["model"], str(path)), facts={"checkpoint": path.name}, published=True)
 
 
-REGULARISERS = ("dropout", "decoder_attention_dropout", "stem_momentum")      # a network with others computes the same
+# What a network computes is the same with others of these.
+MAY_DIFFER = ("dropout", "decoder_attention_dropout", "stem_momentum", "shown")
 
 
 def load_init(path, config: ModelConfig) -> dict:
     """The weights of a checkpoint, ours or a published one, that a network of this configuration can begin its training with.
 
+    Without those of the head that says what frames show, unless both networks have it: made-up hands are alone to train it.
     Raises as `load_checkpoint` does, and UserError naming what differs if the network has other sizes or parts.
     """
     found = load_checkpoint(path).network
-    differing = [f"{field.name} {theirs!r} (here {ours!r})" for field in fields(ModelConfig) if field.name not in REGULARISERS
+    differing = [f"{field.name} {theirs!r} (here {ours!r})" for field in fields(ModelConfig) if field.name not in MAY_DIFFER
                  and (theirs := getattr(found.config, field.name)) != (ours := getattr(config, field.name))]
     if differing:
         raise UserError(f"init: the network of {path} is another one: it has {', '.join(differing)}. Set these parameters alike, "
                         "or leave init out")
-    return found.state_dict()
+    return {name: weight for name, weight in found.state_dict().items() if config.shown or not name.startswith("shown.")}
 
 
 def load_network(path) -> Network:

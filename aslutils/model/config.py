@@ -28,6 +28,7 @@ class ModelConfig:
     dropout: float                  # in the encoder's modules and on the decoder's residuals and activations
     decoder_attention_dropout: float  # on the decoder's attention weights
     ctc: bool = False               # an auxiliary CTC head on the encoder, unused at inference; training sets it by ctc_weight
+    shown: bool = False             # an auxiliary head that says what each frame shows, unused at inference; by shown_weight
 
     def __post_init__(self):
         at_least(self, dim=1, blocks=1, heads=1, kernel=1, decoder_layers=1, decoder_heads=1, decoder_ffn=1, stem_channels=1)
@@ -54,6 +55,7 @@ class LossConfig:
     backward_weight: float          # share of the backward decoder in the cross entropy
     confidence_weight: float        # share of the confidence head in the total loss
     ctc_weight: float               # weight of an auxiliary CTC loss on the encoder, added; 0: no such head
+    shown_weight: float             # weight of an auxiliary loss on the character that each frame shows, where the data say it
     ignore_pad: bool                # True: only real characters and EOS are targets; False: all positions, as published
 
     def __post_init__(self):
@@ -63,4 +65,4 @@ class LossConfig:
         if self.mask_probability + self.replace_probability > 1:
             raise UserError(f"mask_probability {self.mask_probability} and replace_probability {self.replace_probability} are "
                             "shares of the same decoder inputs; their sum must be at most 1")
-        at_least(self, ctc_weight=0)
+        at_least(self, ctc_weight=0, shown_weight=0)

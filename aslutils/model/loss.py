@@ -68,7 +68,8 @@ def ctc_loss(logits, lengths, tokens):
 def compute_loss(model, batch: dict, config: LossConfig) -> dict:
     """All parts of the loss of one batch, as tensors; `loss` is the one to minimise.
 
-    model: the network, or accelerate's wrapper of it; batch: frames (B, T, L, C), lengths (B,), tokens (B, S), score (B,).
+    model: the network, or accelerate's wrapper of it; batch: frames (B, T, L, C), lengths (B,), tokens (B, S), score (B,) and,
+    if the network has a head for it, shown (B, T), -1 where that is not known.
     """
     tokens = batch["tokens"]
     lengths = label_lengths(tokens)
@@ -90,5 +91,8 @@ def compute_loss(model, batch: dict, config: LossConfig) -> dict:
     if "ctc" in outputs:
         parts["ctc"] = ctc_loss(outputs["ctc"], batch["lengths"], tokens)
         loss = loss + config.ctc_weight * parts["ctc"]
+    if "shown" in outputs:
+        parts["shown"] = cross_entropy(outputs["shown"], batch["shown"].clamp(min=0), batch["shown"] >= 0)
+        loss = loss + config.shown_weight * parts["shown"]
     return {"loss": loss, **parts}
 

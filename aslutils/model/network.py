@@ -13,7 +13,7 @@ from aslutils.task.landmarks import COORDINATES, LANDMARKS
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.text import CHARACTERS
 
-BLANK = len(CHARACTERS)            # the CTC head's blank: its classes are the 59 characters and this
+BLANK = len(CHARACTERS)            # no character, for the heads of single frames: their classes are the 59 characters and this
 
 
 class Network(nn.Module):
@@ -33,6 +33,7 @@ class Network(nn.Module):
         self.backward_decoder = Decoder(config) if config.backward_decoder else None
         self.confidence = Linear(config.dim, 1) if config.confidence else None
         self.ctc = Linear(config.dim, BLANK + 1) if config.ctc else None
+        self.shown = Linear(config.dim, BLANK + 1) if config.shown else None
 
     def encode(self, frames, lengths):
         """Encoded frames (B, T, D), 0 at and after each sequence's length, and the mask of real frames bool (B, T)."""
@@ -45,7 +46,7 @@ class Network(nn.Module):
         """Everything that the loss needs, in one pass.
 
         tokens, backward_tokens: int (B, S), the decoders' inputs, from SOS on. Returns a dict: `forward` (B, S, V),
-        and where the network has the heads `backward` (B, S, V), `confidence` logits (B,), `ctc` (B, T, 60).
+        and where the network has the heads `backward` (B, S, V), `confidence` logits (B,), `ctc` and `shown` (B, T, 60).
         """
         encoded, mask = self.encode(frames, lengths)
         outputs = {"forward": self.decoder(tokens, self.decoder.start(encoded, mask))}
@@ -55,6 +56,8 @@ class Network(nn.Module):
             outputs["confidence"] = self.confidence_logit(encoded)
         if self.ctc is not None:
             outputs["ctc"] = self.ctc(encoded)
+        if self.shown is not None:
+            outputs["shown"] = self.shown(encoded)
         return outputs
 
     def confidence_logit(self, encoded):

@@ -10,6 +10,7 @@ from aslutils.plots.style import BLUE, ORANGE, SERIES, mark, panels, picture, sa
 _PANELS = {                       # column of a history -> title, label
     "loss": ("Loss", "weighted sum"), "forward": ("Forward decoder", "cross-entropy"),
     "backward": ("Backward decoder", "cross-entropy"), "ctc": ("CTC", "CTC loss per character"),
+    "shown": ("What each frame shows", "cross-entropy"),
     "confidence": ("Confidence", "binary cross-entropy"), "learning_rate": ("Learning rate", "at the end of the epoch"),
     "score": ("Score on validation", "1 - errors / characters"),
 }
@@ -20,7 +21,7 @@ def learning_curves(histories: dict[str, pd.DataFrame]):
     """Loss and its parts, learning rate and validation score over the epochs, one line per training.
 
     histories: name -> history table with epoch, learning_rate, loss and, where the network has them, forward, backward,
-    confidence, ctc, score; a column without values gets no panel.
+    ctc, shown, confidence, score; a column without values gets no panel.
     """
     names = [name for name in _PANELS if any(name in table and table[name].notna().any() for table in histories.values())]
     if not names:

@@ -13,6 +13,7 @@ STEPS = MAX_CHARACTERS + 1        # S: one more for EOS
 DUMMY_PHRASE = "2 a-e -aroe"      # the winning solution's prediction for a sequence that it rejects
 
 INDEX = {character: token for token, character in enumerate(CHARACTERS)}
+NOTHING = "·"                     # in what single frames show: no character, between two or at the ends
 
 
 def unknown_characters(phrase: str) -> str:
@@ -30,6 +31,14 @@ def encode(phrase: str) -> np.ndarray:
     tokens[:len(characters)] = characters
     tokens[len(characters)] = EOS
     return tokens
+
+
+def encode_shown(shown: str) -> np.ndarray:
+    """What single frames show, a symbol a frame, as tokens: int64 (T,), 59 for `NOTHING`. Raises ValueError on other symbols."""
+    unknown = unknown_characters(shown.replace(NOTHING, ""))
+    if unknown:
+        raise UserError(f"{unknown!r} is none of the task's 59 characters, nor {NOTHING!r} for a frame that shows none")
+    return np.array([INDEX.get(symbol, len(CHARACTERS)) for symbol in shown], np.int64)
 
 
 def decode(tokens) -> str:

@@ -37,7 +37,7 @@ def build(network: Network, name: str, learning_rate: float, beta2: float, weigh
 
 def hidden_matrices(network: Network) -> list[nn.Parameter]:
     """The matrices between a network's inputs and outputs: the weights of its linear layers but the last of each head."""
-    last = {name for name, _ in network.named_modules() if name.rpartition(".")[2] in ("head", "ctc", "confidence")}
+    last = {name for name, _ in network.named_modules() if name.rpartition(".")[2] in ("head", "ctc", "shown", "confidence")}
     return [layer.weight for name, layer in network.named_modules() if isinstance(layer, nn.Linear) and name not in last]
 
 

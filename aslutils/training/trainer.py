@@ -116,7 +116,7 @@ class Trainer:
         torch.manual_seed(self.config.seed)
         self.network = Network(job.model)
         if self.config.init:
-            self.network.load_state_dict(load_init(self.config.init, job.model))
+            self.network.load_state_dict(self.network.state_dict() | load_init(self.config.init, job.model))
         optimiser = build(self.network, self.config.optimiser, self.config.learning_rate, self.config.beta2,
                           self.config.weight_decay)
         self.model, self.optimiser = self.accelerator.prepare(self.network, optimiser)

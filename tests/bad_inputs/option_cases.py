@@ -72,6 +72,7 @@ PARAMETERS = [
     ("round2", "backward_weight: -1", "backward_weight is -1.0; it must be in 0..1"),
     ("round2", "confidence_weight: .inf", "the parameter confidence_weight is inf; expected a finite number"),
     ("round2", "ctc_weight: -0.5", "ctc_weight is -0.5; it must be at least 0"),
+    ("round2", "shown_weight: -1", "shown_weight is -1.0; it must be at least 0"),
     ("round2", "mask_probability: 0.6\nreplace_probability: 0.5", "mask_probability 0.6 and replace_probability 0.5 are shares of the same decoder inputs; their sum must be at most 1"),
     ("round2", "align_cuts: true", "align_cuts is True, but augmentations has no CutMix, which it is about; add {name: CutMix, p: 0.5}"),
     ("round2", "epochs: 0", "epochs is 0; it must be at least 1"),

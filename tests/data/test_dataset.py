@@ -12,8 +12,10 @@ from aslutils.data.augment import build
 from aslutils.data.dataset import TrainLoader, evaluation_batches
 from aslutils.data.prepare import prepare
 from aslutils.data.store import Store
+from aslutils.data.transforms import TimeAugmentation
+from aslutils.task.landmarks import HANDS
 from aslutils.task.preprocess import resample, standardise
-from aslutils.task.text import EOS, decode, encode
+from aslutils.task.text import CHARACTERS, EOS, NOTHING, decode, encode
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,8 @@ def store(tmp_path_factory) -> Store:
     rows["length"] = np.random.default_rng(0).gamma(3, 20, len(rows)).astype(int) + 1
     rows.loc[:2, "length"] = [1, 2, 420]
     rows.loc[3, "participant_id"] = 77
+    symbols, rng = list(CHARACTERS + NOTHING), np.random.default_rng(1)
+    rows["shown"] = ["".join(rng.choice(symbols, length)) if number % 5 else "" for number, length in enumerate(rows["length"])]
     write_npy(folder / "data", rows)
     return prepare(folder / "data", folder / "store")
 
@@ -36,6 +40,12 @@ def scores(store):
 def loader(store, scores, augmentations=EVERY, rows=None, **options) -> TrainLoader:
     rows = np.arange(len(store)) if rows is None else rows
     return TrainLoader(store, rows, scores[rows], build(augmentations), **{"batch_size": 8, "seed": 5, **options})
+
+
+def shown_in(store, row) -> np.ndarray:
+    """What each stored frame shows, as tokens; -1 where that is not known."""
+    known = [(CHARACTERS + NOTHING).index(symbol) for symbol in store.shown[row]]
+    return np.array(known or [-1] * int(store.lengths[row]))
 
 
 def assert_same(batches, others):
@@ -57,6 +67,8 @@ def test_a_batch_has_the_promised_shapes_and_types(store, scores):
         assert ((batch["tokens"] == EOS).sum(1) == 1).all()
         assert batch["score"].dtype == torch.float32 and ((0 <= batch["score"]) & (batch["score"] <= 1)).all()
         assert batch["row"].dtype == torch.int64 and torch.isfinite(batch["frames"]).all()
+        assert batch["shown"].dtype == torch.int64 and batch["shown"].shape == (size, longest)
+        assert -1 == batch["shown"].min() < batch["shown"].max() <= 59
         for frames, length in zip(batch["frames"], batch["lengths"]):
             assert 1 <= length and not frames[length:].any()
 
@@ -77,16 +89,23 @@ def test_an_augmented_sample_is_what_its_plan_done_step_by_step_gives(store, sco
     for plans, batch in zip(source.plans(1), source.epoch(1)):
         for place, plan in enumerate(plans):
             frames, phrase, score = store.frames(plan.row), store.table["phrase"][plan.row], scores[plan.row]
+            shown = shown_in(store, plan.row)
             if plan.mirrored:
                 frames = augmentations.mirror.apply(frames)
             if plan.partner >= 0:
                 frames = augmentations.cutmix.apply(frames, store.frames(plan.partner), *plan.cut)
+                shown = augmentations.cutmix.apply(shown, shown_in(store, plan.partner), *plan.cut)
                 phrase = augmentations.cutmix.join(phrase, store.table["phrase"][plan.partner], *plan.cut)
                 score = augmentations.cutmix.mix(score, scores[plan.partner], *plan.cut)
             for number, drawn in plan.drawn:
                 frames = augmentations.rest[number].apply(frames, *drawn)
+                if isinstance(augmentations.rest[number], TimeAugmentation):
+                    shown = augmentations.rest[number].apply(shown + 1, *drawn) - 1              # where zeros come in: -1
             seen.add((plan.mirrored, plan.partner >= 0, len(frames) > 384))
-            frames = resample(frames, 384) if len(frames) > 384 else frames
+            frames, shown = (resample(each, 384) if len(each) > 384 else each for each in (frames, shown))
+            hidden = ~frames[:, HANDS].any(axis=(1, 2))
+            np.testing.assert_array_equal(batch["shown"][place, :plan.length], np.where(hidden, -1, shown))
+            assert (batch["shown"][place, plan.length:] == -1).all()
             np.testing.assert_array_equal(batch["frames"][place, :plan.length].numpy(), frames)
             assert batch["tokens"][place].tolist() == encode(phrase).tolist()
             assert float(batch["score"][place]) == pytest.approx(score)
@@ -204,7 +223,7 @@ def test_padding_stays_under_ten_percent_of_the_augmented_frames_at_the_lengths_
 
     class Lengths:                                                           # planning reads no frames
         def __init__(self):
-            self.table, self.lengths = table, frames
+            self.table, self.lengths, self.shown = table, frames, None
 
         def __len__(self):
             return count

@@ -224,11 +224,13 @@ def test_data_without_one_usable_sequence_is_an_error(own, tmp_path):
     ("participant_id", "anna", r"train.csv, line 2: participant_id is 'anna', expected a whole number"),
     ("participant_id", "2.5", r"train.csv, line 2: participant_id is '2.5', expected a whole number"),
     ("file_id", "inf", r"train.csv, line 2: file_id is 'inf', expected a whole number"),
+    ("shown", "aaAA", r"train.csv, line 2: shown: 'A' is none of the task's 59 characters, nor '·' for a frame that shows none"),
+    ("shown", "a·", r"the sequence 100/1000 has 4 frames, but its column shown says what 2 show \(6 such sequences\)"),
     ("sequence_id", "", r"train.csv, line 2: sequence_id is empty, expected a whole number")])
 def test_a_wrong_csv_file_is_named(own, tmp_path, column, value, message):
     folder, rows = own
     rows = rows.drop(columns=["length", "is_sup"])
-    rows = rows.drop(columns=column) if value is None else rows.astype({column: object}).assign(**{column: value})
+    rows = rows.drop(columns=column) if value is None else rows.assign(**{column: value})
     rows.to_csv(folder / "train.csv", index=False)
     with pytest.raises(DataError, match=message):
         prepare(folder, tmp_path / "store")

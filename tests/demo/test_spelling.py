@@ -11,7 +11,7 @@ from aslutils.demo.writer import participant
 def test_a_hand_moves_smoothly_and_its_fingers_each_in_their_own_time():
     halfway = []
     for number in range(20):
-        motion = spell("ab", participant(1, number), 60, np.random.default_rng(number))
+        motion, _ = spell("ab", participant(1, number), 60, np.random.default_rng(number))
         moving = np.ptp(motion, axis=0) > 20                            # degrees
         motion = (motion[:, moving] - motion[0, moving]) / np.ptp(motion[:, moving], axis=0)
         assert np.abs(np.diff(motion, axis=0)).max() < 0.4              # no channel goes all its way at once
@@ -33,10 +33,33 @@ def test_doubled_letters_travel_or_tap_and_single_ones_rest():
 def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
     sunk = []
     for number in range(40):
-        motion = spell("ab", participant(1, number), 40, np.random.default_rng(number), (12, 20))
-        assert motion.shape == (72, 27)
+        motion, shown = spell("ab", participant(1, number), 40, np.random.default_rng(number), (12, 20))
+        assert motion.shape == (72, 27) and shown.shape == (72,)
+        assert (shown[:12] == -1).all() and (shown[-20:] == -1).all()
         sunk.append(motion[0, 25] - motion[12, 25] > 0.8 and motion[-1, 25] - motion[-21, 25] > 0.8)
     assert 0.3 < np.mean(sunk) < 0.9
+
+
+def test_each_frame_is_said_to_show_the_character_whose_shape_the_hand_has():
+    nearest = []
+    for number in range(40):
+        person, rng = participant(4711, number), np.random.default_rng(number)
+        motion, shown = spell("clown", person, 80, rng)
+        assert set(shown) == {-1, 0, 1, 2, 3, 4} and (np.diff(shown[shown >= 0]) >= 0).all()
+        shapes = np.array([person.ways[letter].angles for letter in "clown"])
+        gaps = np.abs(motion[:, None, :21] - shapes).mean(2)                                   # (T, 5), degrees
+        nearest.append((gaps.argmin(1) == shown)[shown >= 0].mean())
+    assert np.mean(nearest) > 0.95
+
+
+def test_on_its_way_within_a_moving_letter_a_hand_shows_that_letter_and_between_doubled_ones_none():
+    for number in range(20):
+        person = participant(4711, number)
+        moving = spell("j", person, 40, np.random.default_rng(number))[1]
+        assert (np.diff(np.flatnonzero(moving == 0)) == 1).all()
+        doubled = spell("ll", person, 60, np.random.default_rng(number))[1]
+        last, first = np.flatnonzero(doubled == 0)[-1], np.flatnonzero(doubled == 1)[0]
+        assert first > last + 1 and (doubled[last + 1:first] == -1).all()
 
 
 def test_people_draw_moving_letters_large_and_small():
@@ -57,7 +80,7 @@ def test_fingers_are_as_uneven_on_their_way_as_a_rendered_hand_s(shared):
         for number in range(1200):
             person = participant(4711, number % 100, varied)
             letters = rng.choice(list("abcdefghiklmnopqrstuvwxy"), 2, replace=False)
-            motion = spell("".join(letters), person, 30, rng)[8:23]                        # 15 frames a letter, as there
+            motion = spell("".join(letters), person, 30, rng)[0][8:23]                     # 15 frames a letter, as there
             spreads.append(_unevenness(pose_hand(limited(motion[:, :21]), motion[:, 21:24], person.hand)))
         return np.nanquantile(spreads, [0.75, 0.9])
 
@@ -68,7 +91,7 @@ def test_fingers_are_as_uneven_on_their_way_as_a_rendered_hand_s(shared):
 def test_varied_people_have_more_ways_strokes_of_other_sizes_and_their_own_timing():
     person, varied = participant(1, 2), participant(1, 2, varied=1.0)
     assert person.stroke == 1 != varied.stroke
-    motions = [spell("maple", who, 60, np.random.default_rng(3)) for who in (person, person, varied)]
+    motions = [spell("maple", who, 60, np.random.default_rng(3))[0] for who in (person, person, varied)]
     assert np.array_equal(motions[0], motions[1]) and np.abs(motions[0] - motions[2]).max() > 10                # degrees
     more = {name for name, ways in shapes(varied=True).items() if len(ways) > len(shapes()[name])}
     assert more == {"a", "b", "e"} and shapes(varied=True).keys() == shapes().keys()

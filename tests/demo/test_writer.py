@@ -50,13 +50,33 @@ def test_the_command_and_the_notebooks_write_the_same_data():
 def test_the_layout_is_the_competitions(written, shared):
     real = shared / "realdata/competition"
     for name in ("train.csv", "supplemental_metadata.csv"):
-        assert list(pd.read_csv(written / name).columns) == list(pd.read_csv(real / name).columns)
+        assert list(pd.read_csv(written / name).columns) == [*pd.read_csv(real / name).columns, "shown"]
     index = "character_to_prediction_index.json"
     assert json.loads((written / index).read_text()) == json.loads((real / index).read_text())
     ours = pq.read_schema(next((written / "train_landmarks").glob("*.parquet")))
     theirs = pq.read_schema(next((real / "train_landmarks").glob("*.parquet")))
     assert ours.equals(theirs)                                          # names, order and types
     assert json.loads(ours.metadata[b"pandas"])["index_columns"] == json.loads(theirs.metadata[b"pandas"])["index_columns"]
+
+
+def test_the_tables_say_what_each_frame_shows(written):
+    kinds = pd.read_csv(written / "unreadable.csv").set_index("sequence_id")["kind"]
+    for name in ("train.csv", "supplemental_metadata.csv"):
+        table = pd.read_csv(written / name, dtype={"phrase": str}, keep_default_na=False)
+        for path, rows in table.groupby("path"):
+            lengths = pd.read_parquet(written / path, columns=["frame"]).groupby(level=0).size()
+            for row in rows.itertuples():
+                kind = kinds.get(row.sequence_id, "")
+                if kind in CORRUPTIONS:
+                    assert row.shown == ""
+                    continue
+                assert len(row.shown) == lengths[row.sequence_id]
+                if kind:
+                    assert set(row.shown) == {"·"}                      # nobody spells
+                else:
+                    letters = iter(row.shown)
+                    assert all(character in letters for character in row.phrase[:1] + row.phrase[-1:] if len(row.phrase) > 1)
+                    assert set(row.shown) <= {*row.phrase, "·"}
 
 
 def test_files_hold_what_the_tables_say(written):

@@ -38,7 +38,7 @@ def corpus_rows(files: int = 3, sequences: int = 6, supplemental: int = 1, parti
 
 
 def write_tables(folder: Path, rows: pd.DataFrame) -> None:
-    columns = ["path", "file_id", "sequence_id", "participant_id", "phrase"]
+    columns = [name for name in ("path", "file_id", "sequence_id", "participant_id", "phrase", "shown") if name in rows]
     rows.loc[~rows["is_sup"], columns].to_csv(folder / "train.csv", index=False)
     rows.loc[rows["is_sup"], columns].to_csv(folder / "supplemental_metadata.csv", index=False)
 

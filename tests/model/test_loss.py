@@ -145,8 +145,19 @@ def test_ctc_loss_is_torchs_a_character_and_impossible_alignments_count_nothing(
     assert found["loss"].item() == pytest.approx(math.log(63) + 0.5 * found["ctc"].item(), rel=1e-5)
 
 
+def test_the_loss_of_single_frames_counts_those_whose_character_is_known():
+    data, config = batch("ab", "c"), loss_config(mask_probability=0, shown_weight=0.5)
+    data["shown"] = torch.tensor([[4, 59, -1], [7, -1, -1]])
+    logits = torch.randn(2, 3, 60, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    found = compute_loss(Answers(forward=torch.zeros(2, 33, 63), shown=logits), data, config)
+    assert found["shown"].item() == pytest.approx(by_hand(logits.detach(), data["shown"], [(0, 0), (0, 1), (1, 0)]), rel=1e-5)
+    assert found["loss"].item() == pytest.approx(math.log(63) + 0.5 * found["shown"].item(), rel=1e-5)
+    found["loss"].backward()
+    assert logits.grad.any(dim=-1).tolist() == [[True, True, False], [True, False, False]]
+
+
 @pytest.mark.parametrize("field, value", [
-    ("mask_probability", 1.2), ("backward_weight", -0.1), ("confidence_weight", 2), ("ctc_weight", -1)])
+    ("mask_probability", 1.2), ("backward_weight", -0.1), ("confidence_weight", 2), ("ctc_weight", -1), ("shown_weight", -1)])
 def test_an_impossible_share_is_an_error_that_names_it(field, value):
     with pytest.raises(ValueError, match=field):
         loss_config(**{field: value})

@@ -104,10 +104,11 @@ def test_the_backward_decoder_is_asked_only_with_its_tokens():
     assert set(network(frames, lengths, torch.full((3, 4), text.SOS))) == {"forward", "confidence"}
 
 
-def test_the_ctc_head_answers_each_frame():
-    network = Network(model_config(**golden_toy.TOY, ctc=True))
+@pytest.mark.parametrize("head", ["ctc", "shown"])
+def test_the_heads_of_single_frames_answer_each(head):
+    network = Network(model_config(**golden_toy.TOY, **{head: True}))
     frames, lengths = sequences()
-    assert network(frames, lengths, torch.full((3, 4), text.SOS))["ctc"].shape == (3, 20, 60)
+    assert network(frames, lengths, torch.full((3, 4), text.SOS))[head].shape == (3, 20, 60)
 
 
 @pytest.mark.parametrize("round", [1, 2])

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 PARAMS = {"fold_count": 2, "seed": 1, "epochs": 4, "batch_size": 6, "accumulate": 2, "learning_rate": 0.01, "warmup_epochs": 0.5,
           "precision": "no", "threads": 1, "tracker": "", "mask_probability": 0.0,
           "checkpoint_minutes": 0.0, "augmentations": [{"name": "Mirror", "p": 0.5}, {"name": "CutMix", "p": 0.5}],
-          **{name: value for name, value in MODEL.__dict__.items() if name != "ctc"}, "dropout": 0.0,
+          **{name: value for name, value in MODEL.__dict__.items() if name not in ("ctc", "shown")}, "dropout": 0.0,
           "decoder_attention_dropout": 0.0}
 
 

@@ -12,7 +12,7 @@ from configs import train_config
 from toy import TRAIN_JOB, assert_same_weights, start_job, toy_job, weights
 
 from aslutils.data.store import Store
-from aslutils.model.checkpoint import load_checkpoint, load_init
+from aslutils.model.checkpoint import load_checkpoint, load_init, save_checkpoint
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import HANDS
 from aslutils.training import trainer
@@ -142,6 +142,16 @@ def test_a_training_begins_with_the_weights_of_init_and_remembers_which_they_wer
     assert is_finished(toy_job(store, tmp_path / "tuned", init=str(moved), seed=2))          # the weights count, not their place
     with pytest.raises(UserError, match="another parameters|other parameters: init"):
         is_finished(toy_job(store, tmp_path / "tuned", seed=2))
+
+
+def test_what_init_lacks_or_has_to_say_what_frames_show_does_not_matter(store, uninterrupted, tmp_path):
+    path, own = uninterrupted.folder / CHECKPOINT, weights(uninterrupted)
+    job = toy_job(store, tmp_path / "tuned", init=str(path))
+    begun = Trainer(replace(job, model=replace(job.model, shown=True))).network
+    assert begun.shown is not None and all(torch.equal(begun.state_dict()[name], value) for name, value in own.items())
+    save_checkpoint(tmp_path / "made_up.pt", begun)
+    assert load_init(tmp_path / "made_up.pt", job.model).keys() == own.keys()             # as for recordings, which do not say it
+    assert load_init(tmp_path / "made_up.pt", begun.config).keys() == begun.state_dict().keys() > own.keys()
 
 
 def test_init_with_a_network_of_another_size_or_no_checkpoint_is_named(uninterrupted, tmp_path):
