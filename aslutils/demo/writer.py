@@ -1,4 +1,4 @@
-"""Write a data set in the competition's exact layout, spelled by kinematic hands: the built-in default, and a tool of its own.
+"""Write a data set in the competition's layout, spelled by kinematic hands: the built-in default, and a tool of its own.
 
 `python -m aslutils demo OUT --phrases FILE --participants N --seed S` writes any amount of it; `write_demo(OUT)` does
 the same from Python. The same configuration gives the same bytes. `signer` records, `handshapes` says how each
