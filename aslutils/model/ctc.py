@@ -22,7 +22,7 @@ LEAST = 1e-30                      # the smallest probability, relative to the l
 
 def frame_log_probabilities(networks, encoded) -> torch.Tensor:
     """Log probabilities (T, 60) of the characters and the blank at each frame of one sequence, by the networks' mean logits."""
-    return mean(network.ctc(frames)[0] for network, (frames, _) in zip(networks, encoded)).log_softmax(dim=1)
+    return mean(network.frame_votes()(frames)[0] for network, (frames, _) in zip(networks, encoded)).log_softmax(dim=1)
 
 
 def start(frames: torch.Tensor, width: int):

@@ -1,5 +1,7 @@
 """The network: stems, Squeezeformer encoder, decoder, and the heads that only training uses."""
 
+import copy
+
 import torch
 from torch import nn
 
@@ -14,6 +16,8 @@ from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.text import CHARACTERS
 
 BLANK = len(CHARACTERS)            # no character, for the heads of single frames: their classes are the 59 characters and this
+
+SHOWN_SHARE = 0.3                  # of the head that says what frames show in their vote: slow words gain most (docs/results.md)
 
 
 class Network(nn.Module):
@@ -63,6 +67,19 @@ class Network(nn.Module):
     def confidence_logit(self, encoded):
         """Confidence logits (B,) from the first encoded frame."""
         return self.confidence(encoded[:, 0]).squeeze(-1)
+
+    def frame_votes(self) -> nn.Linear | None:
+        """The layer by which single frames vote in a search: the CTC head, with a share of the one that says what frames show.
+
+        Its logits are the heads' mean log probabilities, but for what is the same for all classes. None without a CTC head.
+        """
+        if self.ctc is None or self.shown is None:
+            return self.ctc
+        votes = copy.deepcopy(self.ctc)
+        with torch.no_grad():
+            for own, other in zip(votes.parameters(), self.shown.parameters()):
+                own.lerp_(other, SHOWN_SHARE)
+        return votes
 
     @torch.inference_mode()
     def greedy(self, frames, lengths):

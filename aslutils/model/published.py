@@ -161,7 +161,8 @@ def from_published(weights: dict[str, torch.Tensor], source="the checkpoint") ->
 def to_published(network: Network) -> dict[str, torch.Tensor]:
     """A network's weights under the published names and shapes, the derived tables included.
 
-    The CTC head and the training parameters are left out. Raises ValueError for a network that this form cannot represent.
+    The heads of single frames and the training parameters are left out. Raises ValueError for a network that this form cannot
+    represent.
     """
     config, state = network.config, network.state_dict()
     if config.decoder_heads != DECODER_HEADS:

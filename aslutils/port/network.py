@@ -20,7 +20,7 @@ class Network(tf.Module):
         self.encoder = Squeezeformer(network.encoder, f"{name}.encoder")
         self.decoder = Decoder(network.decoder, f"{name}.decoder")
         self.backward_decoder = Decoder(network.backward_decoder, f"{name}.backward_decoder") if backward else None
-        self.ctc = None if network.ctc is None else Linear.of(network.ctc, name=f"{name}.ctc")
+        self.ctc = None if network.ctc is None else Linear.of(network.frame_votes(), name=f"{name}.ctc")
         self.confidence = None if network.confidence is None else Linear.of(network.confidence, name=f"{name}.confidence")
 
     def encode(self, frames, mask):

@@ -11,7 +11,7 @@ from toys import TOY, lively
 
 from aslutils.model import ctc
 from aslutils.model.beam import search
-from aslutils.model.network import BLANK, Network
+from aslutils.model.network import BLANK, SHOWN_SHARE, Network
 from aslutils.task.text import EOS, PAD, SOS
 
 LETTERS = 0, 1, BLANK              # the classes that a frame can have in the sums
@@ -63,6 +63,16 @@ def test_the_probabilities_of_all_continuations_sum_to_the_prefixes_own():
 @pytest.fixture
 def network():
     return lively(Network(model_config(**TOY | dict(ctc=True))), 4)
+
+
+def test_frames_vote_by_the_mean_log_probabilities_of_both_their_heads():
+    network = lively(Network(model_config(**TOY | dict(ctc=True, shown=True))), 4).eval()
+    encoded = torch.randn(1, 7, TOY["dim"], generator=torch.Generator().manual_seed(1))
+    by_ctc, by_shown = (head(encoded)[0].log_softmax(1) for head in (network.ctc, network.shown))
+    expected = ((1 - SHOWN_SHARE) * by_ctc + SHOWN_SHARE * by_shown).log_softmax(1)
+    assert torch.allclose(ctc.frame_log_probabilities([network], [(encoded, None)]), expected, atol=1e-5)
+    alone = Network(model_config(**TOY | dict(ctc=True)))
+    assert alone.frame_votes() is alone.ctc and Network(model_config(**TOY)).frame_votes() is None
 
 
 def test_a_sure_ctc_head_decides_what_the_decoder_leaves_open(network, monkeypatch):

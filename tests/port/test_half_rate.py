@@ -24,7 +24,7 @@ SEQUENCES = [made_columns(length, seed) for seed, length in enumerate([0, 1, 14,
 @pytest.fixture(scope="module")
 def headed() -> Network:
     """A toy network with all heads, that rejects some."""
-    return lively(Network(model_config(**TOY | dict(blocks=1, ctc=True))), 2)
+    return lively(Network(model_config(**TOY | dict(blocks=1, ctc=True, shown=True))), 2)
 
 
 @pytest.fixture(params=["as published", "no confidence", "all heads"])
