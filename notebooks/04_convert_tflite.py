@@ -20,8 +20,8 @@ rerank_weight: float = 0.4  # weight of the backward decoder in ranking the hypo
 ctc_share: float = -1.0  # share of the CTC head in the search; 0: not used; -1: 0.5 where every network has a trained one
 half_rate: bool = True  # read every second frame too, and answer the more certain text, as slow hands need; published ones never
 fixed_frames: int = 384  # frames of the second export, whose shape is fixed; 0: none
-min_confidence: float = 0.15  # a sequence that the confidence heads rate lower is rejected; 0.15: as published
-min_certainty: float = -1.0  # so is a text whose confidence times its characters' mean probability is lower; -1: 0.1, published 0
+min_confidence: float = 0.15  # a sequence of less confidence is rejected; 0.15: as published
+min_certainty: float = -1.0  # so is a text whose confidence times mean probability is lower; -1: 0.18 or 0.1, published ones 0
 
 # %%
 # Find the kit: beside this notebook, or in an attached data set on Kaggle.

@@ -16,7 +16,7 @@ from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.text import CHARACTERS
 
 BLANK = len(CHARACTERS)            # no character, for the heads of single frames: their classes are the 59 characters and this
-
+LEAST_ODDS = -20.0                 # that a frame shows a character, as logarithm: lower ones count as this
 SHOWN_SHARE = 0.3                  # of the head that says what frames show in their vote: slow words gain most (docs/results.md)
 
 
@@ -67,6 +67,20 @@ class Network(nn.Module):
     def confidence_logit(self, encoded):
         """Confidence logits (B,) from the first encoded frame."""
         return self.confidence(encoded[:, 0]).squeeze(-1)
+
+    def reading_logit(self, encoded, mask):
+        """How surely sequences are spelling, which is the confidence of a reading: logits (B,); None without a head for it.
+
+        By the head that says what frames show, where there is one: the log odds that a frame shows a character, averaged over
+        the frames, each weighted by that probability. It tells who spells from who does not better than the confidence head
+        (docs/results.md), which has only the score of round 1 to learn from.
+        """
+        if self.shown is None:
+            return None if self.confidence is None else self.confidence_logit(encoded)
+        logits = self.shown(encoded).float()
+        odds = (logits[..., :BLANK].logsumexp(dim=2) - logits[..., BLANK]).clamp(min=LEAST_ODDS)                # (B, T)
+        weights = odds.sigmoid().masked_fill(~mask, 0.0)
+        return (weights * odds).sum(dim=1) / weights.sum(dim=1)
 
     def frame_votes(self) -> nn.Linear | None:
         """The layer by which single frames vote in a search: the CTC head, with a share of the one that says what frames show.

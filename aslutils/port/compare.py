@@ -41,7 +41,7 @@ class Answer:
 
     text: str                        # the dummy phrase where the sequence is rejected
     verdict: Verdict
-    confidence: float                # NaN where no network has the head
+    confidence: float                # NaN where no network has a head for it
     logits: np.ndarray               # float32 (n, V), rows before EOS
 
 
@@ -87,8 +87,9 @@ class _Reading:
 def _reading(networks, frames, beam: BeamSearch | None, limits: Limits, spell: bool = True) -> _Reading:
     """Read frames (1, n, 130, 3); without `spell`, or with a confidence below its limit, nothing is spelled."""
     encoded = [network.encode(frames, torch.tensor([frames.shape[1]])) for network in networks]
-    heads = [network.confidence_logit(x)[0] for network, (x, _) in zip(networks, encoded) if network.confidence is not None]
-    confidence = float(torch.stack(heads).mean().sigmoid()) if heads else UNKNOWN
+    logits = [network.reading_logit(*frames) for network, frames in zip(networks, encoded)]
+    known = [logit for logit in logits if logit is not None]
+    confidence = float(torch.cat(known).mean().sigmoid()) if known else UNKNOWN
     if not spell or confidence < limits.confidence:
         return _Reading("", confidence, 0.0, 0, np.empty((0, VOCABULARY), np.float32))
     if beam is None:
@@ -151,8 +152,8 @@ class Trace(tf.Module):
         outputs["stem"] = x
         for index, block in enumerate(self.network.encoder.blocks):
             x = outputs[f"encoder.blocks.{index}"] = block(x, mask)
-        if self.network.confidence:
-            outputs["confidence"] = self.network.confidence_logit(x)
+        if (logit := self.network.reading_logit(x, mask)) is not None:
+            outputs["confidence"] = logit
         outputs["decoder"] = forced([self.network.decoder], [(x, mask)], tokens)
         return outputs
 
@@ -168,8 +169,8 @@ def pytorch_layers(network, inputs, tokens) -> dict[str, np.ndarray]:
     x = outputs["stem"] = stem(frames, mask)
     for index, block in enumerate(network.encoder.blocks):
         x = outputs[f"encoder.blocks.{index}"] = block(x, mask)
-    if network.confidence is not None:
-        outputs["confidence"] = network.confidence_logit(x)
+    if (logit := network.reading_logit(x, mask)) is not None:
+        outputs["confidence"] = logit
     outputs["decoder"] = network.decoder(torch.as_tensor(tokens)[None].long(), network.decoder.start(x, mask))
     return {name: values[0].numpy() for name, values in outputs.items()}
 

@@ -26,7 +26,7 @@ from aslutils.task.landmarks import COLUMNS
 from aslutils.task.rejection import PUBLISHED, Limits
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, EOS, INDEX, STEPS, VOCABULARY, encode
 
-SENSITIVE = (".conv/", ".embedding/", ".head/", ".ctc/")    # few weights, but most of the error of float16
+SENSITIVE = (".conv/", ".embedding/", ".head/", ".ctc/", ".shown/")    # few weights, but most of the error of float16
 TOLERANT = (".encoder.", ".self_attention.", ".cross_attention.output/", ".linear1/", ".linear2/")   # least affected by int8
 
 
@@ -68,7 +68,7 @@ class Ensemble(tf.Module):
     `confidence` () and `certainty` ().
 
     `outputs` are the rows before the first EOS, n in 1..33. A rejected sequence, which includes one with an empty text, is the
-    dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has that head; `certainty`
+    dummy phrase's 11 one-hot rows, probabilities 0. `confidence` is NaN where no network has a head for it; `certainty`
     as `rejection.certainty` has it, 0 where the sequence was rejected before it was spelled. half_rate: what is not
     rejected is read by every second frame too, and the more certain text is the answer.
     """
@@ -104,13 +104,14 @@ class Ensemble(tf.Module):
     def read(self, frames, mask, rejected) -> Reading:
         """Read frames (n, 130, 3); rejected: bool (), True spells nothing, and so does a confidence below its limit."""
         encoded = [network.encode(frames, mask) for network in self.networks]
-        logits = [network.confidence_logit(x) for network, (x, _) in zip(self.networks, encoded) if network.confidence]
-        confidence = tf.sigmoid(mean(logits)) if logits else tf.constant(rejection.UNKNOWN)
+        logits = [network.reading_logit(*frames) for network, frames in zip(self.networks, encoded)]
+        known = [logit for logit in logits if logit is not None]
+        confidence = tf.sigmoid(mean(known)) if known else tf.constant(rejection.UNKNOWN)
         rows, probabilities, count = self.spell(encoded, rejected | (confidence < self.limits.confidence))
         spelled = (tf.range(STEPS) < count) & (tf.argmax(rows, axis=1) < len(CHARACTERS))       # (33,)
         characters = tf.reduce_sum(tf.cast(spelled, tf.int32))
         certainty = tf.reduce_sum(tf.where(spelled, probabilities, 0.0)) / tf.cast(tf.maximum(characters, 1), tf.float32)
-        if logits:
+        if known:
             certainty *= confidence
         return Reading(confidence, certainty, rows, probabilities, count, characters)
 

@@ -81,8 +81,8 @@ class ExportConfig(RunConfig):
     ctc_share: float                # share of the CTC head in the search; 0: not used; -1: CTC_SHARE where all networks have it
     half_rate: bool                 # read every second frame too, and answer the more certain text; published networks never do
     fixed_frames: int               # frames of the export of a fixed shape; 0: none
-    min_confidence: float           # sequences that the confidence heads rate lower are rejected
-    min_certainty: float            # so are texts of less certainty; -1: MIN_CERTAINTY for our networks, none for published ones
+    min_confidence: float           # sequences of less confidence are rejected
+    min_certainty: float            # so are texts of less certainty; -1: as `run.export.limits` has it
 
     def __post_init__(self):
         super().__post_init__()

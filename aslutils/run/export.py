@@ -11,7 +11,8 @@ from aslutils.training.folder import CHECKPOINT
 
 BEAMS = 8                          # default number of beams for our networks
 CTC_SHARE = 0.5                    # default share of their CTC heads
-MIN_CERTAINTY = 0.1                # default limit of their texts' certainty
+MIN_CERTAINTY = 0.1                # default limit of their texts' certainty, ...
+MIN_CERTAINTY_SHOWN = 0.18         # ... and where every network has a head that says what frames show: those are surer
 _CLEARLY_WORSE = 0.02              # how much lower a score must be: 0.003 on 250 sequences has misled (docs/results.md)
 
 
@@ -44,8 +45,14 @@ def decoding(config: ExportConfig, loaded: list[Checkpoint]) -> BeamSearch | Non
 
 def limits(config: ExportConfig, loaded: list[Checkpoint]) -> Limits:
     """What a reading by the ensemble of the loaded checkpoints must reach; the default is as published if one of them is."""
-    default = PUBLISHED.certainty if any(checkpoint.published for checkpoint in loaded) else MIN_CERTAINTY
-    return Limits(config.min_confidence, config.min_certainty if config.min_certainty >= 0 else default)
+    if config.min_certainty >= 0:
+        certainty = config.min_certainty
+    elif any(checkpoint.published for checkpoint in loaded):
+        certainty = PUBLISHED.certainty
+    else:
+        shown = all(checkpoint.network.shown is not None for checkpoint in loaded)
+        certainty = MIN_CERTAINTY_SHOWN if shown else MIN_CERTAINTY
+    return Limits(config.min_confidence, certainty)
 
 
 def half_rate(config: ExportConfig, loaded: list[Checkpoint]) -> bool:

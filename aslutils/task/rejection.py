@@ -1,8 +1,8 @@
 """When a sequence is rejected: the one rule, for arrays and tensors of every framework.
 
 `hand_frames` counts the frames with a hand seen, `characters` those of the predicted text; a confidence is NaN where no network
-has that head, and rejects nothing then. `certainty` is the confidence times the mean probability of the text's characters: both
-are low where nobody spells. Rejecting by it keeps more of what is spelled than rejecting by either alone (docs/results.md).
+has a head for it, and rejects nothing then. `certainty` is the confidence times the mean probability of the text's characters:
+both are low where nobody spells. Rejecting by it keeps more of what is spelled than rejecting by either alone (docs/results.md).
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from aslutils.system.errors import UserError
 
 MIN_FRAMES = 15                   # shorter sequences are rejected
 _CLEARLY = 1.05                   # how many times as certain a text must be to be taken from every second frame
-UNKNOWN = float("nan")            # the confidence where no network has that head; the certainty of a model that does not tell it
+UNKNOWN = float("nan")            # the confidence where no network has a head for it; the certainty of a model that tells none
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from aslutils.model.decoder import Decoder
 from aslutils.model.layers import MaskedBatchNorm
-from aslutils.model.network import Network
+from aslutils.model.network import BLANK, Network
 from aslutils.task import text
 
 ROUND1 = model_config(dim=144, blocks=6, attention="relative", part_stems=False, backward_decoder=False, confidence=False)
@@ -97,6 +97,29 @@ def sequences():
 def test_only_a_network_with_that_head_tells_a_confidence():
     assert golden_toy.network(1).greedy(*sequences())[1] is None
     assert golden_toy.network(2).greedy(*sequences())[1].shape == (3,)
+
+
+def test_a_reading_is_as_sure_as_the_frames_that_show_a_character():
+    torch.manual_seed(1)
+    network, (frames, lengths) = Network(model_config(**golden_toy.TOY, shown=True)).eval(), sequences()
+    with torch.no_grad():
+        network.shown.weight.mul_(5)
+        network.shown.bias[BLANK] += 8
+        encoded, mask = network.encode(frames, lengths)
+        shows = network.shown(encoded).double().softmax(dim=2)[..., :BLANK].sum(dim=2)
+        for found, row, length in zip(network.reading_logit(encoded, mask), shows, lengths.tolist()):
+            real = row[:length]
+            assert found.item() == pytest.approx(((real * real.logit()).sum() / real.sum()).item(), abs=1e-3)
+        assert shows[0].max() - shows[0].min() > 0.2, "frames should differ"
+        network.shown.bias[BLANK] += 1000                                        # certain that no frame shows anything
+        assert network.reading_logit(encoded, mask).tolist() == pytest.approx([-20] * 3)
+
+
+def test_without_that_head_the_confidence_head_says_it_if_there_is_one():
+    network = golden_toy.network(2)
+    encoded, mask = network.encode(*sequences())
+    assert torch.equal(network.reading_logit(encoded, mask), network.confidence_logit(encoded))
+    assert golden_toy.network(1).reading_logit(encoded, mask) is None
 
 
 def test_the_backward_decoder_is_asked_only_with_its_tokens():

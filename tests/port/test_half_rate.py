@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from configs import beam_search, model_config
 from toys import TOY, lively, made_columns
 
-from aslutils.model.network import Network
+from aslutils.model.network import BLANK, Network
 from aslutils.port.compare import read_pytorch, read_tflite
 from aslutils.port.export import convert, with_precision
 from aslutils.port.precision import unpack
@@ -24,7 +25,10 @@ SEQUENCES = [made_columns(length, seed) for seed, length in enumerate([0, 1, 14,
 @pytest.fixture(scope="module")
 def headed() -> Network:
     """A toy network with all heads, that rejects some."""
-    return lively(Network(model_config(**TOY | dict(blocks=1, ctc=True, shown=True))), 2)
+    network = lively(Network(model_config(**TOY | dict(blocks=1, ctc=True, shown=True))), 2)
+    with torch.no_grad():
+        network.shown.bias[BLANK] += 4                                           # confidences from 0.4 to 0.85
+    return network
 
 
 @pytest.fixture(params=["as published", "no confidence", "all heads"])

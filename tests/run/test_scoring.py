@@ -11,13 +11,14 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.network import Network
 from aslutils.run import scoring
-from aslutils.run.export import CTC_SHARE, MIN_CERTAINTY, decoding, half_rate, limits, search_stays
+from aslutils.run.export import CTC_SHARE, MIN_CERTAINTY, MIN_CERTAINTY_SHOWN, decoding, half_rate, limits, search_stays
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
 from aslutils.task.rejection import Limits
 
 OURS = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.4})
 HEADED = Checkpoint(Network(model_config(**TOY, ctc=True)), {"backward_weight": 0.4, "ctc_weight": 1.0})
+SHOWING = Checkpoint(Network(model_config(**TOY, shown=True)), {"backward_weight": 0.4})
 UNTRAINED = Checkpoint(Network(model_config(**TOY)), {"backward_weight": 0.0})
 PUBLISHED = Checkpoint(Network(model_config(**TOY)), published=True)
 FIRST_ROUND = Checkpoint(Network(model_config(**TOY, **ROUND1)))
@@ -45,7 +46,9 @@ def test_a_search_that_nobody_asked_for_stays_unless_it_reads_clearly_worse(aske
 
 
 @pytest.mark.parametrize("loaded, asked, expected", [
-    ([OURS], -1, MIN_CERTAINTY), ([OURS, PUBLISHED], -1, 0.0), ([OURS], 0.0, 0.0), ([PUBLISHED], 0.3, 0.3)])
+    ([OURS], -1, MIN_CERTAINTY), ([SHOWING, OURS], -1, MIN_CERTAINTY), ([SHOWING, SHOWING], -1, MIN_CERTAINTY_SHOWN),
+    ([OURS, PUBLISHED], -1, 0.0), ([SHOWING, PUBLISHED], -1, 0.0), ([SHOWING], 0.05, 0.05), ([OURS], 0.0, 0.0),
+    ([PUBLISHED], 0.3, 0.3)])
 def test_only_our_networks_texts_are_rejected_by_certainty_unless_it_is_asked_for(loaded, asked, expected):
     assert limits(export_config(min_certainty=asked, min_confidence=0.2), loaded) == Limits(0.2, expected)
 
