@@ -69,7 +69,7 @@ plots.confusions(read)
 # %% [markdown]
 # ## The sequences with the lowest score
 #
-# Some cannot be read by anyone: the hand is out of sight, or the sequence is cut short. The confidence should detect these.
+# Some cannot be read by anyone: the hand is out of sight, or the sequence is cut short. The confidence head should detect these.
 
 # %%
 end_session(run, "02_build_oof", finished=True)

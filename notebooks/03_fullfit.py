@@ -158,7 +158,7 @@ if finished:
     display(plots.scores_by(corpus.store.described(postprocess(predictions))))
 
 # %% [markdown]
-# Confidence against score; sequences to the left of the line get the dummy phrase.
+# The confidence head against the score. In the scores above, sequences to the left of the line got the dummy phrase.
 
 # %%
 if finished and model.confidence:

@@ -21,7 +21,7 @@ ctc_share: float = -1.0  # share of the CTC head in the search; 0: not used; -1:
 half_rate: bool = True  # read every second frame too, and answer the more certain text, as slow hands need; published ones never
 fixed_frames: int = 384  # frames of the second export, whose shape is fixed; 0: none
 min_confidence: float = 0.15  # a sequence of less confidence is rejected; 0.15: as published
-min_certainty: float = -1.0  # so is a text whose confidence times mean probability is lower; -1: 0.18 or 0.1, published ones 0
+min_certainty: float = -1.0  # so is a text of less certainty; -1: 0.18 if `shown` was learnt, else 0.1, published ones 0
 
 # %%
 # Find the kit: beside this notebook, or in an attached data set on Kaggle.

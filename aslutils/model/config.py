@@ -27,8 +27,8 @@ class ModelConfig:
     stem_momentum: float            # weight of the new batch in the stem's BatchNorm1d statistics, as published
     dropout: float                  # in the encoder's modules and on the decoder's residuals and activations
     decoder_attention_dropout: float  # on the decoder's attention weights
-    ctc: bool = False               # an auxiliary CTC head on the encoder, unused at inference; training sets it by ctc_weight
-    shown: bool = False             # an auxiliary head that says what each frame shows, unused at inference; by shown_weight
+    ctc: bool = False               # an auxiliary CTC head on the encoder; may have a share in a search; training sets it by ctc_weight
+    shown: bool = False             # one that says what each frame shows; a reading's confidence is then its; by shown_weight
 
     def __post_init__(self):
         at_least(self, dim=1, blocks=1, heads=1, kernel=1, decoder_layers=1, decoder_heads=1, decoder_ffn=1, stem_channels=1)

@@ -1,9 +1,10 @@
-"""The network: stems, Squeezeformer encoder, decoder, and the heads that only training uses."""
+"""The network: stems, Squeezeformer encoder, decoder, and heads that training, the search and the confidence use."""
 
 import copy
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from aslutils.model.config import ModelConfig
 from aslutils.model.decoder import Decoder
@@ -16,7 +17,6 @@ from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.text import CHARACTERS
 
 BLANK = len(CHARACTERS)            # no character, for the heads of single frames: their classes are the 59 characters and this
-LEAST_ODDS = -20.0                 # that a frame shows a character, as logarithm: lower ones count as this
 SHOWN_SHARE = 0.3                  # of the head that says what frames show in their vote: slow words gain most (docs/results.md)
 
 
@@ -69,18 +69,19 @@ class Network(nn.Module):
         return self.confidence(encoded[:, 0]).squeeze(-1)
 
     def reading_logit(self, encoded, mask):
-        """How surely sequences are spelling, which is the confidence of a reading: logits (B,); None without a head for it.
+        """The confidence of a reading, before the sigmoid: logits (B,); None without a head for it.
 
         By the head that says what frames show, where there is one: the log odds that a frame shows a character, averaged over
-        the frames, each weighted by that probability. It tells who spells from who does not better than the confidence head
-        (docs/results.md), which has only the score of round 1 to learn from.
+        all frames, each weighted by that probability. By them, spelling is told from other movements better than by
+        the confidence head (docs/results.md), which learns from the scores of round 1 alone. A sequence that shows a
+        character in a few of very many frames gets a low one.
         """
         if self.shown is None:
             return None if self.confidence is None else self.confidence_logit(encoded)
         logits = self.shown(encoded).float()
-        odds = (logits[..., :BLANK].logsumexp(dim=2) - logits[..., BLANK]).clamp(min=LEAST_ODDS)                # (B, T)
-        weights = odds.sigmoid().masked_fill(~mask, 0.0)
-        return (weights * odds).sum(dim=1) / weights.sum(dim=1)
+        log_odds = logits[..., :BLANK].logsumexp(dim=2) - logits[..., BLANK]                                    # (B, T)
+        weights = F.logsigmoid(log_odds).masked_fill(~mask, float("-inf")).softmax(dim=1)
+        return (weights * log_odds).sum(dim=1)
 
     def frame_votes(self) -> nn.Linear | None:
         """The layer by which single frames vote in a search: the CTC head, with a share of the one that says what frames show.

@@ -53,7 +53,7 @@ def network_frames(inputs) -> np.ndarray:
 
 @torch.inference_mode()
 def read_pytorch(networks, inputs, beam: BeamSearch | None = None, limits: Limits = PUBLISHED, half_rate: bool = False) -> Answer:
-    """Read one sequence's columns (T, 390) with PyTorch networks: their mean confidence logit, their mean logits at each step.
+    """Read one sequence's columns (T, 390) with PyTorch networks: by the mean of their reading logits, and of those at each step.
 
     beam: how to search for the phrase; None: the likeliest token at each step; limits: what a reading must reach; half_rate:
     read what is not rejected by every second frame too, and answer the more certain text.
@@ -87,7 +87,7 @@ class _Reading:
 def _reading(networks, frames, beam: BeamSearch | None, limits: Limits, spell: bool = True) -> _Reading:
     """Read frames (1, n, 130, 3); without `spell`, or with a confidence below its limit, nothing is spelled."""
     encoded = [network.encode(frames, torch.tensor([frames.shape[1]])) for network in networks]
-    logits = [network.reading_logit(*frames) for network, frames in zip(networks, encoded)]
+    logits = [network.reading_logit(x, mask) for network, (x, mask) in zip(networks, encoded)]
     known = [logit for logit in logits if logit is not None]
     confidence = float(torch.cat(known).mean().sigmoid()) if known else UNKNOWN
     if not spell or confidence < limits.confidence:

@@ -104,7 +104,7 @@ class Ensemble(tf.Module):
     def read(self, frames, mask, rejected) -> Reading:
         """Read frames (n, 130, 3); rejected: bool (), True spells nothing, and so does a confidence below its limit."""
         encoded = [network.encode(frames, mask) for network in self.networks]
-        logits = [network.reading_logit(*frames) for network, frames in zip(self.networks, encoded)]
+        logits = [network.reading_logit(*own) for network, own in zip(self.networks, encoded)]
         known = [logit for logit in logits if logit is not None]
         confidence = tf.sigmoid(mean(known)) if known else tf.constant(rejection.UNKNOWN)
         rows, probabilities, count = self.spell(encoded, rejected | (confidence < self.limits.confidence))
@@ -201,7 +201,7 @@ def with_precision(content: bytes, precision: str) -> bytes:
 def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None = None) -> Path:
     """Write `model.tflite` and `inference_args.json` for PyTorch networks of any sizes and either round.
 
-    The model averages the networks' confidence logits and, at each step, their logits. precision: one of `PRECISIONS`; beam:
+    The model averages the networks' reading logits and, at each step, their logits. precision: one of `PRECISIONS`; beam:
     searches for the phrase instead of taking the likeliest token at each step. Returns the model's path. Raises ValueError as
     `check` does.
     """

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from aslutils.model.network import BLANK, LEAST_ODDS
+from aslutils.model.network import BLANK
 from aslutils.port.decoder import Decoder
 from aslutils.port.layers import Linear
 from aslutils.port.squeezeformer import Squeezeformer
@@ -23,18 +23,18 @@ class Network(tf.Module):
         self.backward_decoder = Decoder(network.backward_decoder, f"{name}.backward_decoder") if backward else None
         self.ctc = None if network.ctc is None else Linear.of(network.frame_votes(), name=f"{name}.ctc")
         self.shown = None if network.shown is None else Linear.of(network.shown, name=f"{name}.shown")
-        self.confidence = None if network.confidence is None or self.shown else \
-            Linear.of(network.confidence, name=f"{name}.confidence")
+        asked = network.shown is None and network.confidence is not None
+        self.confidence = Linear.of(network.confidence, name=f"{name}.confidence") if asked else None
 
     def encode(self, frames, mask):
         """Encoded frames (T, D), and the mask."""
         return self.encoder(self.stem(frames), mask), mask
 
     def reading_logit(self, encoded, mask):
-        """How surely encoded frames (T, D) are spelling: logit (); None without a head for it."""
+        """The confidence of a reading, before the sigmoid: logit () of encoded frames (T, D); None without a head for it."""
         if self.shown is None:
             return None if self.confidence is None else tf.reshape(self.confidence(encoded[:1]), [])
         logits = self.shown(encoded)
-        odds = tf.maximum(tf.reduce_logsumexp(logits[:, :BLANK], axis=1) - logits[:, BLANK], LEAST_ODDS)[:, None]      # (T, 1)
-        weights = mask.zeroed(tf.sigmoid(odds))
-        return tf.reduce_sum(weights * odds) / tf.reduce_sum(weights)
+        log_odds = tf.reduce_logsumexp(logits[:, :BLANK], axis=1) - logits[:, BLANK]                       # (T,)
+        shows = tf.minimum(log_odds, 0.0) - tf.math.log(1 + tf.exp(-tf.abs(log_odds)))                     # log probabilities
+        return tf.reduce_sum(tf.nn.softmax(mask.hidden(shows)) * log_odds)

@@ -42,7 +42,7 @@ class Reading:
 
     verdict: Verdict                 # READ, or why it was rejected
     spelled: str                     # the predicted text; "" if rejected
-    confidence: float                # 0..1, how surely somebody spells; NaN if the model has no such output or was not asked
+    confidence: float                # 0..1, how sure the model is of the sequence; NaN if it has no such output or was not asked
     certainty: float                 # 0..1, how sure of the text: confidence times the characters' mean probability; NaN likewise
     probabilities: np.ndarray        # float32, one per character of the text: its probability at its step
     length: int                      # of the sequence, in frames; with a fixed shape, without rows at its end that show nothing

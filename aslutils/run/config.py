@@ -82,7 +82,7 @@ class ExportConfig(RunConfig):
     half_rate: bool                 # read every second frame too, and answer the more certain text; published networks never do
     fixed_frames: int               # frames of the export of a fixed shape; 0: none
     min_confidence: float           # sequences of less confidence are rejected
-    min_certainty: float            # so are texts of less certainty; -1: as `run.export.limits` has it
+    min_certainty: float            # so are texts of less certainty; -1: 0.18, 0.1 or none, see `run.export.limits`
 
     def __post_init__(self):
         super().__post_init__()

@@ -12,7 +12,7 @@ from aslutils.training.folder import CHECKPOINT
 BEAMS = 8                          # default number of beams for our networks
 CTC_SHARE = 0.5                    # default share of their CTC heads
 MIN_CERTAINTY = 0.1                # default limit of their texts' certainty, ...
-MIN_CERTAINTY_SHOWN = 0.18         # ... and where every network has a head that says what frames show: those are surer
+MIN_CERTAINTY_SHOWN = 0.18         # ... and if all have a head that says what frames show, whose confidences are higher
 _CLEARLY_WORSE = 0.02              # how much lower a score must be: 0.003 on 250 sequences has misled (docs/results.md)
 
 

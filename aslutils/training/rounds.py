@@ -84,7 +84,8 @@ def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int,
 
 
 def _job(corpus, name, folder, rows, scores, validation, model, loss, train, augmentations, borders=None) -> Job:
-    model = replace(model, ctc=loss.ctc_weight > 0, shown=loss.shown_weight > 0 and corpus.store.shown is not None)
+    told = corpus.store.shown is not None and any(corpus.store.shown[row] for row in rows.tolist())
+    model = replace(model, ctc=loss.ctc_weight > 0, shown=loss.shown_weight > 0 and told)
     if train.init:
         load_init(train.init, model)              # an unusable checkpoint is named before anything is trained
     return Job(name=name, folder=corpus.folder / folder, store=corpus.store.path, rows=rows, scores=scores, validation=validation,

@@ -112,7 +112,7 @@ def test_a_reading_is_as_sure_as_the_frames_that_show_a_character():
             assert found.item() == pytest.approx(((real * real.logit()).sum() / real.sum()).item(), abs=1e-3)
         assert shows[0].max() - shows[0].min() > 0.2, "frames should differ"
         network.shown.bias[BLANK] += 1000                                        # certain that no frame shows anything
-        assert network.reading_logit(encoded, mask).tolist() == pytest.approx([-20] * 3)
+        assert (network.reading_logit(encoded, mask) < -900).all()
 
 
 def test_without_that_head_the_confidence_head_says_it_if_there_is_one():

@@ -1,15 +1,18 @@
 """The table that compares layers."""
 
 import pytest
-from toys import made_columns
+from configs import model_config
+from toys import TOY, lively, made_columns
 
+from aslutils.model.network import Network
 from aslutils.port.compare import compare_layers
 
 pytestmark = pytest.mark.slow
 
 
 def test_every_layer_of_both_rounds_agrees_in_tensorflow_and_tflite(round1, round2):
-    for network in (round1, round2):
+    headed = lively(Network(model_config(**TOY, shown=True)), 3)
+    for network in (round1, round2, headed):
         table = compare_layers(network, [made_columns(frames, frames) for frames in (20, 90, 400)])
         assert table["layer"].tolist()[-1] == "decoder" and "encoder.blocks.1" in set(table["layer"])
         assert len(table) == (6 if network is round1 else 11)

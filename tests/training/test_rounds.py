@@ -52,9 +52,9 @@ def test_the_auxiliary_head_is_there_when_its_loss_is(corpus):
     assert rounds.fold_job(corpus, 0, MODEL, loss_config(ctc_weight=0.5), TRAIN, AUGMENTATIONS).model.ctc
 
 
-@pytest.mark.parametrize("shown, weight, has", [(None, 0.5, False), (["aa·b"], 0.5, True), (["aa·b"], 0.0, False)])
+@pytest.mark.parametrize("shown, weight, has", [(None, 0.5, False), ("", 0.5, False), ("aa·b", 0.5, True), ("aa·b", 0.0, False)])
 def test_the_head_of_what_frames_show_is_there_when_the_data_say_it(corpus, monkeypatch, shown, weight, has):
-    monkeypatch.setattr(corpus.store, "shown", shown)
+    monkeypatch.setattr(corpus.store, "shown", None if shown is None else [shown] * len(corpus.store))
     job = rounds.fold_job(corpus, 0, MODEL, loss_config(shown_weight=weight), TRAIN, AUGMENTATIONS)
     assert job.model.shown == has
 
