@@ -27,7 +27,7 @@ class ModelConfig:
     stem_momentum: float            # weight of the new batch in the stem's BatchNorm1d statistics, as published
     dropout: float                  # in the encoder's modules and on the decoder's residuals and activations
     decoder_attention_dropout: float  # on the decoder's attention weights
-    ctc: bool = False               # an auxiliary CTC head on the encoder; may have a share in a search; training sets it by ctc_weight
+    ctc: bool = False               # an auxiliary CTC head on the encoder, which may have a share in a search; by ctc_weight
     shown: bool = False             # one that says what each frame shows; a reading's confidence is then its; by shown_weight
 
     def __post_init__(self):
