@@ -1,11 +1,14 @@
 """Nothing depends on padding: not a prediction, not the loss, not a gradient, not a statistic."""
 
+from unittest import mock
+
 import golden_toy
 import pytest
 import torch
 from configs import loss_config
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from aslutils.model.loss import compute_loss, decoder_inputs, reverse
 from aslutils.task import text
@@ -72,16 +75,21 @@ def test_stem_and_encoder_are_zero_behind_a_sequence(round, lengths, seed):
 
 
 def trained(round, data):
-    """Loss, gradients and statistics of one training step with dropout and masking off."""
+    """Loss, gradients and statistics of one training step with dropout and masking off.
+
+    Without ReLU's corner: a unit that is 0 but for rounding would get all of its gradient or none of it.
+    """
     network = golden_toy.network(round, dropout=0.0, decoder_attention_dropout=0.0).train()
-    loss = compute_loss(network, data, PLAIN)["loss"]
-    loss.backward()
+    with mock.patch.object(F, "relu", F.softplus):
+        loss = compute_loss(network, data, PLAIN)["loss"]
+        loss.backward()
     gradients = {name: value.grad for name, value in network.named_parameters()}
     return {"loss": loss.detach(), **gradients, **dict(network.named_buffers())}
 
 
 @pytest.mark.parametrize("round", [1, 2])
 @given(lengths=st.lists(st.integers(1, 30), min_size=2, max_size=5), seed=st.integers(0, 99), padding=st.integers(1, 60))
+@example(lengths=[8, 27, 18, 20, 25], seed=98, padding=1)        # with ReLU a unit at 0 made a difference of 0.001
 @settings(max_examples=15, deadline=None)
 def test_padding_never_changes_a_training_step(round, lengths, seed, padding):
     expected = trained(round, batch(lengths, seed))
