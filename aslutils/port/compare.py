@@ -53,7 +53,7 @@ def network_frames(inputs) -> np.ndarray:
 
 @torch.inference_mode()
 def read_pytorch(networks, inputs, beam: BeamSearch | None = None, limits: Limits = PUBLISHED, half_rate: bool = False) -> Answer:
-    """Read one sequence's columns (T, 390) with PyTorch networks: by the mean of their reading logits, and of those at each step.
+    """Read one sequence's columns (T, 390) with PyTorch networks, by their mean reading logit and their mean logits at each step.
 
     beam: how to search for the phrase; None: the likeliest token at each step; limits: what a reading must reach; half_rate:
     read what is not rejected by every second frame too, and answer the more certain text.

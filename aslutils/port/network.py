@@ -23,8 +23,8 @@ class Network(tf.Module):
         self.backward_decoder = Decoder(network.backward_decoder, f"{name}.backward_decoder") if backward else None
         self.ctc = None if network.ctc is None else Linear.of(network.frame_votes(), name=f"{name}.ctc")
         self.shown = None if network.shown is None else Linear.of(network.shown, name=f"{name}.shown")
-        asked = network.shown is None and network.confidence is not None
-        self.confidence = Linear.of(network.confidence, name=f"{name}.confidence") if asked else None
+        unused = network.confidence is None or network.shown is not None
+        self.confidence = None if unused else Linear.of(network.confidence, name=f"{name}.confidence")
 
     def encode(self, frames, mask):
         """Encoded frames (T, D), and the mask."""
