@@ -75,7 +75,7 @@ def test_a_beam_of_one_is_greedy(sure):
             np.testing.assert_allclose(found.logits, expected.logits, atol=2e-3)
 
 
-@pytest.mark.parametrize("beam, count", [(JOINT, 200), (JOINT_GREEDY, 50)], ids=["joint", "joint greedy"])
+@pytest.mark.parametrize("beam, count", [(JOINT, 100), (JOINT_GREEDY, 40)], ids=["joint", "joint greedy"])
 def test_joint_decoding_reads_sequences_as_pytorch_does_and_not_as_without_the_ctc_head(sure, exported, beam, count):
     lengths = np.random.default_rng(4).integers(15, 160, count)
     sequences = [made_columns(int(length), seed) for seed, length in enumerate(lengths)]
