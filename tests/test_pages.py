@@ -40,7 +40,8 @@ RUN_BY = {
     "papermill --help-notebook": "test_pages.py::test_a_notebooks_help_is_its_manual",
     "papermill notebooks/01": "test_notebooks.py::test_on_kaggle_round_one_finds_the_attached_files_and_the_attached_kit",
     "papermill notebooks/02": "run/test_pipeline.py::test_five_notebooks_leave_a_scored_submission",
-    "papermill notebooks/03": "test_notebooks.py::test_round_two_works_alone_from_the_notebooks_folder_and_says_what_it_lacks",
+    "papermill notebooks/03":
+        "test_notebooks.py::test_a_partial_file_trains_the_same_network_under_papermill_and_by_the_command",
     "papermill notebooks/04": "test_notebooks.py::test_published_checkpoints_are_exported_without_training_and_without_data",
     "papermill notebooks/05": "kaggle/test_publish.py::test_the_first_time_creates_and_afterwards_versions",
     "python -m aslutils --help": "test_main.py::test_help_lists_every_command_and_comes_at_once",
