@@ -1,4 +1,4 @@
-"""What notebooks 04 and 05 decide: how the model decodes, how the confidence is rated, what the report says."""
+"""What notebooks 04 and 05 find and decide: inputs, how the model decodes, how the confidence is rated, what the report says."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,17 @@ from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.model.network import Network
 from aslutils.run import scoring
-from aslutils.run.export import CTC_SHARE, MIN_CERTAINTY, MIN_CERTAINTY_SHOWN, decoding, half_rate, limits, search_stays
+from aslutils.run.export import (
+    CTC_SHARE,
+    MIN_CERTAINTY,
+    MIN_CERTAINTY_SHOWN,
+    decoding,
+    find_checkpoints,
+    find_export,
+    half_rate,
+    limits,
+    search_stays,
+)
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
 from aslutils.task.rejection import Limits
@@ -36,6 +46,14 @@ FIRST_ROUND = Checkpoint(Network(model_config(**TOY, **ROUND1)))
 ])
 def test_left_to_itself_the_export_searches_where_the_gain_was_measured(loaded, beams, expected):
     assert decoding(export_config(beams=beams, length_penalty=0.3, rerank_weight=0.2), loaded) == expected
+
+
+def test_what_is_not_there_is_named_with_the_notebook_that_makes_it(tmp_path):
+    for find, words in ((lambda: find_checkpoints(tmp_path, []), "no finished seed; run notebook 03_fullfit first"),
+                        (lambda: find_checkpoints(tmp_path, ["/no/such.pth"]), "there is no checkpoint /no/such.pth"),
+                        (lambda: find_export(tmp_path), "lacks model.tflite; run notebook 04_convert_tflite first")):
+        with pytest.raises(FileNotFoundError, match=words):
+            find()
 
 
 @pytest.mark.parametrize("asked, by_search, stays", [
