@@ -5,8 +5,12 @@ where oneDNN takes AVX-512 if there is any; a prototype's steps were a fifth and
 no setting that sends float32 products to oneDNN; the operator used here is the one that its compiler takes for inference. It
 is private, so `usual_library` tries it, and without it everything is as in PyTorch. `tests/benchmarks/libraries.py`
 compares the two.
+
+oneDNN compiles about 33 kernels for each new length of a batch and keeps 1024, those of 30 lengths. The demo's training meets
+144 lengths, most of them seldom. CACHE is set so that 90 are kept, unless the user has set it.
 """
 
+import os
 from pathlib import Path
 
 import torch
@@ -16,6 +20,7 @@ from torch.nn import functional as F
 
 ALIGNED = 8                        # GPUs' fused kernels take heads whose width is a multiple of this
 MKL, ONEDNN = "MKL", "oneDNN"
+CACHE, KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "3000"       # oneDNN reads it at its first product
 _FEWEST = 256                      # rows from which oneDNN computes a product: a step of decoding has fewer
 
 
@@ -32,7 +37,10 @@ def usual_library(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         amd = "AuthenticAMD" in cpuinfo.read_text()
     except OSError:                # not Linux
         amd = False
-    return ONEDNN if amd and _operator_works() else MKL
+    if not amd:
+        return MKL
+    os.environ.setdefault(CACHE, KERNELS)
+    return ONEDNN if _operator_works() else MKL
 
 
 def _operator_works() -> bool:

@@ -1,5 +1,9 @@
 """Batch statistics over real frames, attention, and dropout."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +13,21 @@ from aslutils.model import layers
 from aslutils.model.layers import MaskedBatchNorm, frame_mask
 
 LENGTHS = torch.tensor([5, 1, 9])
+TWICE_OVER_LENGTHS = """
+import sys
+from pathlib import Path
+import torch
+torch.backends.cpu.get_cpu_capability = lambda: "AVX512"
+torch.set_num_threads(1)
+from aslutils.model import layers
+layers.library = layers.usual_library(Path(sys.argv[1]))
+assert layers.library == layers.ONEDNN
+layer = layers.Linear(24, 40)
+for turn in range(2):
+    print("turn", turn, flush=True)
+    for rows in range(256, 656):
+        layer(torch.ones(rows, 24, requires_grad=True)).sum().backward()
+"""
 
 
 def norms(channels=6, momentum=0.3):
@@ -145,10 +164,26 @@ class TestLinear:
         cpuinfo = tmp_path / "cpuinfo"
         if vendor:
             cpuinfo.write_text(f"processor : 0\nvendor_id : {vendor}\n")
+        monkeypatch.setattr(os, "environ", {})
         assert layers.usual_library(cpuinfo) == expected
+        assert os.environ.get(layers.CACHE) == (layers.KERNELS if expected == layers.ONEDNN else None)
+
+    @pytest.mark.parametrize("set_to, compiles", [(None, False), ("1", True)])
+    def test_lengths_that_come_again_compile_nothing_unless_the_user_says_otherwise(self, onednn, tmp_path, set_to, compiles):
+        (tmp_path / "cpuinfo").write_text("vendor_id : AuthenticAMD")
+        environment = {name: value for name, value in os.environ.items() if name != layers.CACHE}
+        environment |= {"ONEDNN_VERBOSE": "profile_create", "PYTHONPATH": ":".join(sys.path)}
+        environment |= {layers.CACHE: set_to} if set_to else {}
+        done = subprocess.run([sys.executable, "-c", TWICE_OVER_LENGTHS, str(tmp_path / "cpuinfo")], env=environment,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        first, second = done.stdout.split("turn 0\n")[1].split("turn 1\n")
+        assert first.count("cache_miss") > 1024                # more than fit by default
+        assert ("cache_miss" in second) == compiles and (compiles or "cache_hit" in second)
 
     def test_a_pytorch_without_the_operator_keeps_to_mkl(self, monkeypatch, tmp_path):
         (tmp_path / "cpuinfo").write_text("vendor_id : AuthenticAMD")
+        monkeypatch.setattr(os, "environ", {})
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
         monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda *of: of[0], raising=False)
         assert layers.usual_library(tmp_path / "cpuinfo") == layers.MKL
