@@ -20,6 +20,8 @@ MODEL, LOSS = profile("winning", SEEDS)[3:5]     # of the winning round 2
 # Quantiles of the 67,208 training sequences (0 is the minimum).
 FRAMES = {0: 1, 1: 6, 5: 35, 10: 66, 25: 104, 50: 148, 75: 207, 90: 270, 95: 312, 99: 408, 100: 807}
 CHARACTERS = {0: 1, 1: 8, 5: 11, 10: 12, 25: 12, 50: 17, 75: 22, 90: 27, 95: 28, 99: 30, 100: 31}
+DEMO_FRAMES = {0: 1, 1: 5, 5: 9, 10: 11, 25: 16, 50: 25, 75: 39, 90: 54, 95: 65, 99: 84, 100: 153}   # of its augmented samples
+DEMO_CHARACTERS = {0: 1, 100: 8}
 
 
 def draws(quantiles: dict[int, int], count: int) -> np.ndarray:
@@ -28,24 +30,26 @@ def draws(quantiles: dict[int, int], count: int) -> np.ndarray:
     return np.interp(percent, list(quantiles), list(quantiles.values())).round().astype(int)
 
 
-def batches(count: int, batch_size: int = 16, *, padded_to: int | None = None, device="cpu", seed: int = 1) -> list[dict]:
+def batches(count: int, batch_size: int = 16, *, padded_to: int | None = None, device="cpu", seed: int = 1,
+            frames: dict = FRAMES, characters: dict = CHARACTERS) -> list[dict]:
     """`count` training batches as `TrainLoader` makes them: similar lengths together, cut to the batch's longest sequence.
 
     They stand for the whole corpus: their lengths are `count * batch_size` evenly spread quantiles, at most 384 frames.
-    padded_to: pad every batch to this many frames instead, as the published solution does.
+    padded_to: pad every batch to this many frames instead, as the published solution does. frames, characters: the quantiles.
     """
     generator = random.Random(seed)
-    lengths = draws(FRAMES, count * batch_size).clip(max=MAX_FRAMES)
-    phrases = ["".join(generator.choices(text.CHARACTERS, k=k)) for k in draws(CHARACTERS, count * batch_size)]
+    lengths = draws(frames, count * batch_size).clip(max=MAX_FRAMES)
+    phrases = ["".join(generator.choices(text.CHARACTERS, k=k)) for k in draws(characters, count * batch_size)]
     generator.shuffle(phrases)
     torch.manual_seed(seed)
     made = []
     for first in range(0, len(lengths), batch_size):
         own = torch.from_numpy(lengths[first:first + batch_size])
-        frames = torch.randn(batch_size, padded_to or int(own.max()), 130, 3)
-        frames *= torch.arange(frames.shape[1])[None, :, None, None] < own[:, None, None, None]
+        noise = torch.randn(batch_size, padded_to or int(own.max()), 130, 3)
+        noise *= torch.arange(noise.shape[1])[None, :, None, None] < own[:, None, None, None]
         tokens = torch.from_numpy(np.stack([text.encode(phrase) for phrase in phrases[first:first + batch_size]]))
-        batch = {"frames": frames, "lengths": own, "tokens": tokens, "score": torch.rand(batch_size)}
+        batch = {"frames": noise, "lengths": own, "tokens": tokens, "score": torch.rand(batch_size),
+                 "shown": torch.zeros(noise.shape[:2], dtype=torch.long)}
         made.append({name: value.to(device) for name, value in batch.items()})
     return made
 
