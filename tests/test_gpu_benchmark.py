@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gpu
 import pytest
+from libraries import processor
 
 BENCHMARK = Path(gpu.__file__)
 APART = ["parity", "demo"]             # which a test runs as the command does, each in a process of its own
@@ -42,21 +43,48 @@ def test_the_command_runs_its_parts_and_leaves_a_table_and_a_file(tmp_path):
         assert part["rows"] and not part["failed"], (name, part, done.stderr)
         assert not any(gpu.bad(row) for row in part["rows"]), part["rows"]
         assert f"\n{name} (" in done.stdout
-    assert done.returncode == 0 and done.stdout.startswith("no GPU: ")
+    assert done.returncode == 0 and done.stdout.startswith(f"no GPU: {processor()}; ")
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    """Instead of the parts, programs that print a row each and then hang, fail or are killed."""
+    (tmp_path / "gpu_parts.py").write_text("""import os, signal, sys, time
+print('{"figure": 1}', flush=True)
+print('{"cut', end="", flush=True)
+if sys.argv[1] in ("hangs", "data"):
+    time.sleep(100)
+if sys.argv[1] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+raise SystemExit("out of luck" if sys.argv[1] == "fails" else 0)
+""")
+    monkeypatch.setattr(gpu, "HERE", tmp_path)
+    return tmp_path
 
 
 @pytest.mark.slow
-def test_a_part_that_fails_or_hangs_loses_nothing_of_the_others(tmp_path, monkeypatch):
-    parts = tmp_path / "gpu_parts.py"
-    parts.write_text("""import sys, time
-print('{"figure": 1}', flush=True)
-if sys.argv[1] == "hangs":
-    time.sleep(100)
-raise SystemExit("out of luck")
-""")
-    monkeypatch.setattr(gpu, "HERE", tmp_path)
-    assert gpu.run(gpu.start("fails", [], {}), 60) == ([{"figure": 1}], "out of luck")
-    assert gpu.run(gpu.start("hangs", [], {}), 3) == ([{"figure": 1}], "stopped after 3 s")
+@pytest.mark.parametrize("name, why", [("fails", "out of luck"), ("hangs", "stopped after 3 s"), ("killed", "killed by SIGKILL"),
+                                       ("fine", "")])
+def test_a_part_that_fails_or_hangs_keeps_its_rows_and_says_why(fakes, name, why):
+    assert gpu.run(gpu.start(name, [], {}), 3) == ([{"figure": 1}], why)
+
+
+@pytest.mark.slow
+def test_data_that_are_never_written_cost_the_demo_alone(fakes, monkeypatch, capsys):
+    parts = ["steps", "demo", "loader", "compile"]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--minutes", "0.1", "--out", str(fakes / "gpu.json"), "--parts", *parts])
+    assert gpu.main() == 1
+    report = json.loads((fakes / "gpu.json").read_text())["parts"]
+    assert list(report) == parts
+    assert report.pop("demo")["failed"].startswith("its data were not written")
+    assert all(part["rows"] == [{"figure": 1}] and not part["failed"] for part in report.values())
+
+
+def test_the_shares_are_of_six_minutes_and_what_is_not_taken_is_left_to_the_others():
+    parts = list(gpu.SECONDS)
+    assert sum(gpu.SECONDS.values()) == 360
+    assert gpu.share(parts, 360) == gpu.SECONDS["parity"] and gpu.share(parts[1:], 355) > gpu.SECONDS["steps"]
+    assert gpu.share(parts[-1:], 7) == 7
 
 
 @pytest.mark.parametrize("options, words", [(["--minutes", "nan"], "--minutes is nan; it must be above 0"),

@@ -3,24 +3,24 @@
     python tests/benchmarks/gpu.py [--parts parity steps ...] [--minutes 6] [--out gpu.json] [--toy]
 
 From a checkout with torch installed; it names the packages that it lacks. No notebook, no TensorFlow, no network. Each part runs
-in a process of its own, so that one which fails or hangs loses nothing of the others; what it had measured by then is kept. A
-table is printed, and all figures are written to the JSON file. Without a GPU it runs on the CPU; --toy makes everything so small
-that this takes two minutes, which is what the tests do.
+in a process of its own, so that one which fails or hangs loses nothing of the others; what it had measured by then is kept. Each
+has a share of the time; what it does not take is shared among those after it. A table is printed, and all figures are written
+to the JSON file. Without a GPU it runs on the CPU; --toy makes everything so small that this takes two minutes, which is what
+the tests do.
 
-Parts, in the order in which they run (`gpu_parts.py` says how each is measured):
+Parts, in the order in which they run, the most valuable first (`gpu_parts.py` says how each is measured):
     parity    one step's loss on the GPU and on the CPU, greedy tokens on both
-    launches  kernels that a training step launches, host synchronisations in it (must be 0)
     steps     both rounds at full size and the corpus' lengths, batch 64: float32, TF32, fp16, bf16
+    graphs    the same steps replayed as CUDA graphs, one a length
     demo      the demo's round 2, trained on the GPU, with its score
-    graphs    the steps of round 2 replayed as CUDA graphs, one a length
+    launches  kernels that a training step launches, host synchronisations in it (must be 0)
     resume    a training in fp16 that is stopped after every step and goes on, against one that is not
     loader    augmented samples a second by the number of worker processes, to hold against those of the steps
     largest   the largest batch of the longest sequences that fits
-    compile   the steps of round 2 with torch.compile
+    compile   the same steps with torch.compile
 """
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import math
@@ -38,8 +38,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 PACKAGES = {"torch": "torch", "numpy": "numpy", "pandas": "pandas", "pyarrow": "pyarrow", "yaml": "pyyaml",
             "accelerate": "accelerate", "rapidfuzz": "rapidfuzz", "tqdm": "tqdm"}
-SECONDS = {"parity": 45, "launches": 45, "steps": 75, "demo": 150, "graphs": 60, "resume": 45, "loader": 60, "largest": 45,
-           "compile": 120}                       # of each part at most
+SECONDS = {"parity": 30, "steps": 70, "graphs": 40, "demo": 125, "launches": 20, "resume": 10, "loader": 25, "largest": 15,
+           "compile": 25}                        # of the 6 minutes
 
 
 def lacking() -> list[str]:
@@ -62,25 +62,51 @@ def end(process: subprocess.Popen) -> None:
 
 def run(process: subprocess.Popen, seconds: float) -> tuple[list[dict], str]:
     """A part's rows, and why it ended early ("" if it did not)."""
-    rows, errors = [], []
+    rows, errors, late = [], [], threading.Event()
 
     def watch():
         errors.extend(process.stderr)
 
+    def stop():
+        late.set()
+        end(process)
+
     watching = threading.Thread(target=watch)
     watching.start()
-    timer = threading.Timer(seconds, end, [process])
+    timer = threading.Timer(seconds, stop)
     timer.start()
     for line in process.stdout:
-        if line.startswith("{"):
+        if line.startswith("{") and line.endswith("\n"):
             rows.append(json.loads(line))
     code = process.wait()
-    late = code == -signal.SIGKILL
     timer.cancel()
     watching.join()
+    if not code:
+        return rows, ""
+    if code < 0:
+        return rows, f"stopped after {seconds:.0f} s" if late.is_set() else f"killed by {signal.Signals(-code).name}"
     said = [line.strip() for line in errors if line.strip()]
-    why = f"stopped after {seconds:.0f} s" if late else said[-1] if code and said else f"exit code {code}" if code else ""
-    return rows, why
+    return rows, said[-1] if said else f"exit code {code}"
+
+
+def share(parts: list[str], left: float) -> float:
+    """Seconds for the first of the parts that are still to run."""
+    return left * SECONDS[parts[0]] / sum(SECONDS[part] for part in parts)
+
+
+def measured(part: str, seconds: float, arguments: list[str], environment: dict, writing) -> tuple[list[dict], str]:
+    """`run` for a part. The demo first waits for `writing`, which writes its data, at most half of its time."""
+    if seconds < 1:
+        return [], "no time was left for it"
+    if part == "demo":
+        began = time.monotonic()
+        try:
+            writing.wait(timeout=seconds / 2)
+        except subprocess.TimeoutExpired:
+            end(writing)
+            return [], f"its data were not written, though it waited {seconds / 2:.0f} s for them"
+        seconds -= time.monotonic() - began
+    return run(start(part, [*arguments, "--seconds", str(int(seconds))], environment), seconds)
 
 
 def table(rows: list[dict]) -> str:
@@ -113,10 +139,11 @@ def main() -> int:
         return 1
 
     import torch
+    from libraries import processor
 
     from aslutils.system.files import write_json
 
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"no GPU: {platform.processor() or platform.machine()}"
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"no GPU: {processor()}"
     report = {"device": name, "torch": torch.__version__, "cuda": torch.version.cuda, "python": platform.python_version(),
               "cores": os.cpu_count(), "parts": {}}
     print(f"{name}; torch {torch.__version__}, {os.cpu_count()} cores")
@@ -129,14 +156,10 @@ def main() -> int:
         writing = None
         if "demo" in options.parts:               # its data is written meanwhile; if that fails, the part does it and says why
             writing = start("data", arguments, environment, subprocess.DEVNULL)
-        for part in (part for part in SECONDS if part in options.parts):
-            if part == "demo":
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    writing.wait(timeout=max(deadline - time.monotonic(), 0))
-            began, left = time.monotonic(), deadline - time.monotonic()
-            rows, why = [], "no time was left for it"
-            if left > 5:
-                rows, why = run(start(part, arguments, environment), min(SECONDS[part] * (4 if options.toy else 1), left))
+        wanted = [part for part in SECONDS if part in options.parts]
+        for place, part in enumerate(wanted):
+            began = time.monotonic()
+            rows, why = measured(part, share(wanted[place:], deadline - began), arguments, environment, writing)
             report["parts"][part] = {"rows": rows, "failed": why, "seconds": round(time.monotonic() - began, 1)}
             print(f"\n{part} ({time.monotonic() - began:.0f} s)" + (f": {why}" if why else ""))
             if rows:

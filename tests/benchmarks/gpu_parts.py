@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -54,8 +55,10 @@ def tell(**row):
 class Size:
     """Full size, or toy size: networks and batches."""
 
-    def __init__(self, toy: bool):
+    def __init__(self, toy: bool, seconds: float = 600):
+        """seconds: until the part is ended."""
         self.toy, self.batch, self.batches = toy, 4 if toy else BATCH, 2 if toy else 8
+        self.end = time.time() + seconds
         if toy:
             torch.set_num_threads(1)
 
@@ -279,7 +282,8 @@ def _demo(size: Size):
 
 
 def data(size: Size):
-    """Not a part: writes the demo's data for it."""
+    """Not a part: writes the demo's data for it, while other parts are measured, which come first."""
+    os.nice(19)
     open_corpus(_demo(size)[0])
 
 
@@ -307,5 +311,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--seconds", type=float, default=600)
     options = parser.parse_args()
-    PARTS[options.part](Size(options.toy))
+    PARTS[options.part](Size(options.toy, options.seconds))

@@ -36,8 +36,10 @@ NEW = {"demo": 265 / 4536, "winning": 1.0}       # share of the steps whose kern
 
 def processor() -> str:
     """The processor's name, and how wide PyTorch's own kernels compute on it."""
-    names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    return f"{names[0] if names else platform.processor()}, {torch.backends.cpu.get_cpu_capability()}"
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def step(network, batch, loss) -> tuple[float, torch.Tensor]:
