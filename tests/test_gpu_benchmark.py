@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import gpu
+import gpu_cards
 import pytest
 from libraries import processor
 
@@ -110,3 +111,14 @@ def test_what_it_needs_is_named(monkeypatch, capsys):
 
 def test_rows_become_a_table_with_a_column_for_each_name():
     assert gpu.table([{"a": 1, "b": 12345.6}, {"a": None, "c": "x"}]) == "  a  b       c\n  1  12,346\n             x"
+
+
+@pytest.mark.parametrize("name, precision, expected", [
+    ("Tesla T4", "fp16", 65), ("Tesla T4", "bf16", None), ("Tesla P100-PCIE-16GB", "float32", 9.3), ("NVIDIA L4", "TF32", 60),
+    ("Tesla V100-SXM2-16GB", "fp16", 125), ("Tesla V100-PCIE-32GB", "fp16", 112), ("NVIDIA A10", "fp16", 125),
+    ("NVIDIA A10G", "fp16", 70), ("NVIDIA A100-SXM4-80GB", "bf16", 312), ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "bf16", None),
+    ("NVIDIA H100 80GB HBM3", "bf16", 989), ("NVIDIA H100 PCIe", "bf16", 756), ("NVIDIA H100 NVL", "bf16", 835),
+    ("NVIDIA GeForce RTX 3090 Ti", "fp16", 80), ("NVIDIA GeForce RTX 4090", "fp16", 165.2), ("NVIDIA B200", "bf16", 2250),
+    ("NVIDIA GeForce RTX 4090 Laptop GPU", "fp16", None), ("NVIDIA RTX 6000 Ada Generation", "fp16", 364.2), ("", "fp16", None)])
+def test_a_card_is_known_by_its_name(name, precision, expected):
+    assert gpu_cards.peak(name, precision) == expected

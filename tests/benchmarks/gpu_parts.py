@@ -20,6 +20,7 @@ import corpus
 import numpy as np
 import stand_in
 import torch
+from gpu_cards import peak
 from gpu_steps import DEVICE, TYPES, Compiled, Graphs, Step, precisions, set_precision
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as record_profile
@@ -39,11 +40,8 @@ from aslutils.training import rounds
 from aslutils.training.jobs import train_all
 from aslutils.training.trainer import Trainer
 
+NAME = torch.cuda.get_device_name() if DEVICE == "cuda" else ""
 BATCH = 64                                        # sequences
-# Dense peaks in TFLOPS by the makers' data sheets, in the order of TYPES.
-PEAKS = {"T4": (8.1, None, 65, None), "P100": (9.3, None, 18.7, None), "V100": (15.7, None, 125, None),
-         "L4": (30.3, 60, 121, 121), "A10": (31.2, 62.5, 125, 125),
-         "A100": (19.5, 156, 312, 312), "H100": (67, 494, 989, 989), "H200": (67, 494, 989, 989)}
 SMALL = dict(dim=16, blocks=1, heads=2, kernel=5, decoder_layers=1, decoder_heads=2, decoder_ffn=16, stem_channels=4)
 
 
@@ -121,19 +119,13 @@ def measure(size: Size, stage: str, precision: str, name: str, make, **options):
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         rate = samples_a_second(make(network, loss, precision, **options), size.made(), 0.2 if size.toy else 3)
-        reached, sheet = large_product(precision, 256 if size.toy else 8192), _peak(precision)
+        reached, sheet = large_product(precision, 256 if size.toy else 8192), peak(NAME, precision)
         row |= {"samples/s": rate, "TFLOPS": rate * work, "% of a large product": 100 * rate * work / reached,
                 "% of the data sheet": sheet and 100 * rate * work / sheet,
                 "GB": torch.cuda.max_memory_reserved() / 1e9 if DEVICE == "cuda" else None}
     except Exception as error:                    # torch's, the compiler's, CUDA's: the next row may still succeed
         row["failed"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:150]
     tell(**row)
-
-
-def _peak(precision: str) -> float | None:
-    name = torch.cuda.get_device_name() if DEVICE == "cuda" else ""
-    known = next((peaks for card, peaks in PEAKS.items() if card in name.replace("-", " ").split()), None)
-    return known and known[list(TYPES).index(precision)]
 
 
 def parity(size: Size):
