@@ -8,8 +8,12 @@ from pathlib import Path
 
 import gpu
 import gpu_cards
+import gpu_parts
 import pytest
 from libraries import processor
+from training_cost import gigaflops
+
+from aslutils.run.stages import SEEDS
 
 BENCHMARK = Path(gpu.__file__)
 APART = ["parity", "demo"]             # which a test runs as the command does, each in a process of its own
@@ -122,3 +126,11 @@ def test_rows_become_a_table_with_a_column_for_each_name():
     ("NVIDIA GeForce RTX 4090 Laptop GPU", "fp16", None), ("NVIDIA RTX 6000 Ada Generation", "fp16", 364.2), ("", "fp16", None)])
 def test_a_card_is_known_by_its_name(name, precision, expected):
     assert gpu_cards.peak(name, precision) == expected
+
+
+@pytest.mark.slow
+def test_the_work_of_a_step_is_as_the_counter_says():
+    size = gpu_parts.Size(toy=False)
+    for stage, expected in gpu_parts.GIGAFLOPS.items():
+        assert gigaflops(*size.round(stage)) == pytest.approx(expected, rel=1e-3)
+    assert gigaflops(*size.round(SEEDS), batches=1, padded_to=384) == pytest.approx(gpu_parts.LONGEST, rel=1e-3)

@@ -1,4 +1,4 @@
-"""What training the winning networks costs, counted: the ground of the README's estimates for a GPU.
+"""What training the winning networks costs, counted: the ground of the estimates for a GPU in docs/training.md.
 
     python tests/benchmarks/training_cost.py [--teraflops 6.5 1.6]
 
@@ -8,9 +8,9 @@ does so many useful TFLOPS in round 2 (fp16) and round 1 (float32), the hours.
 """
 
 import argparse
+import copy
 import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -19,7 +19,6 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import corpus
 
-from aslutils.model import layers
 from aslutils.model.config import LossConfig
 from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
@@ -30,13 +29,12 @@ TRAIN, SUPPLEMENTAL = 67_208, 52_958              # sequences; an epoch of round
 ROUNDS = {"01_round1_folds": ("round 1, a fold", TRAIN * 3 // 4), "03_fullfit": ("round 2, a seed", TRAIN + SUPPLEMENTAL)}
 
 
-def gigaflops(network: Network, loss: LossConfig) -> float:
-    """GFLOP that one sample of a training step takes, the mean over the corpus' lengths."""
-    batches = corpus.batches(8)
-    # The counter knows attention only as products of matrices, none of oneDNN's, and counts a grouped convolution's backward
-    # pass far too high.
-    with (torch.no_grad(), sdpa_kernel(SDPBackend.MATH), patch.object(layers, "library", layers.MKL),
-          FlopCounterMode(display=False) as counter):
+def gigaflops(network: Network, loss: LossConfig, batches: int = 8, padded_to: int | None = None) -> float:
+    """GFLOP that one sample of a training step takes, the mean over `batches` batches with the corpus' lengths."""
+    batches = corpus.batches(batches, padded_to=padded_to, device="meta")        # shapes alone: nothing is computed
+    network = copy.deepcopy(network).to("meta")
+    # The counter knows attention only as products of matrices, and counts a grouped convolution's backward pass far too high.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         for batch in batches:
             compute_loss(network, batch, loss)
     return 3 * counter.get_total_flops() / sum(len(batch["lengths"]) for batch in batches) / 1e9
