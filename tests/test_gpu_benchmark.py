@@ -134,3 +134,11 @@ def test_the_work_of_a_step_is_as_the_counter_says():
     for stage, expected in gpu_parts.GIGAFLOPS.items():
         assert gigaflops(*size.round(stage)) == pytest.approx(expected, rel=1e-3)
     assert gigaflops(*size.round(SEEDS), batches=1, padded_to=384) == pytest.approx(gpu_parts.LONGEST, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_demo_that_does_not_end_in_time_says_how_long_it_would_take(place, capsys):
+    size = gpu_parts.Size(toy=True, seconds=0)
+    gpu_parts.demo(size)
+    (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert row["% trained"] < 100 and row["whole"] == pytest.approx(row["seconds"] / row["% trained"] * 100)
