@@ -10,7 +10,7 @@ import time
 import warnings
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from unittest import mock
 
@@ -37,11 +37,12 @@ from aslutils.run.corpus import open_corpus
 from aslutils.run.stages import FOLDS, SEEDS, configs, parameters, profile
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.training import rounds
+from aslutils.training.config import OPTIMISERS
 from aslutils.training.trainer import Trainer
 
 NAME = torch.cuda.get_device_name() if DEVICE == "cuda" else ""
 BATCH = 64                                        # sequences
-# Of a training step, a sample, as training_cost.py counts it: at the corpus' lengths, and of round 2 at 384 frames.
+# Of a full-size training step, a sample, as training_cost.py counts it: at the corpus' lengths, and of round 2 at 384 frames.
 GIGAFLOPS, LONGEST = {FOLDS: 3.077, SEEDS: 10.56}, 23.67
 # How far one step's loss, and its gradient relative to its norm, may be from the CPU's in float32. On a CPU half precision is
 # 1e-4 off in the loss, 0.002 (fp16) and 0.008 (bf16) in the gradient.
@@ -72,8 +73,10 @@ class Size:
         torch.manual_seed(1)
         return Network(replace(model, **{**(SMALL if self.toy else {}), **changes})).train(), loss
 
-    def made(self, device=DEVICE, **options) -> list[dict]:
-        return corpus.batches(self.batches, self.batch, device=device, **options)
+    @cached_property
+    def made(self) -> list[dict]:
+        """Batches with the corpus' lengths."""
+        return corpus.batches(self.batches, self.batch, device=DEVICE)
 
 
 def finish():
@@ -107,25 +110,67 @@ def large_product(precision: str, size: int) -> float:
     return 10 * 2 * size ** 3 / (time.perf_counter() - began) / 1e12
 
 
+def gigabytes() -> float | None:
+    return torch.cuda.max_memory_reserved() / 1e9 if DEVICE == "cuda" else None
+
+
+def words(error: Exception) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"[:150]
+
+
 def measure(size: Size, stage: str, precision: str, name: str, make, **options):
-    """Tell a row: samples a second of one way to train, useful TFLOPS, their share of the card's peak, memory."""
+    """Tell a row: samples a second of one way to train, useful TFLOPS, their share of the card's peak, memory.
+
+    Returns what trains, None if it failed.
+    """
     row = {"round": 1 if stage == FOLDS else 2, "precision": precision, "way": name}
     if precision not in precisions():
-        return
+        return None
     try:
         network, loss = size.round(stage)
         work = GIGAFLOPS[stage] / 1e3
         if DEVICE == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        rate = samples_a_second(make(network, loss, precision, **options), size.made(), 0.2 if size.toy else 3)
+        step = make(network, loss, precision, **options)
+        rate = samples_a_second(step, size.made, 0.05 if size.toy else 2)
         reached, sheet = large_product(precision, 256 if size.toy else 8192), peak(NAME, precision)
         row |= {"samples/s": rate, "TFLOPS": rate * work, "% of a large product": 100 * rate * work / reached,
-                "% of the data sheet": sheet and 100 * rate * work / sheet,
-                "GB": torch.cuda.max_memory_reserved() / 1e9 if DEVICE == "cuda" else None}
+                "% of the data sheet": sheet and 100 * rate * work / sheet, "GB": gigabytes()}
     except Exception as error:                    # torch's, the compiler's, CUDA's: the next row may still succeed
-        row["failed"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:150]
+        step = None
+        row["failed"] = words(error)
     tell(**row)
+    return step
+
+
+def observe(work) -> dict:
+    """Kernels that `work()` launches on the GPU, operators on the host, and how often the host waits for the GPU."""
+    waits = None
+    if DEVICE == "cuda":
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            work()
+            torch.cuda.set_sync_debug_mode("default")
+        waits = sum("called a synchronizing" in str(warning.message) for warning in caught)
+    with record_profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if DEVICE == "cuda" else [])]) as record:
+        work()
+        finish()
+    cuda = torch.autograd.DeviceType.CUDA
+    kernels = [event for event in record.events() if event.device_type == cuda and not event.is_user_annotation
+               and not event.name.startswith("Mem")]
+    operators = [event for event in record.events() if event.device_type != cuda and not event.name.startswith("cuda")]
+    return dict(kernels=len(kernels), operators=len(operators), waits=waits)
+
+
+def launched(work, may_wait=False, **row):
+    """Tell a row: what a step launches, once it has been done twice."""
+    for _ in range(2):
+        work()
+    row |= observe(work)
+    tell(**row, verdict=None if row["waits"] is None or may_wait else "none" if row["waits"] == 0 else "WAITS")
 
 
 def parity(size: Size):
@@ -172,29 +217,22 @@ def parity(size: Size):
 def launches(size: Size):
     """Kernels that a training step of a batch of median length launches, and how often the host waits for the GPU in it.
 
-    With a CTC head it does wait: torch's CTC loss copies the lengths.
+    With a CTC head it does wait: torch's CTC loss copies the lengths. The trainer's batches are of a toy store.
     """
-    for number, stage, ctc in ((1, FOLDS, False), (2, SEEDS, False), (2, SEEDS, True)):
+    batch = size.made[size.batches // 2]
+    for stage, ctc, way, make in ((FOLDS, False, "eager", Step), (SEEDS, False, "eager", Step), (SEEDS, True, "eager", Step),
+                                  (SEEDS, False, "graphs", Graphs)):
         network, loss = size.round(stage, ctc=ctc)
-        step = Step(network, replace(loss, ctc_weight=float(ctc)), "float32" if stage == FOLDS else "fp16")
-        batch = size.made()[size.batches // 2]
-        step.all([batch] * 2)
-        waits = None
-        if DEVICE == "cuda":
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                torch.cuda.set_sync_debug_mode("warn")
-                step.all([batch])
-                torch.cuda.set_sync_debug_mode("default")
-            waits = sum("called a synchronizing" in str(warning.message) for warning in caught)
-        with record_profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if DEVICE == "cuda" else [])]) as record:
-            step.all([batch])
-            finish()
-        kernels = [event for event in record.events() if event.device_type == torch.autograd.DeviceType.CUDA
-                   and not event.is_user_annotation and not event.name.startswith("Mem")]
-        tell(round=number, ctc=ctc, kernels=len(kernels), operators=sum(not event.name.startswith("cuda") and
-             event.device_type != torch.autograd.DeviceType.CUDA for event in record.events()), waits=waits,
-             verdict=None if waits is None or ctc else "none" if waits == 0 else "WAITS")
+        step = make(network, replace(loss, ctc_weight=float(ctc)), "float32" if stage == FOLDS else "fp16")
+        launched(partial(step.all, [batch]), ctc, round=1 if stage == FOLDS else 2, way=way, ctc=ctc)
+    with tempfile.TemporaryDirectory() as folder:
+        store = toy_store(Path(folder) / "corpus")
+        model, loss = size.round(SEEDS)[0].config, profile("winning", SEEDS)[4]
+        for optimiser in OPTIMISERS:
+            job = toy_job(store, Path(folder) / optimiser, precision="auto", optimiser=optimiser, accumulate=1)
+            trainer = Trainer(replace(job, model=model, loss=loss))
+            batch = next(trainer.loader.epoch(0))
+            launched(partial(trainer._train_step, batch), round=2, way=f"trainer, {optimiser}", ctc=False)
 
 
 def steps(size: Size):
@@ -207,35 +245,43 @@ def steps(size: Size):
 
 
 def graphs(size: Size):
-    for precision in ("fp16", "bf16", "TF32"):
-        measure(size, SEEDS, precision, "graphs", Graphs)
+    for stage, precision in ((SEEDS, "fp16"), (FOLDS, "float32"), (SEEDS, "bf16"), (SEEDS, "TF32"), (SEEDS, "float32")):
+        measure(size, stage, precision, "graphs", Graphs)
 
 
 def compiled(size: Size):
-    for precision in ("bf16",) if size.toy else ("fp16", "bf16"):
-        measure(size, SEEDS, precision, "compile", Compiled, toy=size.toy)
+    """Kernels are counted last: the profiler may slow down what comes after it."""
+    usual = "bf16" if size.toy else "fp16"
+    step = measure(size, SEEDS, usual, "compile", Compiled, toy=size.toy)
+    for stage, precision in () if size.toy else ((FOLDS, "float32"), (SEEDS, "bf16")):
+        measure(size, stage, precision, "compile", Compiled, toy=size.toy)
+    if step:
+        set_precision(usual)
+        launched(partial(step.all, [size.made[size.batches // 2]]), round=2, way="compile", ctc=False)
 
 
 def largest(size: Size):
-    """Doubles a batch of sequences of 384 frames, round 2 in fp16, until it does not fit."""
-    batch = size.batch
-    while batch <= (8 if size.toy else 2048):
+    """Doubles a batch of sequences of 384 frames, round 2 in fp16, until it does not fit or an error says otherwise."""
+    step = Step(*size.round(SEEDS), "fp16")
+    (made,) = corpus.batches(1, size.batch, padded_to=MAX_FRAMES, device=DEVICE)
+    made["lengths"].fill_(MAX_FRAMES)
+    while len(made["lengths"]) <= (8 if size.toy else 2048):
+        row = dict(precision="fp16", batch=len(made["lengths"]), frames=MAX_FRAMES)
         try:
-            step = Step(*size.round(SEEDS), "fp16")
-            (made,) = corpus.batches(1, batch, padded_to=MAX_FRAMES, device=DEVICE)
-            made["lengths"].fill_(MAX_FRAMES)
-            step.all([made])
-            finish()
-        except torch.OutOfMemoryError:
+            rate = samples_a_second(step, [made], 0.05 if size.toy else 1)
+        except Exception as error:                # a GPU's memory ends in errors of several kinds
+            tell(**row, **{"failed" if len(made["lengths"]) == size.batch else "ended by": words(error)})
             break
-        tell(precision="fp16", batch=batch, frames=MAX_FRAMES,
-             GB=torch.cuda.max_memory_allocated() / 1e9 if DEVICE == "cuda" else None)
-        batch *= 2
-        del step, made
+        tell(**row, **{"samples/s": rate, "TFLOPS": rate * LONGEST / 1e3}, GB=gigabytes())
+        made = {name: torch.cat([value, value]) for name, value in made.items()}
 
 
 def loader(size: Size):
-    """Augmented batches of round 2 a second, by the number of worker processes; the store is in the page cache."""
+    """Augmented batches of round 2 a second, by the number of worker processes, against the step's; the store is in memory.
+
+    With no workers the process that trains loads too, so that each waits for the other unless the GPU is far behind.
+    """
+    step = samples_a_second(Step(*size.round(SEEDS), "fp16"), size.made, 0.05 if size.toy else 2)
     augmentations = augment.build(profile("winning", SEEDS)[1].augmentations)
     with tempfile.TemporaryDirectory() as folder:
         store = stand_in.write_store(Path(folder) / "store", 40 if size.toy else 1000, 400 if size.toy else 60_000)
@@ -246,9 +292,11 @@ def loader(size: Size):
             began, done = time.perf_counter(), 0
             for batch in batches:
                 done += len(batch["row"])
-                if time.perf_counter() - began > (0.2 if size.toy else 4):
+                if time.perf_counter() - began > (0.05 if size.toy else 3):
                     break
-            tell(workers=workers, **{"samples/s": done / (time.perf_counter() - began)})
+            rate = done / (time.perf_counter() - began)
+            tell(workers=workers, **{"samples/s": rate, "step, samples/s": step},
+                 verdict="keeps up" if rate >= step else "too slow")
             del batches
 
 
