@@ -48,8 +48,7 @@ def batches(count: int, batch_size: int = 16, *, padded_to: int | None = None, d
         noise = torch.randn(batch_size, padded_to or int(own.max()), 130, 3)
         noise *= torch.arange(noise.shape[1])[None, :, None, None] < own[:, None, None, None]
         tokens = torch.from_numpy(np.stack([text.encode(phrase) for phrase in phrases[first:first + batch_size]]))
-        batch = {"frames": noise, "lengths": own, "tokens": tokens, "score": torch.rand(batch_size),
-                 "shown": torch.zeros(noise.shape[:2], dtype=torch.long)}
+        batch = {"frames": noise, "lengths": own, "tokens": tokens, "score": torch.rand(batch_size)}
         made.append({name: value.to(device) for name, value in batch.items()})
     return made
 
