@@ -155,7 +155,8 @@ def _read_options(parser):
     add = parser.add_argument
     add("files", nargs="+", metavar="file",
         help="landmarks, .parquet in competition columns or .npy; any other file is a video; `webcam` or a "
-        "camera's number is read until Ctrl-C. The first may be a model: the folder of an export, or its .tflite file")
+        "camera's number is read until Ctrl-C. A video is read phrase by phrase, each sequence of a landmark file as one "
+        "phrase. The first may be a model: the folder of an export, or its .tflite file")
     add("--model", type=Path, metavar="EXPORT", help="the model to read with (default: the one that comes with the kit)")
     add("--sequence", type=int, help="the sequence_id to read from a file that holds several (default: all)")
     add("--picture", type=Path, metavar="FILE.png",

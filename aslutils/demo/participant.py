@@ -1,6 +1,7 @@
 """One participant in front of a phone: their hand, how they shape letters, where they sit and what their camera sees."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -17,6 +18,31 @@ _NEAR = 50                         # degrees: ways whose orientations differ by 
 
 
 @dataclass(frozen=True)
+class _Known:
+    """All known shapes in arrays. S shapes, of at most W ways to make each; what is behind a shape's own ways is 0."""
+
+    names: list[str]
+    styles: list[list[str]]        # of each shape's ways
+    near: list[list[np.ndarray]]   # for each shape and way, which of its ways can be mixed with it
+    angles: np.ndarray             # (S, W, 21) degrees
+    orientation: np.ndarray        # (S, W, 3) degrees
+
+
+@cache
+def _known(varied: bool) -> _Known:
+    """The table's shapes; varied: with those of varied participants."""
+    found = shapes(varied)
+    most = max(map(len, found.values()))
+    angles, orientation = np.zeros((len(found), most, 21)), np.zeros((len(found), most, 3))
+    near = []
+    for row, ways in enumerate(found.values()):
+        angles[row, :len(ways)], orientation[row, :len(ways)] = ([way.angles for way in ways], [way.orientation for way in ways])
+        own = orientation[row, :len(ways)]
+        near.append([np.flatnonzero(np.abs(own - one).max(axis=1) < _NEAR) for one in own])
+    return _Known(list(found), [[way.style for way in ways] for ways in found.values()], near, angles, orientation)
+
+
+@dataclass(frozen=True)
 class Manner:
     """What all of a participant's hand shapes have in common."""
 
@@ -28,21 +54,26 @@ class Manner:
     @classmethod
     def random(cls, rng: np.random.Generator) -> "Manner":
         """A random manner."""
-        return cls(style=str(rng.choice(STYLES)), habit=np.concatenate([_joint_noise(rng, _HABIT), rng.normal(0, (8, 9, 6))]),
+        return cls(style=str(rng.choice(STYLES)),
+                   habit=np.concatenate([_joint_noise(rng.normal(size=25), _HABIT), rng.normal(0, (8, 9, 6))]),
                    curl=float(rng.normal(1, 0.08)), spread=float(np.exp(rng.normal(0, 0.25))))
 
-    def shape(self, ways: tuple[Shape, ...], rng: np.random.Generator) -> Shape:
-        """The participant's own shape: one of the known `ways`, mostly of their style, mixed with others like it, plus noise."""
-        own = [way for way in ways if way.style in ("", self.style)]
-        kept = own if own and rng.random() < _KEPT else ways
-        first = kept[rng.integers(len(kept))]
-        near = [way for way in ways if np.abs(way.orientation - first.orientation).max() < _NEAR]
-        weights = rng.dirichlet([1.5 if way is first else 0.4 for way in near])
-        angles = sum(weight * way.angles for weight, way in zip(weights, near))
-        orientation = sum(weight * way.orientation for weight, way in zip(weights, near))
+    def ways(self, known: _Known, rng: np.random.Generator) -> dict[str, Shape]:
+        """The participant's own way to make each shape: a known one, mostly of their style, mixed with its like, plus noise."""
+        weights, noise, styles = np.zeros(known.angles.shape[:2]), np.empty((len(known.names), 28)), []
+        for row, names in enumerate(known.styles):
+            own = [way for way, style in enumerate(names) if style in ("", self.style)]
+            kept = own if own and rng.random() < _KEPT else range(len(names))
+            first = kept[rng.integers(len(kept))]
+            near = known.near[row][first]
+            weights[row, near] = rng.dirichlet(np.where(near == first, 1.5, 0.4))
+            noise[row] = rng.normal(size=28)
+            styles.append(names[first])
+        angles, orientation = (sum((weights[..., None] * of).swapaxes(0, 1)) for of in (known.angles, known.orientation))
         angles = angles * np.concatenate([np.ones(5), np.tile((self.spread, self.curl, self.curl, self.curl), 4)])
-        angles = limited(angles + _together(self.habit[:21] + _joint_noise(rng, _OWN), angles))
-        return Shape(first.style, angles, orientation + self.habit[21:] + rng.normal(0, 6, 3))
+        angles = limited(angles + _together(self.habit[:21] + _joint_noise(noise[:, :25], _OWN), angles))
+        orientation = orientation + self.habit[21:] + 6 * noise[:, 25:]
+        return {name: Shape(*own) for name, *own in zip(known.names, styles, angles, orientation)}
 
 
 @dataclass(frozen=True)
@@ -73,7 +104,7 @@ class Participant:
             hand=Hand.random(rng),
             palm=float(rng.normal(8.3, 0.6)),
             left_handed=bool(rng.random() < 0.19),
-            ways={name: manner.shape(ways, rng) for name, ways in shapes(varied).items()},
+            ways=manner.ways(_known(varied), rng),
             pace=float(rng.normal(0, 0.5 ** 0.5)),
             camera=Camera(float(distance), *rng.normal(0, (9, 9, 5)).tolist(), focal=float(focal),
                           aspect=float(rng.choice([9 / 16, 3 / 4], p=[0.6, 0.4])),
@@ -88,21 +119,25 @@ class Participant:
         )
 
 
-def _joint_noise(rng: np.random.Generator, scale: tuple) -> np.ndarray:
-    """Random joint angles (21,) of the standard deviations `scale` (thumb's five, a finger's four); neighbours are correlated."""
+def _joint_noise(normal: np.ndarray, scale: tuple) -> np.ndarray:
+    """Joint angles (..., 21) of the standard deviations `scale` (thumb's five, a finger's four); neighbours are correlated.
+
+    normal: (..., 25) standard normal deviates, 20 for the fingers and 5 for the thumb.
+    """
     thumb, finger = scale
-    fingers = rng.normal(0, 1, (5, 4))
-    return np.concatenate([rng.normal(0, thumb), ((fingers[1:] + fingers[:-1]) / 2**0.5 * finger).ravel()])
+    fingers = normal[..., :20].reshape(*normal.shape[:-1], 5, 4)
+    fingers = (fingers[..., 1:, :] + fingers[..., :-1, :]) / 2**0.5 * finger
+    return np.concatenate([thumb * normal[..., 20:], fingers.reshape(*normal.shape[:-1], 16)], -1)
 
 
 def _together(noise: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Joint noise (21,) for a shape's `angles` that leaves fingers together which touch there: u stays u and does not become r.
+    """Joint noise (..., 21) for shapes' `angles` that leaves fingers together which touch there: u stays u, becomes no r.
 
     How far two neighbours' spreads drift apart is scaled down, to a third where they are parallel and not at all from 20 degrees.
     """
-    spread = noise[5::4]
-    drift = np.diff(spread) * np.minimum(0.35 + np.abs(np.diff(angles[5::4])) / 30, 1)
-    kept = np.cumsum(np.append(0, drift))
+    spread = noise[..., 5::4]
+    drift = np.diff(spread) * np.minimum(0.35 + np.abs(np.diff(angles[..., 5::4])) / 30, 1)
+    kept = np.cumsum(np.concatenate([np.zeros_like(drift[..., :1]), drift], -1), -1)
     noise = noise.copy()
-    noise[5::4] = kept - kept.mean() + spread.mean()
+    noise[..., 5::4] = kept - kept.mean(-1, keepdims=True) + spread.mean(-1, keepdims=True)
     return noise

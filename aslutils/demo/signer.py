@@ -46,25 +46,26 @@ def record(participant: Participant, phrase: str, how: Recording, rng: np.random
 
     kind: "", one of CORRUPTIONS, which is applied to the spelling, or one of gestures.GESTURES, which takes its place.
     """
+    return recorded(participant, phrase, how, rng, kind)[0]
+
+
+def recorded(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "",
+             ) -> tuple[np.ndarray, np.ndarray]:
+    """What `record` makes, and for each frame the place in `phrase` of the character that the hand shows: int (T,).
+
+    -1 where it is on its way to another one, is down, or spells nothing. It is as before a corruption; whether a camera sees the
+    hand does not matter.
+    """
     length, ends, inside = _frames(phrase, participant, how, rng, kind)
     if kind in GESTURES:
         motion, other = gesture(kind, participant, length, ends, rng)
+        shown = np.full(length + sum(ends), -1)
     else:
-        motion, other = spell(phrase, participant, length, rng, ends)[0], None
+        (motion, shown), other = spell(phrase, participant, length, rng, ends), None
     hidden = _unseen(rng, length, inside, how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
     hidden = np.pad(hidden, ends, constant_values=True)
     picture = _film(_scene(motion, other, participant, rng), hidden, other is not None, participant, rng)
-    return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng)
-
-
-def shown(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "") -> np.ndarray:
-    """For each frame of what `record` makes of the same arguments, the place in `phrase` of the character that the hand shows.
-
-    int (T,); -1 where it is on its way to another one, is down, or spells nothing; whether a camera sees it does not matter.
-    kind: "" or one of gestures.GESTURES.
-    """
-    length, ends, _ = _frames(phrase, participant, how, rng, kind)
-    return np.full(length + sum(ends), -1) if kind else spell(phrase, participant, length, rng, ends)[1]
+    return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng), shown
 
 
 def _frames(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator, kind: str = "",

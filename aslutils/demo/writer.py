@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from aslutils.demo.gestures import GESTURES
 from aslutils.demo.phrases import random_phrase
-from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, record, shown
+from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, recorded
 from aslutils.system import versions
 from aslutils.system.errors import UserError, at_least
 from aslutils.system.files import atomic, write_json, write_table
@@ -135,18 +135,17 @@ def participant(seed: int, number: int, varied: float = 0.0) -> Participant:
 
 def landmarks_of(config: DemoConfig, row) -> np.ndarray:
     """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
-    return record(*_arguments(config, row), row.kind)
+    return _made(config, row)[0]
 
 
-def shown_in(config: DemoConfig, row) -> str:
-    """What each frame of `landmarks_of(config, row)` shows: its character, or `NOTHING`; "" of a corrupted sequence."""
-    places = [] if row.kind in CORRUPTIONS else shown(*_arguments(config, row), row.kind).tolist()
-    return "".join(NOTHING if place < 0 else row.phrase[place] for place in places)
-
-
-def _arguments(config: DemoConfig, row) -> tuple[Participant, str, Recording, np.random.Generator]:
+def _made(config: DemoConfig, row) -> tuple[np.ndarray, str]:
+    """A row's sequence, and what each of its frames shows: its character, or `NOTHING`; "" of a corrupted sequence."""
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
-    return participant(config.seed, int(row.participant), config.varied), row.phrase, config.recording(), rng
+    signer = participant(config.seed, int(row.participant), config.varied)
+    landmarks, places = recorded(signer, row.phrase, config.recording(), rng, row.kind)
+    if row.kind in CORRUPTIONS:
+        return landmarks, ""
+    return landmarks, "".join(NOTHING if place < 0 else row.phrase[place] for place in places.tolist())
 
 
 @lru_cache(maxsize=1)
@@ -167,33 +166,35 @@ def _row_group(sequence_ids: list[int], sequences: list[np.ndarray]) -> pa.Table
 
 def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> list[str]:
     """Write one landmark file, if it is not there yet; returns what the frames of each of its sequences show."""
-    path, frames = out / rows.path.iloc[0], [shown_in(config, row) for row in rows.itertuples()]
+    path, shown = out / rows.path.iloc[0], []
     if path.exists():
-        return frames
+        return [_made(config, row)[1] for row in rows.itertuples()]
     # Coordinates are rounded (see signer), so their bytes compress well once split into streams; dictionaries would not help.
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=1,
                                                      use_dictionary=False, use_byte_stream_split=ALL_COLUMNS,
                                                      write_statistics=["sequence_id"]) as writer:
         ids, sequences = [], []
         for row in rows.itertuples():
+            landmarks, characters = _made(config, row)
             ids.append(row.sequence_id)
-            sequences.append(landmarks_of(config, row))
+            sequences.append(landmarks)
+            shown.append(characters)
             if sum(map(len, sequences)) >= ROW_GROUP_FRAMES:
                 writer.write_table(_row_group(ids, sequences))
                 ids, sequences = [], []
         if ids:
             writer.write_table(_row_group(ids, sequences))
-    return frames
+    return shown
 
 
 def write_demo(out, *, workers: int = 1, **options) -> Path:
     """Write a data set to the folder `out` in the competition's layout; returns the folder.
 
     options: the fields of DemoConfig. workers: processes; the bytes do not depend on it. The tables have one more column than the
-    competition's, `shown` (see `shown_in`). Beside the files are demo.json (this configuration) and unreadable.csv (file_id,
-    sequence_id, kind). A complete folder of the same
-    configuration is left alone, an interrupted one is continued. Raises FileExistsError for a folder that holds
-    anything else, ValueError for an invalid configuration or a phrase that cannot be spelled.
+    competition's, `shown`: the character that each frame shows. Beside the files are demo.json (this configuration) and
+    unreadable.csv (file_id, sequence_id, kind). A complete folder of the same configuration is left alone, an interrupted one is
+    continued. Raises FileExistsError for a folder that holds anything else, ValueError for an invalid configuration or a phrase
+    that cannot be spelled.
     """
     out, config = Path(out), DemoConfig(**options)
     wanted = {"version": versions.DEMO, "config": _plain(config)}

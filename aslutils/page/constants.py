@@ -4,7 +4,7 @@ import json
 
 from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
-from aslutils.reading.recognizer import FEWEST, PHRASE_GAP, RATE, READ_EVERY, Recognizer
+from aslutils.reading.recognizer import FEWEST, FLAT, PHRASE_GAP, RATE, READ_EVERY, Recognizer
 from aslutils.reading.tflite import FIXED
 from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS
@@ -42,6 +42,7 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "EVERY": READ_EVERY,
         "GAP": PHRASE_GAP,
         "FEWEST": FEWEST,
+        "FLAT": FLAT,
         "RATE": RATE,
         "MIN_FRAMES": MIN_FRAMES,
         "MIN_CONFIDENCE": recognizer.limits.confidence,

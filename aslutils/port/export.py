@@ -212,7 +212,7 @@ def write_export(content: bytes, folder, usual_end: int | None = None, fixed: by
                  limits: Limits = PUBLISHED) -> Path:
     """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path.
 
-    usual_end: how many hand-less frames the sequences of its training usually begin or end with; None: unknown. fixed: the same
+    usual_end: the most hand-less frames that its training's sequences usually begin or end with; None: unknown. fixed: the same
     model with a fixed shape, which becomes `model_fixed.tflite`; None: none, and an earlier one is deleted. limits: what
     `convert` was given.
     """

@@ -34,6 +34,7 @@ PHRASE_GAP = RATE                                  # frames without a hand that 
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
 _ROUNDING = 1e-6                                   # of a sum of times, in frames
 READ_EVERY = 15                                    # frames of a stream between two readings
+FLAT = 1e-3                                        # how far hands' z differ at most without depth; recorded, by 0.08 and more
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class Reading:
             return None
         known = {"confidence": self.confidence, "certainty": self.certainty or UNKNOWN}             # 0: no text was searched
         sure = ", ".join(f"{name} {value:.2f}" for name, value in known.items() if not np.isnan(value))
-        detail = {Verdict.TOO_SHORT: f", there are {self.length}", Verdict.UNSURE: f" ({sure})"}
+        given = self.length - sum(self.cut)
+        thinned = f"; {given} frames were thinned to {MAX_FRAMES}" if given > 2 * MAX_FRAMES else ""
+        detail = {Verdict.TOO_SHORT: f", there are {self.length}", Verdict.UNSURE: f" ({sure}){thinned}"}
         return self.verdict.value + detail.get(self.verdict, "")
 
     def __str__(self) -> str:
@@ -75,7 +78,7 @@ class Recognizer:
 
     path: the folder of an export, or its `.tflite` file; None: the model that comes with the kit, trained on made-up hands;
     threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390), how
-    long hand-less ends usually were in its training, and the confidence and certainty below which it rejects.
+    long hand-less ends usually were at most in its training, and the confidence and certainty below which it rejects.
     Raises FileNotFoundError, or UserError naming the file and what is wrong with it.
     """
 
@@ -91,8 +94,9 @@ class Recognizer:
     def read(self, landmarks, sequence_id: int | None = None) -> Reading:
         """Read one sequence, in any form that `aslutils.reading.landmark_files.as_columns` accepts; NaN stays NaN.
 
-        Hand-less frames at the beginning and end are cut to their usual length in the model's training (`Reading.cut`): longer
-        ones, of which it saw few, make it invent text. sequence_id: which sequence of a DataFrame or parquet file, if it holds
+        Hand-less frames at the beginning and end are cut to what was usual at most in the model's training (`Reading.cut`):
+        longer ones, which it saw seldom, make it invent text. More than 384 frames are thinned to 384, which fit a phrase; a
+        long recording of several is what `phrases` reads. sequence_id: which sequence of a DataFrame or parquet file, if it holds
         several. Raises UserError stating what was expected.
         """
         inputs = self.model.counted(as_columns(landmarks, self.columns, sequence_id))
@@ -116,25 +120,30 @@ class Recognizer:
         return Reading(found, text, confidence, certainty, probabilities, len(inputs), cut, milliseconds)
 
     def phrases(self, landmarks, gap: int = PHRASE_GAP, elapsed=1.0) -> list[Reading]:
-        """Read a long recording phrase by phrase: what a stream of it would split where no hand is seen for `gap` frames.
+        """Read a long recording phrase by phrase: it is split where no hand is seen for `gap` frames, as a stream of it would be.
+
+        What is still longer than 384 frames from the first to the last hand is divided evenly, since the model takes no more.
 
         landmarks: as for `read`; elapsed: as for `Stream.add`, of all frames or of each (T,). Returns at least one reading.
+        Raises UserError as `read` and `Stream.add` do.
         """
         inputs = as_columns(landmarks, self.columns)
         seen = hand_seen(inputs, self.columns)
-        return [self.read(inputs[first:end]) for first, end in _between_gaps(seen, gap, np.broadcast_to(elapsed, len(seen)))]
+        parts = _between_gaps(seen, gap, np.broadcast_to(_passed(elapsed), len(seen)))
+        return [self.read(inputs[first:end]) for part in parts for first, end in _divided(seen, *part)]
 
     def _deep(self, inputs: np.ndarray) -> bool:
         """Whether hands have a depth, z: handshapes differ in it, and standardising makes noise of what is constant."""
         chosen = hand_columns("z", self.columns)
         depths = inputs[:, chosen]
         depths = depths[np.isfinite(depths)]
-        return not chosen.any() or (depths.size > 0 and np.ptp(depths) > 0)
+        return not chosen.any() or (depths.size > 0 and np.ptp(depths) > FLAT)
 
     def stream(self, every: int = READ_EVERY, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> "Stream":
-        """A stream that reads the last `window` frames of a phrase after every `every` frames.
+        """A stream that reads the frames of a phrase after every `every` frames.
 
-        gap: frames in a row without a hand that end a phrase, at 30 a second; 0: a phrase never ends by itself.
+        gap: frames in a row without a hand that end a phrase, at 30 a second; window: frames that end it too, if the hand stays.
+        0 as gap: a phrase never ends by itself, and its last `window` frames are read.
         """
         return Stream(self, every, window, gap)
 
@@ -148,10 +157,11 @@ class Stream:
                 print(reading)
 
     A phrase ends when no hand was seen for `gap` frames of 30 a second; the next frame begins another, so no reading mixes two.
-    With a slower camera, tell `add` the time that has passed: then fewer frames, five at least, end it. Every reading
-    processes all of the phrase's last `window` frames (and the hand-less ones after them), because a sequence is standardised
-    and attended to as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a
-    reading divided by `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
+    With a slower camera, tell `add` the time that has passed: then fewer frames, five at least, end it. A phrase that has
+    `window` frames ends with them, so nothing of it is forgotten if the hand stays in view. Every reading processes all frames
+    of the phrase (and the hand-less ones after them), because a sequence is standardised and attended to as a whole: a new
+    frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by `every`, so it
+    grows until the window is full; `tests/benchmarks/stream.py` measures it.
     """
 
     def __init__(self, recognizer: Recognizer, every: int, window: int, gap: int):
@@ -168,7 +178,9 @@ class Stream:
         """Add a frame, (390,), (543, 3) or a Holistic result; returns the new reading when one is due, otherwise None.
 
         elapsed: thirtieths of a second since the frame before. A reading is `complete` when its phrase has ended with this frame.
+        Raises UserError stating what was expected.
         """
+        elapsed = float(_passed(elapsed))
         frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
         columns = as_columns(frames, self.recognizer.columns)
         if hand_seen(columns, self.recognizer.columns)[0]:
@@ -177,11 +189,13 @@ class Stream:
             self._unseen += 1
             self._away += _at_most(elapsed, self.gap)
         self._frames.append(columns[0].copy())                                   # the caller may fill its array anew
-        waiting = self.gap and self._unseen is None                              # for a hand: keep no more than a gap
-        ending = self._unseen or 0 if self.gap else 0                            # what may become a gap counts extra
-        del self._frames[:-(self.gap if waiting else self.window + ending)]
+        if not self.gap:
+            del self._frames[:-self.window]
+        elif self._unseen is None:                                               # no more before a hand than a gap has
+            del self._frames[:-min(self.gap, max(self.window // 2, 1))]
         self._added += 1
-        if self.gap and self._away > self.gap - _ROUNDING:
+        full = self._unseen is not None and len(self._frames) - self._unseen >= self.window     # what may become a gap is extra
+        if self.gap and (full or self._away > self.gap - _ROUNDING):
             return self.finish()
         if self._added % self.every:
             return None
@@ -197,6 +211,17 @@ class Stream:
 
     def _read(self) -> Reading:
         return self.recognizer.read(np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns)))
+
+
+def _passed(elapsed) -> np.ndarray:
+    """Times between frames as numbers. Raises UserError if one is none, or negative."""
+    try:
+        times = np.asarray(elapsed, float)
+    except (TypeError, ValueError):
+        times = np.array(UNKNOWN)
+    if not (times >= 0).all():
+        raise UserError(f"elapsed is {elapsed!r}; expected thirtieths of a second since the frame before, at least 0")
+    return times
 
 
 def _at_most(elapsed, gap: int):
@@ -215,6 +240,14 @@ def _between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple
     wide = clock[right - 1] - clock[left] > max(gap, 1) - _ROUNDING
     middles = (left[wide] + right[wide] + 1) // 2
     return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
+
+
+def _divided(seen: np.ndarray, first: int, end: int) -> list[tuple[int, int]]:
+    """A part of a recording, in as few parts as have at most 384 frames from their first to their last hand, evenly."""
+    hands = first + np.flatnonzero(seen[first:end])
+    count = -(-(hands[-1] + 1 - hands[0]) // MAX_FRAMES) if hands.size else 1
+    borders = np.linspace(hands[0], hands[-1] + 1, count + 1).astype(int)[1:-1].tolist() if count > 1 else []
+    return list(zip([first, *borders], [*borders, end]))
 
 
 def _overlong(seen: np.ndarray, longest: int | None) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def search_stays(config: ExportConfig, by_search: float, greedily: float) -> boo
 
 
 def usual_end(loaded: list[Checkpoint]) -> int | None:
-    """How long hand-less ends usually were in the networks' training, the shortest of them; None if one does not say."""
+    """How long hand-less ends usually were at most in the networks' training, the smallest of these; None if one does not say."""
     ends = [checkpoint.facts.get(USUAL_END) for checkpoint in loaded]
     return None if None in ends else min(ends)
 

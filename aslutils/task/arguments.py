@@ -19,7 +19,7 @@ class Arguments:
     """What such a file says; the defaults are those of a model without one."""
 
     columns: list[str] = field(default_factory=COLUMNS.copy)
-    usual_end: int | None = None         # how many hand-less frames the sequences of its training usually begin or end with
+    usual_end: int | None = None         # the most hand-less frames that its training's sequences usually begin or end with
     limits: Limits = PUBLISHED           # below which it rejects
 
     @classmethod

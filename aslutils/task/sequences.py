@@ -58,8 +58,12 @@ def check_names(names: list[str], columns: list[str], required: tuple[str, ...] 
     lacking = [name for name in (*required, *columns) if not count[name]]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        index = "its index has no name: name it sequence_id" if ID in lacking and "__index_level_0__" in names else ""
-        raise UserError(f"it lacks the column {lacking[0]}{more}; {index or 'is this the asl-fingerspelling data?'}")
+        advice = "is this the asl-fingerspelling data?"
+        if ID in lacking and "__index_level_0__" in names:
+            advice = "its index has no name: name it sequence_id"
+        elif all(name.startswith("z_") for name in lacking):
+            advice = "record the depth z too: handshapes differ in it"
+        raise UserError(f"it lacks the column {lacking[0]}{more}; {advice}")
     twice = [name for name in (ID, FRAME, *columns) if count[name] > 1]
     if twice:
         raise UserError(f"it has the column {twice[0]} twice; keep one of them")

@@ -94,10 +94,9 @@ def finish(folder: Path, network: Network, facts: dict) -> None:
 
 
 def _same_training(wanted: dict, found: dict, path: Path) -> None:
-    unstored = {"version": 1, "init": "", "optimiser": "adamw", "replace_probability": 0.0, "align_cuts": False,
-                USUAL_END: wanted[USUAL_END]}
+    unstored = {"version": 1, "init": "", "optimiser": "adamw", "replace_probability": 0.0, "align_cuts": False}
     found = {**unstored, **found}                 # earlier checkpoints did not store these
-    differing = [name for name in wanted if found.get(name) != wanted[name]]
+    differing = [name for name in wanted if name != USUAL_END and found.get(name) != wanted[name]]     # it follows from the data
     if differing:
         shown = ", ".join(f"{name} ({found.get(name)!r}, now {wanted[name]!r})" if name != "augmentations" else name
                           for name in differing)

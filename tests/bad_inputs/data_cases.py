@@ -66,6 +66,8 @@ PREPARE = [
      "100.parquet: it lacks the column sequence_id"),
     ("a pandas index without a name", lambda w: w.table(pandas(lambda table: table.set_index("sequence_id").rename_axis(None))),
      "100.parquet: it lacks the column sequence_id; its index has no name: name it sequence_id"),
+    ("the depth is missing", lambda w: w.table(lambda table: table.select([name for name in table.column_names if name[:2] != "z_"])),
+     "it lacks the column z_face_0 and 129 more; record the depth z too: handshapes differ in it"),
     ("a landmark column is missing", lambda w: w.table(lambda table: table.drop_columns(["x_face_0"])), "it lacks the column x_face_0"),
     ("a landmark column twice", lambda w: w.table(lambda table: table.append_column("x_face_0", table["x_face_0"])),
      "100.parquet: it has the column x_face_0 twice; keep one of them"),

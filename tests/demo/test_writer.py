@@ -13,7 +13,7 @@ import pytest
 from aslutils.__main__ import main
 from aslutils.demo import writer as demo
 from aslutils.demo.gestures import GESTURES, gesture
-from aslutils.demo.signer import CORRUPTIONS, Recording, record
+from aslutils.demo.signer import CORRUPTIONS, Recording, record, recorded
 from aslutils.demo.writer import DemoConfig, landmarks_of, participant, plan, write_demo
 from aslutils.run.stages import FOLDS, SEEDS, defaults
 from aslutils.task.landmarks import ALL_COLUMNS
@@ -118,13 +118,13 @@ def test_a_finished_folder_is_left_alone_and_an_interrupted_one_is_gone_on_with(
     out = tmp_path / "data"
     with monkeypatch.context() as patch:
         made = []
-        patch.setattr(demo, "landmarks_of", lambda *row: made.append(row) or landmarks_of(*row) if len(made) < 30 else cut())
+        patch.setattr(demo, "recorded", lambda *row: made.append(row) or recorded(*row) if len(made) < 30 else cut())
         with pytest.raises(KeyboardInterrupt):
             write_demo(out, **SMALL)
     names = [path.name for path in out.rglob("*") if path.is_file()]
     assert len(names) == 2 and not [name for name in names if name.startswith(".")]               # one whole file, demo.json
     assert contents(write_demo(out, **SMALL)) == contents(written)
-    monkeypatch.setattr(demo, "landmarks_of", cut)
+    monkeypatch.setattr(demo, "recorded", cut)
     write_demo(out, **SMALL)
 
 

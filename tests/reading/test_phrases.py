@@ -10,19 +10,21 @@ from small_corpus import as_points, made_values
 from tiny_tflite import constant_model, frame_count_model
 
 from aslutils.reading.recognizer import Recognizer, Stream
+from aslutils.system.errors import UserError
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS
+from aslutils.task.preprocess import MAX_FRAMES
 
 
 def table(length: int = 30, seed: int = 1) -> pd.DataFrame:
     return pd.DataFrame(made_values(length, seed), columns=ALL_COLUMNS)
 
 
-def test_a_stream_reads_at_its_rhythm_and_keeps_the_last_frames(export):
+def test_a_stream_reads_at_its_rhythm_and_when_its_window_is_full(export):
     stream = Recognizer(export).stream(every=10, window=25)
     readings = [stream.add(frame) for frame in as_points(table(45))]
-    assert [index + 1 for index, reading in enumerate(readings) if reading is not None] == [10, 20, 30, 40]
+    assert [index + 1 for index, reading in enumerate(readings) if reading is not None] == [10, 20, 25, 35, 45]
     assert readings[9].text is None and readings[19].text == "ab"
-    assert stream.finish().length == 25
+    assert readings[24].complete and readings[24].length == 25 and stream.finish().length == 20
     assert stream.finish().length == 0                                   # finish begins another phrase
     assert [stream.add(frame) is not None for frame in as_points(table(10))] == [False] * 9 + [True]
     with pytest.raises(ValueError, match="every is 0"):
@@ -69,9 +71,10 @@ def test_a_usual_end_that_is_no_number_of_frames_is_named(value, tmp_path):
         Recognizer(tmp_path)
 
 
-@pytest.mark.parametrize("depth", [0.0, 0.25, np.nan])
+@pytest.mark.parametrize("depth", [0.0, 0.25, np.nan, "noise"])
 def test_hands_without_depth_are_rejected_and_the_reason_says_so(export, depth):
     values = hands_between(3, 30, 3)
+    depth = 1e-6 * np.random.default_rng(1).random((30, 42)) if depth == "noise" else depth
     values.reshape(len(values), 3, 130)[3:33, 2, HANDS] = depth
     assert Recognizer(export).read(values).reason.startswith("no depth: the hands' z is 0, constant or missing")
 
@@ -92,8 +95,8 @@ def test_a_stream_ends_a_phrase_when_no_hand_was_seen_for_a_second_and_never_mix
 
 def test_a_window_shorter_than_a_gap_still_holds_the_phrase(export):
     stream = Recognizer(export).stream(every=1000, window=25)
-    (complete,) = filter(None, map(stream.add, hands_between(0, 60, 40)))
-    assert complete.text == "ab" and complete.length == 25 + 30
+    complete = list(filter(None, map(stream.add, hands_between(40, 60, 40))))
+    assert [reading.length for reading in complete] == [25, 25, 22 + 30] and all(reading.text == "ab" for reading in complete)
     endless = Recognizer(export).stream(every=1000, window=25, gap=0)
     assert not any(map(endless.add, hands_between(0, 60, 200))) and endless.finish().length == 25
 
@@ -107,6 +110,42 @@ def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):
     assert [len(reading.text) for reading in readings] == [reading.length for reading in readings]
     assert [reading.length for reading in recognizer.phrases(frames, gap=46)] == [len(frames)]
     assert recognizer.phrases(hands_between(40, 0, 0))[0].reason == recognizer.phrases([])[0].reason == "no hands seen"
+
+
+def test_a_hand_that_stays_in_view_ends_a_phrase_with_the_window_and_nothing_is_forgotten(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
+    stream, frames = Recognizer(tmp_path).stream(every=1000), hands_between(60, 900, 40)
+    frames[400:420] = np.nan                            # too short to end a phrase, which is full in it
+    ended = {index: reading for index, frame in enumerate(frames) if (reading := stream.add(frame))}
+    assert list(ended) == [420, 420 + MAX_FRAMES, 960 + 30 - 1]
+    assert all(reading.complete for reading in ended.values())
+    assert sum(reading.length for reading in ended.values()) == 960 + 30 - 30
+
+
+def test_what_a_recording_shows_for_longer_than_the_model_takes_is_divided_evenly(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
+    recognizer = Recognizer(tmp_path)
+    for seen, expected in ((MAX_FRAMES, [10 + MAX_FRAMES + 20]), (MAX_FRAMES + 1, [10 + 192, 193 + 20]),
+                           (3 * MAX_FRAMES, [10 + MAX_FRAMES, MAX_FRAMES, MAX_FRAMES + 20])):
+        assert [reading.length for reading in recognizer.phrases(hands_between(10, seen, 20))] == expected
+    (late,) = recognizer.phrases(hands_between(900, 100, 700))
+    assert late.length == 1700                                                   # only from the first to the last hand
+
+
+@pytest.mark.parametrize("elapsed", [-1, np.nan, "x", None, -np.inf])
+def test_a_time_that_is_none_is_named(elapsed, export):
+    recognizer, frames = Recognizer(export), hands_between(0, 20, 0)
+    with pytest.raises(UserError, match=f"elapsed is {elapsed!r}; expected thirtieths of a second"):
+        recognizer.stream().add(frames[0], elapsed)
+    with pytest.raises(UserError, match="elapsed is .*; expected thirtieths of a second"):
+        recognizer.phrases(frames, elapsed=elapsed)
+
+
+def test_what_was_thinned_too_much_to_be_read_is_told(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(constant_model("ab", confidence=0.05))
+    for frames, told in ((2 * MAX_FRAMES, False), (2000, True)):
+        reading = Recognizer(tmp_path).read(hands_between(0, frames, 0))
+        assert reading.text is None and reading.reason.endswith(f"; {frames} frames were thinned to 384") == told
 
 
 @pytest.mark.parametrize("elapsed, unseen", [(0.5, 60), (0.6, 50), (1.0, 30), (1.2, 25), (3.0, 10), (30.0, 5)])

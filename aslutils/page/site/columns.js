@@ -1,5 +1,5 @@
 // What MediaPipe Holistic found in a picture, as the row of numbers that the model takes.
-import { COLUMNS } from "./constants.js";
+import { COLUMNS, FLAT } from "./constants.js";
 
 const FOUND = { face: "faceLandmarks", pose: "poseLandmarks", left_hand: "leftHandLandmarks", right_hand: "rightHandLandmarks" };
 
@@ -18,5 +18,6 @@ export const handSeen = (columns) => HAND_X.some((column) => Number.isFinite(col
 /** Whether the hands in frames have a depth: handshapes differ in it, and nothing can be read without. */
 export function isDeep(frames) {
   const depths = frames.filter(handSeen).flatMap((columns) => HAND_Z.map((column) => columns[column])).filter(Number.isFinite);
-  return HAND_Z.length === 0 || depths.some((depth) => depth !== depths[0]);
+  const [low, high] = depths.reduce(([low, high], depth) => [Math.min(low, depth), Math.max(high, depth)], [Infinity, -Infinity]);
+  return HAND_Z.length === 0 || high - low > FLAT;
 }

@@ -1,4 +1,5 @@
-// Splits frames into phrases, as `Recognizer.stream` in Python does: a phrase ends when no hand was seen for about a second.
+// Splits frames into phrases, as `Recognizer.stream` in Python does: a phrase ends when no hand was seen for about a second,
+// or when it has as many frames as the model takes.
 // A slow device sees fewer frames in that second: FEWEST of them are the least that ends a phrase.
 import { EVERY, FEWEST, GAP, WINDOW } from "./constants.js";
 import { handSeen } from "./columns.js";
@@ -32,10 +33,9 @@ export class PhraseStream {
       this.away += Math.min(elapsed, GAP / FEWEST);
     }
     this.frames.push(columns);
-    const kept = this.unseen === null ? GAP : WINDOW + this.unseen;
-    this.frames.splice(0, Math.max(0, this.frames.length - kept));
+    if (this.unseen === null) this.frames.splice(0, this.frames.length - GAP);
     this.added += 1;
-    if (this.away >= GAP) return this.finish();
+    if (this.away >= GAP || (this.unseen !== null && this.frames.length - this.unseen >= WINDOW)) return this.finish();
     if (this.unseen === null || this.added % EVERY) return null;
     return { frames: this.frames.slice(), complete: false, number: this.number };
   }
