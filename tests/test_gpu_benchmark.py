@@ -119,7 +119,8 @@ def test_rows_become_a_table_with_a_column_for_each_name():
 
 
 @pytest.mark.parametrize("name, precision, expected", [
-    ("Tesla T4", "fp16", 65), ("Tesla T4", "bf16", None), ("Tesla P100-PCIE-16GB", "float32", 9.3), ("NVIDIA L4", "TF32", 60),
+    ("Tesla T4", "fp16", 65), ("Tesla T4", "bf16", None), ("Tesla P100-PCIE-16GB", "float32", 9.3),
+    ("Tesla P100-SXM2-16GB", "fp16", 21.2), ("NVIDIA A10-24Q", "fp16", None), ("NVIDIA L4", "TF32", 60),
     ("Tesla V100-SXM2-16GB", "fp16", 125), ("Tesla V100-PCIE-32GB", "fp16", 112), ("NVIDIA A10", "fp16", 125),
     ("NVIDIA A10G", "fp16", 70), ("NVIDIA A100-SXM4-80GB", "bf16", 312), ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "bf16", None),
     ("NVIDIA H100 80GB HBM3", "bf16", 989), ("NVIDIA H100 PCIe", "bf16", 756), ("NVIDIA H100 NVL", "bf16", 835),
@@ -139,7 +140,7 @@ def test_the_work_of_a_step_is_as_the_counter_says():
 
 @pytest.mark.slow
 def test_a_demo_that_does_not_end_in_time_says_how_long_it_would_take(place, capsys):
-    size = gpu_parts.Size(toy=True, seconds=0)
+    size = gpu_parts.Size(toy=True, until=0)
     gpu_parts.demo(size)
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert row["% trained"] < 100 and row["whole"] == pytest.approx(row["seconds"] / row["% trained"] * 100)

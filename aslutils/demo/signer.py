@@ -57,15 +57,26 @@ def recorded(participant: Participant, phrase: str, how: Recording, rng: np.rand
     hand does not matter.
     """
     length, ends, inside = _frames(phrase, participant, how, rng, kind)
-    if kind in GESTURES:
-        motion, other = gesture(kind, participant, length, ends, rng)
-        shown = np.full(length + sum(ends), -1)
-    else:
-        (motion, shown), other = spell(phrase, participant, length, rng, ends), None
+    motion, other, places = _motions(participant, phrase, length, ends, rng, kind)
     hidden = _unseen(rng, length, inside, how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
     hidden = np.pad(hidden, ends, constant_values=True)
     picture = _film(_scene(motion, other, participant, rng), hidden, other is not None, participant, rng)
-    return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng), shown
+    return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng), places
+
+
+def shown(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "") -> np.ndarray:
+    """The places alone of `recorded`, without filming: int (T,)."""
+    length, ends, _ = _frames(phrase, participant, how, rng, kind)
+    return _motions(participant, phrase, length, ends, rng, kind)[2]
+
+
+def _motions(participant: Participant, phrase: str, length: int, ends: tuple[int, int], rng: np.random.Generator, kind: str,
+             ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """The motion of the signing hand and of the other one, if it moves too, and the place in `phrase` that each frame shows."""
+    if kind in GESTURES:
+        return *gesture(kind, participant, length, ends, rng), np.full(length + sum(ends), -1)
+    motion, places = spell(phrase, participant, length, rng, ends)
+    return motion, None, places
 
 
 def _frames(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator, kind: str = "",

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from aslutils.demo.gestures import GESTURES
 from aslutils.demo.phrases import random_phrase
-from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, recorded
+from aslutils.demo.signer import CORRUPTIONS, Participant, Recording, recorded, shown
 from aslutils.system import versions
 from aslutils.system.errors import UserError, at_least
 from aslutils.system.files import atomic, write_json, write_table
@@ -135,17 +135,19 @@ def participant(seed: int, number: int, varied: float = 0.0) -> Participant:
 
 def landmarks_of(config: DemoConfig, row) -> np.ndarray:
     """The sequence of one row of `plan(config)`: float32 (T, 543, 3), NaN where unseen; depends on that row alone."""
-    return _made(config, row)[0]
+    return recorded(*_arguments(config, row))[0]
 
 
-def _made(config: DemoConfig, row) -> tuple[np.ndarray, str]:
-    """A row's sequence, and what each of its frames shows: its character, or `NOTHING`; "" of a corrupted sequence."""
+def _arguments(config: DemoConfig, row) -> tuple[Participant, str, Recording, np.random.Generator, str]:
     rng = np.random.default_rng([config.seed, 3, int(row.sequence_id)])
-    signer = participant(config.seed, int(row.participant), config.varied)
-    landmarks, places = recorded(signer, row.phrase, config.recording(), rng, row.kind)
+    return participant(config.seed, int(row.participant), config.varied), row.phrase, config.recording(), rng, row.kind
+
+
+def _characters(row, places: np.ndarray) -> str:
+    """What each frame of a row's sequence shows: its character, or `NOTHING`; "" of a corrupted sequence."""
     if row.kind in CORRUPTIONS:
-        return landmarks, ""
-    return landmarks, "".join(NOTHING if place < 0 else row.phrase[place] for place in places.tolist())
+        return ""
+    return "".join(NOTHING if place < 0 else row.phrase[place] for place in places.tolist())
 
 
 @lru_cache(maxsize=1)
@@ -166,25 +168,25 @@ def _row_group(sequence_ids: list[int], sequences: list[np.ndarray]) -> pa.Table
 
 def _write_file(out: Path, config: DemoConfig, rows: pd.DataFrame) -> list[str]:
     """Write one landmark file, if it is not there yet; returns what the frames of each of its sequences show."""
-    path, shown = out / rows.path.iloc[0], []
+    path, characters = out / rows.path.iloc[0], []
     if path.exists():
-        return [_made(config, row)[1] for row in rows.itertuples()]
+        return [_characters(row, shown(*_arguments(config, row))) for row in rows.itertuples()]
     # Coordinates are rounded (see signer), so their bytes compress well once split into streams; dictionaries would not help.
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=1,
                                                      use_dictionary=False, use_byte_stream_split=ALL_COLUMNS,
                                                      write_statistics=["sequence_id"]) as writer:
         ids, sequences = [], []
         for row in rows.itertuples():
-            landmarks, characters = _made(config, row)
+            landmarks, places = recorded(*_arguments(config, row))
             ids.append(row.sequence_id)
             sequences.append(landmarks)
-            shown.append(characters)
+            characters.append(_characters(row, places))
             if sum(map(len, sequences)) >= ROW_GROUP_FRAMES:
                 writer.write_table(_row_group(ids, sequences))
                 ids, sequences = [], []
         if ids:
             writer.write_table(_row_group(ids, sequences))
-    return shown
+    return characters
 
 
 def write_demo(out, *, workers: int = 1, **options) -> Path:

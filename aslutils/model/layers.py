@@ -7,7 +7,8 @@ is private, so `usual_library` tries it, and without it everything is as in PyTo
 compares the two.
 
 oneDNN compiles about 33 kernels for each new length of a batch and keeps 1024, those of 30 lengths. The demo's training meets
-144 lengths, most of them seldom. CACHE is set so that 90 are kept, unless the user has set it.
+144 lengths in 4,536 steps, most of them seldom (counted at e6a7dd6 by ONEDNN_VERBOSE=profile_create). CACHE is set so that 90
+are kept, unless the user has set it: a training takes 1.9 GB then, with 1024 kernels 1.5, by MKL 0.6.
 """
 
 import os

@@ -124,12 +124,16 @@ class Recognizer:
 
         What is still longer than 384 frames from the first to the last hand is divided evenly, since the model takes no more.
 
-        landmarks: as for `read`; elapsed: as for `Stream.add`, of all frames or of each (T,). Returns at least one reading.
-        Raises UserError as `read` and `Stream.add` do.
+        landmarks: as for `read`; gap: 0 takes it as one phrase; elapsed: as for `Stream.add`, of all frames or of each (T,).
+        Returns at least one reading. Raises UserError as `read`, `stream` and `Stream.add` do.
         """
         inputs = as_columns(landmarks, self.columns)
+        elapsed = _passed(elapsed, len(inputs))
+        _check_gap(gap)
+        if gap == 0:
+            return [self.read(inputs)]
         seen = hand_seen(inputs, self.columns)
-        parts = _between_gaps(seen, gap, np.broadcast_to(_passed(elapsed), len(seen)))
+        parts = _between_gaps(seen, gap, np.broadcast_to(elapsed, len(seen)))
         return [self.read(inputs[first:end]) for part in parts for first, end in _divided(seen, *part)]
 
     def _deep(self, inputs: np.ndarray) -> bool:
@@ -142,8 +146,8 @@ class Recognizer:
     def stream(self, every: int = READ_EVERY, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> "Stream":
         """A stream that reads the frames of a phrase after every `every` frames.
 
-        gap: frames in a row without a hand that end a phrase, at 30 a second; window: frames that end it too, if the hand stays.
-        0 as gap: a phrase never ends by itself, and its last `window` frames are read.
+        gap: frames in a row without a hand that end a phrase, at 30 a second; window: frames from its first to its last hand
+        that end it too. With a gap of 0 a phrase never ends by itself, and its last `window` frames are read.
         """
         return Stream(self, every, window, gap)
 
@@ -158,21 +162,22 @@ class Stream:
 
     A phrase ends when no hand was seen for `gap` frames of 30 a second; the next frame begins another, so no reading mixes two.
     With a slower camera, tell `add` the time that has passed: then fewer frames, five at least, end it. A phrase that has
-    `window` frames ends with them, so nothing of it is forgotten if the hand stays in view. Every reading processes all frames
-    of the phrase (and the hand-less ones after them), because a sequence is standardised and attended to as a whole: a new
-    frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by `every`, so it
-    grows until the window is full; `tests/benchmarks/stream.py` measures it.
+    `window` frames from its first to its last hand ends there, so nothing is forgotten if the hand stays in view. Every reading
+    processes all frames of the phrase (and the hand-less ones after them), because a sequence is standardised and attended to
+    as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by
+    `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
     """
 
     def __init__(self, recognizer: Recognizer, every: int, window: int, gap: int):
-        if every < 1 or window < 1 or gap < 0:
-            raise UserError(f"every is {every}, window {window} and gap {gap} frames; every and window must be at least 1, gap 0")
+        if every < 1 or window < 1:
+            raise UserError(f"every is {every} and window {window} frames; both must be at least 1")
+        _check_gap(gap)
         self.recognizer, self.every, self.window, self.gap = recognizer, every, window, gap
         self.start()
 
     def start(self):
         """Forget all frames: the next one begins a new phrase."""
-        self._frames, self._added, self._unseen, self._away, self.reading = [], 0, None, 0.0, None
+        self._frames, self._added, self._before, self._unseen, self._away, self.reading = [], 0, 0, None, 0.0, None
 
     def add(self, frame, elapsed: float = 1.0) -> Reading | None:
         """Add a frame, (390,), (543, 3) or a Holistic result; returns the new reading when one is due, otherwise None.
@@ -184,6 +189,7 @@ class Stream:
         frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
         columns = as_columns(frames, self.recognizer.columns)
         if hand_seen(columns, self.recognizer.columns)[0]:
+            self._before = len(self._frames) if self._unseen is None else self._before
             self._unseen, self._away = 0, 0.0
         elif self._unseen is not None:                                           # None: no hand was seen in this phrase yet
             self._unseen += 1
@@ -192,9 +198,9 @@ class Stream:
         if not self.gap:
             del self._frames[:-self.window]
         elif self._unseen is None:                                               # no more before a hand than a gap has
-            del self._frames[:-min(self.gap, max(self.window // 2, 1))]
+            del self._frames[:-self.gap]
         self._added += 1
-        full = self._unseen is not None and len(self._frames) - self._unseen >= self.window     # what may become a gap is extra
+        full = self._unseen is not None and len(self._frames) - self._before - self._unseen >= self.window
         if self.gap and (full or self._away > self.gap - _ROUNDING):
             return self.finish()
         if self._added % self.every:
@@ -213,14 +219,20 @@ class Stream:
         return self.recognizer.read(np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns)))
 
 
-def _passed(elapsed) -> np.ndarray:
-    """Times between frames as numbers. Raises UserError if one is none, or negative."""
+def _check_gap(gap: int) -> None:
+    if gap < 0:
+        raise UserError(f"gap is {gap} frames; it must be at least 0")
+
+
+def _passed(elapsed, frames: int | None = None) -> np.ndarray:
+    """The time between two frames as a number, or of each of `frames`. Raises UserError if it is none, or negative."""
     try:
         times = np.asarray(elapsed, float)
     except (TypeError, ValueError):
         times = np.array(UNKNOWN)
-    if not (times >= 0).all():
-        raise UserError(f"elapsed is {elapsed!r}; expected thirtieths of a second since the frame before, at least 0")
+    if times.shape not in ((), (frames,)) or not (times >= 0).all():
+        each = "" if frames is None else f", one number or one for each of {frames} frames"
+        raise UserError(f"elapsed is {elapsed!r}; expected thirtieths of a second since the frame before, at least 0{each}")
     return times
 
 
@@ -237,7 +249,7 @@ def _between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple
     """
     hands, clock = np.flatnonzero(seen), np.cumsum(_at_most(elapsed, gap))
     left, right = hands[:-1], hands[1:]
-    wide = clock[right - 1] - clock[left] > max(gap, 1) - _ROUNDING
+    wide = clock[right - 1] - clock[left] > gap - _ROUNDING
     middles = (left[wide] + right[wide] + 1) // 2
     return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
 

@@ -61,7 +61,7 @@ def check_names(names: list[str], columns: list[str], required: tuple[str, ...] 
         advice = "is this the asl-fingerspelling data?"
         if ID in lacking and "__index_level_0__" in names:
             advice = "its index has no name: name it sequence_id"
-        elif all(name.startswith("z_") for name in lacking):
+        elif lacking == [name for name in columns if name.startswith("z_")]:
             advice = "record the depth z too: handshapes differ in it"
         raise UserError(f"it lacks the column {lacking[0]}{more}; {advice}")
     twice = [name for name in (ID, FRAME, *columns) if count[name] > 1]

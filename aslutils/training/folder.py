@@ -96,7 +96,7 @@ def finish(folder: Path, network: Network, facts: dict) -> None:
 def _same_training(wanted: dict, found: dict, path: Path) -> None:
     unstored = {"version": 1, "init": "", "optimiser": "adamw", "replace_probability": 0.0, "align_cuts": False}
     found = {**unstored, **found}                 # earlier checkpoints did not store these
-    differing = [name for name in wanted if name != USUAL_END and found.get(name) != wanted[name]]     # it follows from the data
+    differing = [name for name in wanted if name != USUAL_END and found.get(name) != wanted[name]]  # told, not trained by
     if differing:
         shown = ", ".join(f"{name} ({found.get(name)!r}, now {wanted[name]!r})" if name != "augmentations" else name
                           for name in differing)

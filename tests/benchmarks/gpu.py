@@ -11,13 +11,13 @@ the tests do.
 Parts, in the order in which they run, the most valuable first (`gpu_parts.py` says how each is measured):
     parity    one step's loss on the GPU and on the CPU, greedy tokens on both
     steps     both rounds at full size and the corpus' lengths, batch 64: float32, TF32, fp16, bf16
-    graphs    the same steps replayed as CUDA graphs, one a length
+    graphs    round 2 in every precision, and round 1 in float32, replayed as CUDA graphs, at lengths rounded up to 32 frames
     demo      the demo's round 2, trained on the GPU, with its score
     launches  kernels that a training step launches, host synchronisations in it (must be 0)
     resume    a training in fp16 that is stopped after every step and goes on, against one that is not
     loader    augmented samples a second by the number of worker processes, to hold against those of the steps
     largest   the largest batch of the longest sequences that fits
-    compile   the same steps with torch.compile
+    compile   round 2 in fp16 and bf16, and round 1 in float32, with torch.compile
 """
 
 import argparse
@@ -106,7 +106,7 @@ def measured(part: str, seconds: float, arguments: list[str], environment: dict,
             end(writing)
             return [], f"its data were not written, though it waited {seconds / 2:.0f} s for them"
         seconds -= time.monotonic() - began
-    return run(start(part, [*arguments, "--seconds", str(int(seconds))], environment), seconds)
+    return run(start(part, [*arguments, "--until", str(time.time() + seconds)], environment), seconds)
 
 
 def table(rows: list[dict]) -> str:

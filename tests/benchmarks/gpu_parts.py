@@ -59,10 +59,10 @@ def tell(**row):
 class Size:
     """Full size, or toy size: networks and batches."""
 
-    def __init__(self, toy: bool, seconds: float = 600):
-        """seconds: until the part is ended."""
+    def __init__(self, toy: bool, until: float = math.inf):
+        """until: when the part is ended, as time.time() tells it."""
         self.toy, self.batch, self.batches = toy, 4 if toy else BATCH, 2 if toy else 8
-        self.end = time.time() + seconds
+        self.end = until
         if toy:
             torch.set_num_threads(1)
 
@@ -371,6 +371,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--toy", action="store_true")
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--until", type=float, default=math.inf)
     options = parser.parse_args()
-    PARTS[options.part](Size(options.toy, options.seconds))
+    PARTS[options.part](Size(options.toy, options.until))

@@ -94,15 +94,18 @@ def held(images: np.ndarray, labels: np.ndarray, each: int, left_handed: bool = 
     return before_bodies(still, left_handed)
 
 
-def words(transitions, pace: float | None) -> Sequences:
-    """WORDS chained from transitions at 60 frames a second: at 30, at their own pace, or thinned to `pace` frames a letter."""
+def words(transitions, pace: float | None, rest: int = 0) -> Sequences:
+    """WORDS chained from transitions at 60 frames a second: at 30, at their own pace, or thinned to `pace` frames a letter.
+
+    rest: frames for which the hand then stays as it is.
+    """
     chained = []
     for word in WORDS:
         steps = ["rest", *word, "rest"]
         frames = np.concatenate([transitions[f"{a}_{b}"][::2] for a, b in zip(steps, steps[1:])]).astype(float)
         if pace:
             frames = frames[np.linspace(0, len(frames) - 1, round(pace * len(word))).astype(int)]
-        chained.append((word, frames))
+        chained.append((word, np.concatenate([frames, np.repeat(frames[-1:], rest, axis=0)])))
     return before_bodies(chained)
 
 
@@ -161,6 +164,9 @@ def collect(real: Path, each: int) -> Iterator[tuple[str, str, Callable[[], Sequ
     yield "the same, the corpus' pace and share of missing hands", "characters", lambda: people(12 * each, corpus)
 
 
+MOVING, HELD = ("words", "moving"), ("letters", "digits")          # how their groups' names begin
+
+
 def rate(how: str, truth: list[str], readings: list[Reading], alike: dict | None = None) -> float:
     """A group's figure: the share read exactly right, of the characters read right, or of texts where nothing was spelled.
 
@@ -210,9 +216,10 @@ def main() -> None:
         print(f"{what:60} {len(truth):5} sequences  {rate(how, truth, readings):.3f}{alike}", flush=True)
         if arguments.details:
             print(details(how, truth, readings))
-    spelled = [value for what, values in confidences.items() if what.startswith(("words", "moving")) for value in values]
-    print(f"{'confidence: AUC, spelling (words, moving letters) vs. other signs':60} {'':15}  "
-          f"{auc(np.nan_to_num(spelled), np.nan_to_num(confidences['other signs, texts invented'])):.3f}")       # NaN: rejected
+    others = np.nan_to_num(confidences["other signs, texts invented"])                                 # NaN: rejected
+    for name, groups in (("words, moving letters", MOVING), ("held letters and digits", HELD)):
+        spelled = [value for what, values in confidences.items() if what.startswith(groups) for value in values]
+        print(f"{f'confidence: AUC, {name} vs. other signs':60} {'':15}  {auc(np.nan_to_num(spelled), others):.3f}")
 
 
 if __name__ == "__main__":

@@ -89,14 +89,15 @@ def test_a_stream_ends_a_phrase_when_no_hand_was_seen_for_a_second_and_never_mix
     assert stream.finish().reason == "no hands seen"
     seldom = Recognizer(export).stream(every=1000, gap=0)
     assert not any(seldom.add(frame) for frame in frames) and seldom.finish().length == len(frames)
-    with pytest.raises(ValueError, match="gap -1"):
+    with pytest.raises(ValueError, match="gap is -1 frames"):
         Recognizer(export).stream(gap=-1)
 
 
 def test_a_window_shorter_than_a_gap_still_holds_the_phrase(export):
     stream = Recognizer(export).stream(every=1000, window=25)
     complete = list(filter(None, map(stream.add, hands_between(40, 60, 40))))
-    assert [reading.length for reading in complete] == [25, 25, 22 + 30] and all(reading.text == "ab" for reading in complete)
+    assert [reading.length for reading in complete] == [30 + 25, 25, 10 + 30]
+    assert all(reading.text == "ab" for reading in complete)
     endless = Recognizer(export).stream(every=1000, window=25, gap=0)
     assert not any(map(endless.add, hands_between(0, 60, 200))) and endless.finish().length == 25
 
@@ -115,9 +116,9 @@ def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):
 def test_a_hand_that_stays_in_view_ends_a_phrase_with_the_window_and_nothing_is_forgotten(tmp_path):
     (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
     stream, frames = Recognizer(tmp_path).stream(every=1000), hands_between(60, 900, 40)
-    frames[400:420] = np.nan                            # too short to end a phrase, which is full in it
+    frames[400:420] = np.nan                                                     # too short to end a phrase
     ended = {index: reading for index, frame in enumerate(frames) if (reading := stream.add(frame))}
-    assert list(ended) == [420, 420 + MAX_FRAMES, 960 + 30 - 1]
+    assert list(ended) == [60 + MAX_FRAMES - 1, 60 + 2 * MAX_FRAMES - 1, 960 + 30 - 1]
     assert all(reading.complete for reading in ended.values())
     assert sum(reading.length for reading in ended.values()) == 960 + 30 - 30
 
@@ -139,6 +140,31 @@ def test_a_time_that_is_none_is_named(elapsed, export):
         recognizer.stream().add(frames[0], elapsed)
     with pytest.raises(UserError, match="elapsed is .*; expected thirtieths of a second"):
         recognizer.phrases(frames, elapsed=elapsed)
+
+
+@pytest.mark.parametrize("count", [0, 1, 19, 21])
+def test_as_many_times_as_frames_are_asked_for(count, export):
+    recognizer, frames = Recognizer(export), hands_between(0, 20, 0)
+    with pytest.raises(UserError, match="elapsed is .*at least 0, one number or one for each of 20 frames"):
+        recognizer.phrases(frames, elapsed=[1.0] * count)
+    with pytest.raises(UserError, match="elapsed is .*at least 0$"):
+        recognizer.stream().add(frames[0], [1.0] * count)
+
+
+def test_without_a_gap_a_recording_is_one_phrase_as_a_stream_takes_it(export):
+    frames = np.concatenate([hands_between(0, 20, 100), hands_between(0, 20, 0)])
+    assert [reading.length for reading in Recognizer(export).phrases(frames, gap=0)] == [140]
+    with pytest.raises(UserError, match="gap is -1 frames"):
+        Recognizer(export).phrases(frames, gap=-1)
+
+
+def test_a_stream_ends_what_fits_where_phrases_does(tmp_path):
+    """Frames before the hand do not count, or the phrase's last frame would be a phrase of its own."""
+    (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
+    recognizer, frames = Recognizer(tmp_path), hands_between(30, MAX_FRAMES - 1, 60)
+    stream = recognizer.stream(every=1000)
+    (ended,) = filter(None, map(stream.add, frames))
+    assert ended.length == 30 + MAX_FRAMES - 1 + 30 and len(recognizer.phrases(frames)) == 1
 
 
 def test_what_was_thinned_too_much_to_be_read_is_told(tmp_path):

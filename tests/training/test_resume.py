@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from toy import LOAD_JOB, TRAIN_JOB, assert_same_weights, start_job, toy_job
 
+from aslutils.data.store import Store
 from aslutils.model import layers
 from aslutils.model.checkpoint import DamagedCheckpoint, load_checkpoint
 from aslutils.system.files import LOCK
@@ -206,11 +207,14 @@ def test_a_checkpoint_of_other_parameters_is_refused_by_their_names(store, unint
         Trainer(toy_job(store, tmp_path, epochs=7)).fit()
 
 
-def test_parameters_that_change_no_number_may_change_on_the_way(store, uninterrupted, tmp_path):
-    assert not Trainer(toy_job(store, tmp_path)).fit(deadline=0.0)
+def test_what_changes_no_number_may_change_on_the_way(store, uninterrupted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "usual_end", lambda *_: 99)        # by an earlier rule
+        assert not Trainer(toy_job(store, tmp_path)).fit(deadline=0.0)
     job = toy_job(store, tmp_path, workers=1, checkpoint_minutes=0.0)
     assert Trainer(job).fit()
     assert_same_weights(job, uninterrupted)
+    assert load_checkpoint(job.folder / CHECKPOINT).facts["usual_end"] == Store(job.store).usual_end(job.rows) != 99
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)

@@ -1,5 +1,5 @@
 // Splits frames into phrases, as `Recognizer.stream` in Python does: a phrase ends when no hand was seen for about a second,
-// or when it has as many frames as the model takes.
+// or when it has as many frames as the model takes, from its first to its last hand.
 // A slow device sees fewer frames in that second: FEWEST of them are the least that ends a phrase.
 import { EVERY, FEWEST, GAP, WINDOW } from "./constants.js";
 import { handSeen } from "./columns.js";
@@ -20,6 +20,7 @@ export class PhraseStream {
     this.number += 1;
     this.frames = [];
     this.added = 0;
+    this.before = 0; // frames before its first hand
     this.unseen = null; // frames since a hand was seen; null: none was in this phrase yet
     this.away = 0; // the same in time
   }
@@ -27,15 +28,18 @@ export class PhraseStream {
   /** Add a frame's columns, `elapsed` thirtieths of a second after the one before.
    *  Returns {frames, complete, number} when they are to be read, else null; complete: the phrase ended. */
   add(columns, elapsed = 1) {
-    if (handSeen(columns)) this.unseen = this.away = 0;
-    else if (this.unseen !== null) {
+    if (handSeen(columns)) {
+      if (this.unseen === null) this.before = this.frames.length;
+      this.unseen = this.away = 0;
+    } else if (this.unseen !== null) {
       this.unseen += 1;
       this.away += Math.min(elapsed, GAP / FEWEST);
     }
     this.frames.push(columns);
     if (this.unseen === null) this.frames.splice(0, this.frames.length - GAP);
     this.added += 1;
-    if (this.away >= GAP || (this.unseen !== null && this.frames.length - this.unseen >= WINDOW)) return this.finish();
+    const full = this.unseen !== null && this.frames.length - this.before - this.unseen >= WINDOW;
+    if (full || this.away >= GAP) return this.finish();
     if (this.unseen === null || this.added % EVERY) return null;
     return { frames: this.frames.slice(), complete: false, number: this.number };
   }
