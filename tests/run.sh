@@ -11,11 +11,13 @@ cd "$here"
 
 set_up_video() {
   if cmp -s requirements-video.txt .venv-video/requirements.installed; then return; fi
+  while [ ! -x .venv/bin/python ] && kill -0 $$ 2>/dev/null; do sleep 1; done
+  if [ ! -x .venv/bin/python ]; then return; fi
   echo "Setting up .venv-video (once; about 1 GB, under a minute) ..."
   .venv/bin/python -m venv .venv-video &&
     .venv-video/bin/python -m pip install --quiet --quiet --no-compile --disable-pip-version-check --requirement requirements-video.txt &&
     cp requirements-video.txt .venv-video/requirements.installed &&
-    echo "Set up in $SECONDS s." || echo "MediaPipe cannot be installed here: the tests that read videos are skipped." >&2
+    echo "Set up .venv-video in $SECONDS s." || echo "MediaPipe cannot be installed here: the tests that read videos are skipped." >&2
 }
 set_up_browser() {
   local name missing=()
@@ -28,15 +30,14 @@ set_up_browser() {
   echo "chromium or npm is missing (apt-get install chromium npm): the tests of the page in a browser are skipped." >&2
 }
 
-if [ "${1:-}" != "--quick" ]; then set_up_browser & fi   # Debian's packages load while pip installs
+if [ "${1:-}" != "--quick" ]; then set_up_browser & set_up_video & fi   # while .venv is set up
 ./run_all.sh --setup
-if [ "${1:-}" != "--quick" ]; then set_up_video; fi
 wait
 
 export OMP_WAIT_POLICY=passive
 if [ $# = 0 ]; then
   export OMP_NUM_THREADS=1                 # a process of tests on every core: further threads would wait for each other
-  set -- --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+  set -- --numprocesses $(($(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder    # one more: some wait
 fi
 .venv/bin/python -m ruff check .
 .venv/bin/lint-imports --no-logo --no-cache

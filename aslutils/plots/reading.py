@@ -22,12 +22,13 @@ MILLISECONDS, LAST = 100, 2500                    # duration of a frame (a third
 def reading(recognizer: Recognizer, landmarks, sequence_id: int | None = None) -> bytes:
     """An animated PNG of a sequence being read; landmarks and sequence_id: as for `Recognizer.read`.
 
-    Below every frame is what `Recognizer.stream` returns after that frame: text and confidence, or why there is no
-    text yet. The last frame comes first, for viewers that show only one picture.
+    Below every frame is what `Recognizer.stream` returns after that frame, and below the last one what `Recognizer.read` does:
+    text and confidence, or why there is no text yet. The last frame comes first, for viewers that show only one picture.
     """
     columns = as_columns(landmarks, COLUMNS, sequence_id)
     stream = recognizer.stream(every=1, gap=0)
     readings = [stream.add(frame) for frame in as_columns(landmarks, recognizer.columns, sequence_id)]
+    readings[-1:] = [recognizer.read(landmarks, sequence_id)]
     pictures = draw_pictures(as_landmarks(columns), range(len(columns)), ZOOM)
     signed = [_with_text(picture, reading) for picture, reading in zip(pictures, readings, strict=True)]
     return as_png([signed[-1], *signed[:-1]], [LAST, *[MILLISECONDS] * (len(signed) - 1)])

@@ -25,13 +25,14 @@ from aslutils.system.inputs import JSON_LIMIT, read_text
 from aslutils.task.arguments import NAME, Arguments
 from aslutils.task.landmarks import ALL_COLUMNS, hand_columns, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, verdict, verdict_on_answer
+from aslutils.task.rejection import MIN_FRAMES, UNKNOWN, Verdict, surer, verdict, verdict_on_answer
 from aslutils.task.text import CHARACTERS
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
 RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
 PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
+MOST_PARTS, LEAST_PART = 4, 30                     # into how many a long phrase is divided at most, and the fewest frames of one
 _ROUNDING = 1e-6                                   # of a sum of times, in frames
 READ_EVERY = 15                                    # frames of a stream between two readings
 FLAT = 1e-3                                        # how far hands' z differ at most without depth; recorded, by 0.08 and more
@@ -50,6 +51,7 @@ class Reading:
     cut: tuple[int, int]             # hand-less frames at its beginning and end that the model was not given
     milliseconds: float              # time that reading took
     complete: bool = True            # False: of a stream whose phrase goes on
+    parts: int = 1                   # in how many parts it was read: more than 1 where their texts together were surer
 
     @property
     def text(self) -> str | None:
@@ -78,7 +80,7 @@ class Recognizer:
 
     path: the folder of an export, or its `.tflite` file; None: the model that comes with the kit, trained on made-up hands;
     threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390), how
-    long hand-less ends usually were at most in its training, and the confidence and certainty below which it rejects.
+    long hand-less ends and phrases usually were at most in its training, and the confidence and certainty below which it rejects.
     Raises FileNotFoundError, or UserError naming the file and what is wrong with it.
     """
 
@@ -87,19 +89,34 @@ class Recognizer:
         self.model = Model(path, threads)
         file = (path if path.is_dir() else path.parent) / NAME
         said = Arguments.parse(read_text(file, JSON_LIMIT), file) if file.is_file() else Arguments()
-        self.columns, self.usual_end, self.limits = _known(said.columns, file), said.usual_end, said.limits
+        self.columns, self.limits = _known(said.columns, file), said.limits
+        self.usual_end, self.usual_characters = said.usual_end, said.usual_characters
         if self.model.columns not in (-1, len(self.columns)):
             raise UserError(f"{path} reads {self.model.columns} columns; {file} or the kit name {len(self.columns)}")
 
-    def read(self, landmarks, sequence_id: int | None = None) -> Reading:
+    def read(self, landmarks, sequence_id: int | None = None, in_parts: bool = True) -> Reading:
         """Read one sequence, in any form that `aslutils.reading.landmark_files.as_columns` accepts; NaN stays NaN.
 
         Hand-less frames at the beginning and end are cut to what was usual at most in the model's training (`Reading.cut`):
         longer ones, which it saw seldom, make it invent text. More than 384 frames are thinned to 384, which fit a phrase; a
         long recording of several is what `phrases` reads. sequence_id: which sequence of a DataFrame or parquet file, if it holds
-        several. Raises UserError stating what was expected.
+        several. in_parts: if the text is longer than was usual in the model's training, which it then reads badly, read 2, 3
+        and 4 equal parts too, and join their texts where that is clearly surer (`Reading.parts`); False takes a fraction of the
+        time. Raises UserError stating what was expected.
         """
         inputs = self.model.counted(as_columns(landmarks, self.columns, sequence_id))
+        whole = self._read(inputs)
+        if not in_parts or self.usual_characters is None or len(whole.spelled) <= self.usual_characters:
+            return whole
+        given = inputs[whole.cut[0]:len(inputs) - whole.cut[1]]
+        counts = range(2, min(MOST_PARTS, len(given) // LEAST_PART) + 1)
+        joined = [_joined(whole, [self._read(given[first:end]) for first, end in _equal(len(given), count)]) for count in counts]
+        surest = max(joined, key=lambda reading: reading.certainty, default=whole)
+        clearly = surer(surest.certainty, whole.certainty) and not surest.confidence < self.limits.confidence
+        return replace(surest if clearly else whole, milliseconds=sum(each.milliseconds for each in (whole, *joined)))
+
+    def _read(self, inputs: np.ndarray) -> Reading:
+        """Read columns (T, n) once."""
         start = time.perf_counter()
         seen = hand_seen(inputs, self.columns)
         cut = _overlong(seen, self.usual_end)
@@ -205,18 +222,19 @@ class Stream:
             return self.finish()
         if self._added % self.every:
             return None
-        self.reading = replace(self._read(), complete=False)
+        self.reading = replace(self._read(in_parts=False), complete=False)
         return self.reading
 
     def finish(self) -> Reading:
         """Read the frames of the current phrase, which ends; the next frame begins another."""
-        reading = self._read()
+        reading = self._read(in_parts=True)
         self.start()
         self.reading = reading
         return reading
 
-    def _read(self) -> Reading:
-        return self.recognizer.read(np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns)))
+    def _read(self, in_parts: bool) -> Reading:
+        frames = np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns))
+        return self.recognizer.read(frames, in_parts=in_parts)
 
 
 def _check_gap(gap: int) -> None:
@@ -260,6 +278,22 @@ def _divided(seen: np.ndarray, first: int, end: int) -> list[tuple[int, int]]:
     count = -(-(hands[-1] + 1 - hands[0]) // MAX_FRAMES) if hands.size else 1
     borders = np.linspace(hands[0], hands[-1] + 1, count + 1).astype(int)[1:-1].tolist() if count > 1 else []
     return list(zip([first, *borders], [*borders, end]))
+
+
+def _equal(length: int, count: int) -> list[tuple[int, int]]:
+    """`count` equal parts of `length` frames, first and end frame."""
+    borders = [length * number // count for number in range(count + 1)]
+    return list(zip(borders, borders[1:]))
+
+
+def _joined(whole: Reading, parts: list[Reading]) -> Reading:
+    """The readings of a sequence's parts as one: their texts in a row, as sure as they are on average over the frames."""
+    known = np.nan_to_num([(part.confidence, part.certainty) for part in parts])                 # NaN: the part shows no hand
+    confidence, certainty = np.average(known, axis=0, weights=[part.length for part in parts]).tolist()
+    return replace(whole, spelled="".join(part.spelled for part in parts), certainty=certainty,
+                   confidence=UNKNOWN if np.isnan(whole.confidence) else confidence,
+                   probabilities=np.concatenate([part.probabilities for part in parts]), parts=len(parts),
+                   milliseconds=sum(part.milliseconds for part in parts))
 
 
 def _overlong(seen: np.ndarray, longest: int | None) -> tuple[int, int]:

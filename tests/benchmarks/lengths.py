@@ -4,8 +4,8 @@
 
 Three tables of characters read right by the model in EXPORT (default: the one that comes with the kit). How many hand-less
 frames are left at each end: of `real_hands.py`'s made-up participants, as in the corpus and with added ends. How long a phrase
-is, and whether it is read whole or in equal parts, whose texts are joined; nothing is cut. How long a rendered hand rests in
-view, still, after a word; this needs the recordings of `real_hands.py`.
+is, and whether it is read whole, in equal parts whose texts are joined, or as `Recognizer.read` decides. How long a rendered
+hand rests in view, still, after a word; this needs the recordings of `real_hands.py`.
 """
 
 import argparse
@@ -18,13 +18,15 @@ from aslutils.demo.signer import Recording
 from aslutils.reading.recognizer import Recognizer
 from aslutils.task.metric import score
 
-PHRASES = (20, 9.0), (30, 9.0), (31, 15.0), (40, 15.0), (60, 9.0)        # characters, frames a character
+# Characters, and frames a character.
+PHRASES = (8, 9.0), (8, 15.0), (12, 9.0), (16, 9.0), (20, 9.0), (30, 9.0), (20, 15.0), (31, 15.0)
 RESTS = 0, 60, 200, 320                                                  # frames
 
 
-def rate(recognizer: Recognizer, sequences, parts: int = 1) -> float:
-    """The share of characters read right, each sequence in so many parts."""
-    texts = ["".join(recognizer.read(part).text or "" for part in np.array_split(columns, parts)) for _, columns in sequences]
+def rate(recognizer: Recognizer, sequences, parts: int = 0) -> float:
+    """The share of characters read right, each sequence in so many parts; 0: in those that the recogniser chooses."""
+    texts = ["".join(recognizer.read(part, in_parts=parts == 0).text or "" for part in np.array_split(columns, max(parts, 1)))
+             for _, columns in sequences]
     return score([phrase for phrase, _ in sequences], texts)
 
 
@@ -44,10 +46,10 @@ def ends(recognizer: Recognizer, lefts: list[int], count: int) -> None:
 
 
 def phrases(recognizer: Recognizer, count: int) -> None:
-    row("characters, frames each", ["whole", *(f"in {parts} parts" for parts in (2, 3, 4))])
+    row("characters, frames each", ["whole", *(f"in {parts} parts" for parts in (2, 3, 4)), "as read"])
     for characters, pace in PHRASES:
         sequences = people(count, Recording(pace, missing=0.05), (characters, characters))
-        row(f"{characters}, {pace:.0f}", [rate(recognizer, sequences, parts) for parts in (1, 2, 3, 4)])
+        row(f"{characters}, {pace:.0f}", [rate(recognizer, sequences, parts) for parts in (1, 2, 3, 4, 0)])
 
 
 def rests(recognizer: Recognizer, transitions, count: int) -> None:
@@ -65,9 +67,9 @@ def main():
     options = parser.parse_args()
     recognizer = Recognizer(options.export)
     usual = recognizer.usual_end
-    ends(recognizer, options.ends, options.each)                         # which leaves all at last
-    phrases(recognizer, max(1, options.each // 12))
+    ends(recognizer, options.ends, options.each)
     recognizer.usual_end = usual
+    phrases(recognizer, max(1, options.each // 12))
     file = options.real / "hands" / "letter_transitions_rendered.npz"
     if file.is_file():
         rests(recognizer, np.load(file), max(1, options.each // 4))

@@ -8,11 +8,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from tiny_tflite import hasty_model
 
 from aslutils.page import write
 from aslutils.page.constants import constants, drawing
 from aslutils.reading.landmark_files import as_columns
-from aslutils.reading.recognizer import PHRASE_GAP, READ_EVERY, Reading, Stream, _overlong
+from aslutils.reading.recognizer import OWN_MODEL, PHRASE_GAP, READ_EVERY, Reading, Recognizer, Stream, _overlong
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES, fit_length
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict_on_answer
@@ -28,7 +29,7 @@ class Recorder:
     columns: list = field(default_factory=lambda: COLUMNS)
     given: list = field(default_factory=list)
 
-    def read(self, frames) -> Reading:
+    def read(self, frames, in_parts=True) -> Reading:
         self.given.append(frames)
         return Reading(Verdict.READ, "a", UNKNOWN, UNKNOWN, np.ones(1), len(frames), (0, 0), 0.0)
 
@@ -125,6 +126,41 @@ def test_what_is_rejected_is_what_python_rejects(in_node, recognizer):
     known = [[UNKNOWN if value is None else value for value in case[:2]] + [3 * (case[2:] == spells)] for case in cases]
     expected = [verdict_on_answer(20, 20, *case, limits).value for case in known]
     assert in_node(code, cases) == expected and {Verdict.READ.value, Verdict.UNSURE.value, Verdict.NO_TEXT.value} == set(expected)
+
+
+def test_long_texts_are_read_in_parts_as_in_python(in_node, recognizer, tmp_path):
+    """By a model that is as certain as 60 frames are of a sequence's frames, of one character more than its training had."""
+    text = "a" * (recognizer.usual_characters + 1)
+    code = """
+        import { Reader } from "./reader.js";
+        import { COLUMNS, VERDICTS } from "./constants.js";
+        async function answer([lengths, tokens]) {
+            const readings = [];
+            for (const length of lengths) {
+                const frame = (number) => Float32Array.from(COLUMNS, (_, column) => (number + column) % 7);
+                const reader = new Reader({});
+                reader.ask = async ({ inputs }) => {
+                    const certainty = Math.min(60 * COLUMNS.length / inputs.filter(Number.isFinite).length, 1);
+                    return { tokens, probabilities: tokens.map(() => 0.5), milliseconds: 0, confidence: certainty, certainty };
+                };
+                const frames = Array.from({ length }, (_, number) => frame(number));
+                const { text, certainty } = await reader.read(frames);
+                readings.push([text, certainty], [(await reader.read(frames, false)).text, 0]);
+            }
+            return readings;
+        }"""
+    (tmp_path / "model.tflite").write_bytes(hasty_model(text))
+    (tmp_path / "inference_args.json").write_bytes((OWN_MODEL / "inference_args.json").read_bytes())
+    python, lengths = Recognizer(tmp_path), [40, 62, 70, 130, 191, 384]
+    expected = []
+    for length in lengths:
+        frames = (np.arange(length)[:, None] + np.arange(len(COLUMNS))) % 7
+        readings = [python.read(frames.astype(np.float32), in_parts=in_parts) for in_parts in (True, False)]
+        expected += [(reading.text, certainty) for reading, certainty in zip(readings, (readings[0].certainty, 0))]
+    found = in_node(code, [lengths, encode(text).tolist()])
+    assert [shown for shown, _ in found] == [shown for shown, _ in expected]
+    assert {len(shown) // len(text) for shown, _ in found} == {1, 2, 3, 4}
+    np.testing.assert_allclose([certainty for _, certainty in found], [certainty for _, certainty in expected], rtol=1e-6)
 
 
 def test_long_phrases_are_resampled_as_in_python(in_node):

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_corpus import as_points, made_values
-from tiny_tflite import constant_model, frame_count_model
+from tiny_tflite import constant_model, frame_count_model, hasty_model
 
-from aslutils.reading.recognizer import Recognizer, Stream
+from aslutils.reading.recognizer import Recognizer, Stream, _joined
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS
 from aslutils.task.preprocess import MAX_FRAMES
@@ -64,11 +64,44 @@ def test_a_cut_leaves_enough_to_read_and_cuts_nothing_without_a_hand(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["soon", -1, 2.5, True])
-def test_a_usual_end_that_is_no_number_of_frames_is_named(value, tmp_path):
+@pytest.mark.parametrize("name, unit", [("usual_end", "frames"), ("usual_characters", "characters")])
+def test_what_is_usual_and_no_number_is_named(name, unit, value, tmp_path):
     (tmp_path / "model.tflite").write_bytes(constant_model("a"))
-    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "usual_end": value}))
-    with pytest.raises(ValueError, match="inference_args.json: usual_end is .*expected a whole number of frames"):
+    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, name: value}))
+    with pytest.raises(ValueError, match=f"inference_args.json: {name} is .*expected a whole number of {unit}"):
         Recognizer(tmp_path)
+
+
+def hasty(folder, usual: int | None, text: str = "abc") -> Recognizer:
+    """A recogniser that is the less certain of `text` the longer a sequence is; usual: characters of its training."""
+    (folder / "model.tflite").write_bytes(hasty_model(text))
+    said = {"selected_columns": COLUMNS} | ({} if usual is None else {"usual_characters": usual})
+    (folder / "inference_args.json").write_text(json.dumps(said))
+    return Recognizer(folder)
+
+
+@pytest.mark.parametrize("usual, frames, parts", [
+    (2, 59, 1), (2, 62, 1), (2, 70, 2), (2, 130, 3), (2, 190, 4), (2, 384, 4), (3, 384, 1), (None, 384, 1)])
+def test_a_text_longer_than_the_trainings_is_read_in_parts_where_that_is_surer(usual, frames, parts, tmp_path):
+    recognizer = hasty(tmp_path, usual)
+    reading, whole = recognizer.read(hands_between(0, frames, 0)), recognizer.read(hands_between(0, frames, 0), in_parts=False)
+    assert (reading.parts, reading.text, reading.length) == (parts, parts * "abc", frames)
+    assert len(reading.probabilities) == 3 * parts and reading.certainty == pytest.approx(min(60 * parts / frames, 1), rel=0.02)
+    assert (whole.parts, whole.text) == (1, "abc") and reading.milliseconds > 0
+
+
+def test_a_stream_reads_in_parts_only_what_is_complete(tmp_path):
+    stream = hasty(tmp_path, 2).stream(every=50)
+    readings = list(filter(None, map(stream.add, hands_between(0, 110, 40))))
+    assert [(reading.complete, reading.parts) for reading in readings] == [(False, 1), (False, 1), (True, 3)]
+
+
+def test_a_part_without_a_hand_and_what_is_rejected_add_nothing(tmp_path):
+    recognizer = hasty(tmp_path, 2)
+    seen, unseen = recognizer.read(hands_between(0, 60, 0)), recognizer.read(hands_between(40, 0, 0))
+    joined = _joined(seen, [seen, unseen])
+    assert joined.text == "abc" and joined.parts == 2 and joined.certainty == joined.confidence == pytest.approx(0.6)
+    assert recognizer.read(hands_between(0, 600, 0)).verdict.name == "UNSURE"
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.25, np.nan, "noise"])
@@ -188,7 +221,7 @@ def test_a_phrase_ends_after_a_second_at_every_rate_but_not_before_five_frames(e
 
 def test_a_stream_keeps_what_it_was_given_when_the_caller_fills_the_array_anew(tmp_path):
     seen, frame = [], np.empty(390, np.float32)
-    stream = Stream(SimpleNamespace(columns=COLUMNS, read=lambda frames: seen.append(frames)), every=1000, window=100, gap=0)
+    stream = Stream(SimpleNamespace(columns=COLUMNS, read=lambda frames, **_: seen.append(frames)), every=1000, window=100, gap=0)
     frames = hands_between(0, 20, 0)
     for frame[:] in frames:
         stream.add(frame)

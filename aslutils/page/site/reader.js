@@ -1,5 +1,8 @@
 // Reads a phrase's frames with the model, which runs in a worker, and decides when to reject: as `Recognizer.read` in Python.
-import { ASSETS, CHARACTERS, COLUMNS, EOS, FRAMES, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES, USUAL_END, VERDICTS } from "./constants.js";
+import {
+  ASSETS, CHARACTERS, CLEARLY, COLUMNS, EOS, FRAMES, LEAST_PART, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES, MOST_PARTS,
+  USUAL_CHARACTERS, USUAL_END, VERDICTS,
+} from "./constants.js";
 import { handSeen, isDeep } from "./columns.js";
 
 export class Reader {
@@ -41,9 +44,25 @@ export class Reader {
     });
   }
 
-  /** Read frames: {verdict, text, probabilities, confidence, certainty, milliseconds}; text is "" unless the verdict is READ. */
-  async read(recorded) {
+  /** Read frames: {verdict, text, probabilities, confidence, certainty, milliseconds}; text is "" unless the verdict is READ.
+   *  inParts: a text longer than was usual in training also in equal parts, whose texts are joined where they are clearly surer. */
+  async read(recorded, inParts = true) {
     const frames = shown(recorded);
+    const whole = await this.readOnce(frames);
+    if (!inParts || USUAL_CHARACTERS === null || whole.text.length <= USUAL_CHARACTERS) return whole;
+    const [first, last] = overlong(frames.map(handSeen));
+    const given = frames.slice(first, frames.length - last);
+    let surest = whole;
+    for (let count = 2; count <= Math.min(MOST_PARTS, Math.floor(given.length / LEAST_PART)); count++) {
+      const parts = [];
+      for (const part of equal(given, count)) parts.push({ length: part.length, ...(await this.readOnce(part)) });
+      const reading = joined(whole, parts);
+      if (reading.certainty > (surest === whole ? CLEARLY * whole.certainty : surest.certainty)) surest = reading;
+    }
+    return surest.confidence < MIN_CONFIDENCE ? whole : surest;
+  }
+
+  async readOnce(frames) {
     const seen = frames.map(handSeen);
     const hands = seen.filter(Boolean).length;
     let verdict = rejected(frames.length, hands, NaN, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
@@ -69,6 +88,20 @@ function rejected(length, hands, confidence, certainty, characters) {
   if (length < MIN_FRAMES) return VERDICTS.TOO_SHORT;
   if (confidence < MIN_CONFIDENCE || (characters > 0 && certainty < MIN_CERTAINTY)) return VERDICTS.UNSURE;
   return characters < 1 ? VERDICTS.NO_TEXT : null;
+}
+
+/** `count` equal parts of frames. */
+export function equal(frames, count) {
+  const border = (number) => Math.floor((frames.length * number) / count);
+  return Array.from({ length: count }, (_, number) => frames.slice(border(number), border(number + 1)));
+}
+
+/** The readings of a phrase's parts as one: their texts in a row, as sure as they are on average over the frames. */
+function joined(whole, parts) {
+  const frames = parts.reduce((sum, { length }) => sum + length, 0);
+  const mean = (name) => parts.reduce((sum, part) => sum + (part[name] || 0) * part.length, 0) / frames; // NaN: it shows no hand
+  return { ...whole, text: parts.map(({ text }) => text).join(""), probabilities: parts.flatMap(({ probabilities }) => probabilities),
+    confidence: Number.isNaN(whole.confidence) ? NaN : mean("confidence"), certainty: mean("certainty") };
 }
 
 /** How many frames to cut at the beginning and end, so that each has no more without a hand than the model usually saw. */
