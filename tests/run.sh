@@ -30,14 +30,15 @@ set_up_browser() {
   echo "chromium or npm is missing (apt-get install chromium npm): the tests of the page in a browser are skipped." >&2
 }
 
-if [ "${1:-}" != "--quick" ]; then set_up_browser & set_up_video & fi   # while .venv is set up
+if [ "${1:-}" != "--quick" ]; then set_up_browser & set_up_video & fi    # while .venv is set up
 ./run_all.sh --setup
 wait
 
 export OMP_WAIT_POLICY=passive
 if [ $# = 0 ]; then
-  export OMP_NUM_THREADS=1                 # a process of tests on every core: further threads would wait for each other
-  set -- --numprocesses $(($(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder    # one more: some wait
+  export OMP_NUM_THREADS=1                 # every core has a process of tests already
+  # One process more than cores, at most 4: tests also wait, for what they start.
+  set -- --numprocesses $(($(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 fi
 .venv/bin/python -m ruff check .
 .venv/bin/lint-imports --no-logo --no-cache

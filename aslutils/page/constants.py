@@ -4,7 +4,7 @@ import json
 
 from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
-from aslutils.reading.recognizer import FEWEST, FLAT, LEAST_PART, MOST_PARTS, PHRASE_GAP, RATE, READ_EVERY, Recognizer
+from aslutils.reading.recognizer import FEWEST, FLAT, LEAST_PART, PHRASE_GAP, RATE, READ_EVERY, Recognizer
 from aslutils.reading.tflite import FIXED
 from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS
@@ -45,7 +45,6 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "FEWEST": FEWEST,
         "FLAT": FLAT,
         "LEAST_PART": LEAST_PART,
-        "MOST_PARTS": MOST_PARTS,
         "CLEARLY": CLEARLY,
         "RATE": RATE,
         "MIN_FRAMES": MIN_FRAMES,

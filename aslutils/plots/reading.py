@@ -27,8 +27,8 @@ def reading(recognizer: Recognizer, landmarks, sequence_id: int | None = None) -
     """
     columns = as_columns(landmarks, COLUMNS, sequence_id)
     stream = recognizer.stream(every=1, gap=0)
-    readings = [stream.add(frame) for frame in as_columns(landmarks, recognizer.columns, sequence_id)]
-    readings[-1:] = [recognizer.read(landmarks, sequence_id)]
+    readings = [stream.add(frame) for frame in as_columns(landmarks, recognizer.columns, sequence_id)[:-1]]
+    readings.append(recognizer.read(landmarks, sequence_id))
     pictures = draw_pictures(as_landmarks(columns), range(len(columns)), ZOOM)
     signed = [_with_text(picture, reading) for picture, reading in zip(pictures, readings, strict=True)]
     return as_png([signed[-1], *signed[:-1]], [LAST, *[MILLISECONDS] * (len(signed) - 1)])

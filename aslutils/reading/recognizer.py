@@ -32,7 +32,7 @@ OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with t
 RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
 PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
-MOST_PARTS, LEAST_PART = 4, 30                     # into how many a long phrase is divided at most, and the fewest frames of one
+LEAST_PART = 30                                    # the fewest frames of a part into which a long phrase is divided
 _ROUNDING = 1e-6                                   # of a sum of times, in frames
 READ_EVERY = 15                                    # frames of a stream between two readings
 FLAT = 1e-3                                        # how far hands' z differ at most without depth; recorded, by 0.08 and more
@@ -51,7 +51,7 @@ class Reading:
     cut: tuple[int, int]             # hand-less frames at its beginning and end that the model was not given
     milliseconds: float              # time that reading took
     complete: bool = True            # False: of a stream whose phrase goes on
-    parts: int = 1                   # in how many parts it was read: more than 1 where their texts together were surer
+    parts: int = 1                   # in how many it was read, whose confidence and certainty are averaged over the frames
 
     @property
     def text(self) -> str | None:
@@ -100,20 +100,23 @@ class Recognizer:
         Hand-less frames at the beginning and end are cut to what was usual at most in the model's training (`Reading.cut`):
         longer ones, which it saw seldom, make it invent text. More than 384 frames are thinned to 384, which fit a phrase; a
         long recording of several is what `phrases` reads. sequence_id: which sequence of a DataFrame or parquet file, if it holds
-        several. in_parts: if the text is longer than was usual in the model's training, which it then reads badly, read 2, 3
-        and 4 equal parts too, and join their texts where that is clearly surer (`Reading.parts`); False takes a fraction of the
-        time. Raises UserError stating what was expected.
+        several. in_parts: if the text is longer than was usual in the model's training, which it then reads badly, read
+        equal parts too, and join their texts where that is clearly surer (`Reading.parts`). That takes twice as long, and as
+        many times as there are parts more with a fixed shape. Raises UserError stating what was expected.
         """
         inputs = self.model.counted(as_columns(landmarks, self.columns, sequence_id))
         whole = self._read(inputs)
-        if not in_parts or self.usual_characters is None or len(whole.spelled) <= self.usual_characters:
+        if not in_parts or not self.usual_characters or len(whole.spelled) <= self.usual_characters:
             return whole
         given = inputs[whole.cut[0]:len(inputs) - whole.cut[1]]
-        counts = range(2, min(MOST_PARTS, len(given) // LEAST_PART) + 1)
-        joined = [_joined(whole, [self._read(given[first:end]) for first, end in _equal(len(given), count)]) for count in counts]
-        surest = max(joined, key=lambda reading: reading.certainty, default=whole)
-        clearly = surer(surest.certainty, whole.certainty) and not surest.confidence < self.limits.confidence
-        return replace(surest if clearly else whole, milliseconds=sum(each.milliseconds for each in (whole, *joined)))
+        count = min(-(-5 * len(whole.spelled) // (4 * self.usual_characters)), len(given) // LEAST_PART)     # 4/5 of it each
+        if count < 2:
+            return whole
+        parts = [self._read(given[first:end]) for first, end in _equal(len(given), count)]
+        joined = _joined(whole, parts)
+        complete = all(part.verdict in (Verdict.READ, Verdict.NO_HANDS) for part in parts)
+        chosen = joined if complete and surer(joined.certainty, whole.certainty) else whole
+        return replace(chosen, milliseconds=whole.milliseconds + joined.milliseconds)
 
     def _read(self, inputs: np.ndarray) -> Reading:
         """Read columns (T, n) once."""
@@ -182,7 +185,8 @@ class Stream:
     `window` frames from its first to its last hand ends there, so nothing is forgotten if the hand stays in view. Every reading
     processes all frames of the phrase (and the hand-less ones after them), because a sequence is standardised and attended to
     as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by
-    `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
+    `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it. Only a complete phrase is read in
+    parts too.
     """
 
     def __init__(self, recognizer: Recognizer, every: int, window: int, gap: int):

@@ -20,8 +20,8 @@ class Arguments:
 
     columns: list[str] = field(default_factory=COLUMNS.copy)
     usual_end: int | None = None         # the most hand-less frames that its training's sequences usually begin or end with
-    limits: Limits = PUBLISHED           # below which it rejects
     usual_characters: int | None = None  # the most that its training's phrases usually have
+    limits: Limits = PUBLISHED           # below which it rejects
 
     @classmethod
     def parse(cls, content: bytes | str, source) -> "Arguments":
@@ -35,7 +35,7 @@ class Arguments:
             limits = Limits(**{one.name: known[f"min_{one.name}"] for one in fields(Limits) if f"min_{one.name}" in known})
         except UserError as error:
             raise UserError(f"{source}: {error}") from None
-        return cls(_columns(known, source), known.get(USUAL_END), limits, known.get(USUAL_CHARACTERS))
+        return cls(_columns(known, source), known.get(USUAL_END), known.get(USUAL_CHARACTERS), limits)
 
     def content(self) -> dict:
         """What the file holds; nothing that a reader takes for granted."""

@@ -13,7 +13,7 @@ from operator import or_
 from aslutils.system.errors import UserError
 
 MIN_FRAMES = 15                   # shorter sequences are rejected
-CLEARLY = 1.05                   # how many times as certain a text must be that is read otherwise (see `surer`)
+CLEARLY = 1.05                    # how many times as certain a text must be that is read otherwise (see `surer`)
 UNKNOWN = float("nan")            # the confidence where no network has a head for it; the certainty of a model that tells none
 
 
@@ -59,8 +59,8 @@ def too_short_to_halve(length):
 def surer(otherwise, usually):
     """Whether a text that was read otherwise than usual, by every second frame or in parts, counts, by both certainties.
 
-    It has less to go by, so it must be clearly more certain. Slow hands and long phrases gain at any factor from 1 to 1.1, and at
-    `CLEARLY` others hardly lose (docs/results.md).
+    It has less to go by, so it must be clearly more certain. Slow hands gain at any factor from 1 to 1.1, and at `CLEARLY` others
+    hardly lose (docs/results.md).
     """
     return otherwise > CLEARLY * usually
 

@@ -40,14 +40,14 @@ MEASURE = """async ({ frames, pictures, readings }) => {
     };
     const reader = await Reader.load(assets);
     const rows = frames.map((row) => Float32Array.from(row, (value) => value ?? NaN));
-    const reading = await time(readings, () => reader.read(rows));
+    const reading = await time(readings, () => reader.read(rows, false));
     const photo = Object.assign(new Image(), { src: "photo.jpg" });
     await photo.decode();
     const canvas = Object.assign(document.createElement("canvas"), { width: photo.width, height: photo.height });
     canvas.getContext("2d").drawImage(photo, 0, 0);
     const holistic = await loadHolistic(assets);
     const picture = await time(pictures, (call) => holistic.find(canvas, call * 33));
-    return { reading, picture, text: (await reader.read(rows)).text };
+    return { reading, picture, text: (await reader.read(rows, false)).text };
 }"""
 
 

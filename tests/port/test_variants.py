@@ -78,8 +78,8 @@ def test_every_product_belongs_to_one_part(ensemble):
     assert {part for found in parts for part in found} == set(GROUPS)
 
 
-def test_four_networks_of_full_size_that_decode_jointly_fit_in_40_mb():
-    """One fits in a quarter of it, and what they share is there only once."""
+def test_a_network_of_full_size_with_all_heads_fits_in_a_quarter_of_40_mb():
+    """So four that decode jointly fit in all of it."""
     (export,), (*_, which, model, _, _) = profile("beyond", EXPORT), profile("beyond", SEEDS)
     networks = [lively(Network(replace(model, ctc=True)), seed) for seed in which.seeds[:1]]
     beam = BeamSearch(export.beams, export.length_penalty, export.rerank_weight, export.ctc_share)

@@ -1,6 +1,7 @@
 """Hand-less ends, hands without depth, and recordings and streams that are split into phrases."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from small_corpus import as_points, made_values
 from tiny_tflite import constant_model, frame_count_model, hasty_model
 
-from aslutils.reading.recognizer import Recognizer, Stream, _joined
+from aslutils.reading.recognizer import Recognizer, Stream
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS
 from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.task.rejection import Verdict
 
 
 def table(length: int = 30, seed: int = 1) -> pd.DataFrame:
@@ -80,28 +82,42 @@ def hasty(folder, usual: int | None, text: str = "abc") -> Recognizer:
     return Recognizer(folder)
 
 
-@pytest.mark.parametrize("usual, frames, parts", [
-    (2, 59, 1), (2, 62, 1), (2, 70, 2), (2, 130, 3), (2, 190, 4), (2, 384, 4), (3, 384, 1), (None, 384, 1)])
-def test_a_text_longer_than_the_trainings_is_read_in_parts_where_that_is_surer(usual, frames, parts, tmp_path):
-    recognizer = hasty(tmp_path, usual)
+@pytest.mark.parametrize("usual, text, frames, parts", [
+    (2, "abc", 59, 1), (2, "abc", 62, 1), (2, "abc", 70, 2), (2, "abc", 384, 2), (2, "abcde", 384, 4), (2, "abcde", 100, 3),
+    (4, "abcde", 384, 2), (5, "abcde", 384, 1), (0, "abc", 384, 1), (None, "abc", 384, 1)])
+def test_a_text_longer_than_the_trainings_is_read_in_parts_where_that_is_surer(usual, text, frames, parts, tmp_path):
+    recognizer = hasty(tmp_path, usual, text)
     reading, whole = recognizer.read(hands_between(0, frames, 0)), recognizer.read(hands_between(0, frames, 0), in_parts=False)
-    assert (reading.parts, reading.text, reading.length) == (parts, parts * "abc", frames)
-    assert len(reading.probabilities) == 3 * parts and reading.certainty == pytest.approx(min(60 * parts / frames, 1), rel=0.02)
-    assert (whole.parts, whole.text) == (1, "abc") and reading.milliseconds > 0
+    assert (reading.parts, reading.text, reading.length) == (parts, parts * text, frames)
+    assert len(reading.probabilities) == len(text) * parts
+    assert reading.certainty == pytest.approx(min(60 * parts / frames, 1), rel=0.02)
+    assert (whole.parts, whole.text) == (1, text) and reading.milliseconds > 0
+
+
+def test_hand_less_ends_are_cut_before_a_phrase_is_divided(tmp_path):
+    recognizer = hasty(tmp_path, 2)
+    recognizer.usual_end = 0
+    reading = recognizer.read(hands_between(100, 80, 0))
+    assert (reading.parts, reading.cut, reading.certainty) == (2, (100, 0), 1.0)     # not half of it without a hand
 
 
 def test_a_stream_reads_in_parts_only_what_is_complete(tmp_path):
     stream = hasty(tmp_path, 2).stream(every=50)
     readings = list(filter(None, map(stream.add, hands_between(0, 110, 40))))
-    assert [(reading.complete, reading.parts) for reading in readings] == [(False, 1), (False, 1), (True, 3)]
+    assert [(reading.complete, reading.parts) for reading in readings] == [(False, 1), (False, 1), (True, 2)]
 
 
-def test_a_part_without_a_hand_and_what_is_rejected_add_nothing(tmp_path):
+@pytest.mark.parametrize("of_a_part, parts", [
+    (Verdict.READ, 2), (Verdict.NO_HANDS, 2), (Verdict.UNSURE, 1), (Verdict.NO_TEXT, 1)])
+def test_parts_count_only_if_all_that_show_a_hand_are_read(of_a_part, parts, tmp_path, monkeypatch):
     recognizer = hasty(tmp_path, 2)
-    seen, unseen = recognizer.read(hands_between(0, 60, 0)), recognizer.read(hands_between(40, 0, 0))
-    joined = _joined(seen, [seen, unseen])
-    assert joined.text == "abc" and joined.parts == 2 and joined.certainty == joined.confidence == pytest.approx(0.6)
-    assert recognizer.read(hands_between(0, 600, 0)).verdict.name == "UNSURE"
+    whole, surest = (recognizer.read(hands_between(0, frames, 0), in_parts=False) for frames in (200, 60))
+    known = {} if of_a_part is Verdict.READ else {"spelled": "", "certainty": np.nan if of_a_part is Verdict.NO_HANDS else 0.05}
+    readings = iter([whole, surest, replace(surest, verdict=of_a_part, **known)])
+    monkeypatch.setattr(recognizer, "_read", lambda inputs: next(readings))
+    reading = recognizer.read(hands_between(0, 200, 0))
+    assert reading.parts == parts and reading.text == ("abcabc" if of_a_part is Verdict.READ else "abc")
+    assert parts == 1 or reading.certainty == pytest.approx(1.0 if of_a_part is Verdict.READ else 0.5)
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.25, np.nan, "noise"])

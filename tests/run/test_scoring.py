@@ -21,6 +21,7 @@ from aslutils.run.export import (
     half_rate,
     limits,
     search_stays,
+    usual,
 )
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
@@ -119,3 +120,10 @@ def test_report_and_model_card_say_whether_the_sequences_were_made_up(tmp_path, 
     report = scoring.submission_report(tmp_path, None, ScoredOn.GIVEN)
     assert report["parameters"] == {"dim": 96} and report["score"] is None and report["megabytes"] == 7.3
     assert sequences in write_model_card(tmp_path, report).read_text()
+
+
+def test_what_was_usual_is_the_least_of_what_all_networks_say():
+    facts = {"usual_end": 7, "usual_characters": 10}, {"usual_end": 5, "usual_characters": 12}, {"usual_end": 6}
+    loaded = [Checkpoint(OURS.network, known) for known in facts]
+    assert usual(loaded[:2]) == {"usual_end": 5, "usual_characters": 10}
+    assert usual(loaded) == {"usual_end": 5}

@@ -173,4 +173,5 @@ def test_facts_say_how_long_the_training_s_hand_less_ends_and_phrases_usually_ar
     ends = [max(shown.argmax(), shown[::-1].argmax()) for shown in seen if shown.any()]
     assert job.facts()["usual_end"] == np.ceil(np.quantile(ends, 0.75)) == Store(job.store).usual_end(job.rows)
     characters = sorted(len(Store(job.store).table["phrase"][row]) for row in job.rows)
-    assert job.facts()["usual_characters"] == int(np.quantile(characters, 0.9)) > characters[0]
+    usual = job.facts()["usual_characters"]
+    assert np.mean(np.array(characters) <= usual) >= 0.9 > np.mean(np.array(characters) < usual)

@@ -1,6 +1,6 @@
 // Reads a phrase's frames with the model, which runs in a worker, and decides when to reject: as `Recognizer.read` in Python.
 import {
-  ASSETS, CHARACTERS, CLEARLY, COLUMNS, EOS, FRAMES, LEAST_PART, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES, MOST_PARTS,
+  ASSETS, CHARACTERS, CLEARLY, COLUMNS, EOS, FRAMES, LEAST_PART, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES,
   USUAL_CHARACTERS, USUAL_END, VERDICTS,
 } from "./constants.js";
 import { handSeen, isDeep } from "./columns.js";
@@ -49,17 +49,17 @@ export class Reader {
   async read(recorded, inParts = true) {
     const frames = shown(recorded);
     const whole = await this.readOnce(frames);
-    if (!inParts || USUAL_CHARACTERS === null || whole.text.length <= USUAL_CHARACTERS) return whole;
+    if (!inParts || !USUAL_CHARACTERS || whole.text.length <= USUAL_CHARACTERS) return whole;
     const [first, last] = overlong(frames.map(handSeen));
     const given = frames.slice(first, frames.length - last);
-    let surest = whole;
-    for (let count = 2; count <= Math.min(MOST_PARTS, Math.floor(given.length / LEAST_PART)); count++) {
-      const parts = [];
-      for (const part of equal(given, count)) parts.push({ length: part.length, ...(await this.readOnce(part)) });
-      const reading = joined(whole, parts);
-      if (reading.certainty > (surest === whole ? CLEARLY * whole.certainty : surest.certainty)) surest = reading;
-    }
-    return surest.confidence < MIN_CONFIDENCE ? whole : surest;
+    const count = Math.min(Math.ceil((5 * whole.text.length) / (4 * USUAL_CHARACTERS)), Math.floor(given.length / LEAST_PART)); // 4/5 each
+    if (count < 2) return whole;
+    const parts = [];
+    for (const part of equal(given, count)) parts.push({ length: part.length, ...(await this.readOnce(part)) });
+    const together = joined(whole, parts);
+    const complete = parts.every(({ verdict }) => verdict === VERDICTS.READ || verdict === VERDICTS.NO_HANDS);
+    const chosen = complete && together.certainty > CLEARLY * whole.certainty ? together : whole;
+    return { ...chosen, milliseconds: whole.milliseconds + together.milliseconds };
   }
 
   async readOnce(frames) {
@@ -91,7 +91,7 @@ function rejected(length, hands, confidence, certainty, characters) {
 }
 
 /** `count` equal parts of frames. */
-export function equal(frames, count) {
+function equal(frames, count) {
   const border = (number) => Math.floor((frames.length * number) / count);
   return Array.from({ length: count }, (_, number) => frames.slice(border(number), border(number + 1)));
 }
@@ -101,7 +101,8 @@ function joined(whole, parts) {
   const frames = parts.reduce((sum, { length }) => sum + length, 0);
   const mean = (name) => parts.reduce((sum, part) => sum + (part[name] || 0) * part.length, 0) / frames; // NaN: it shows no hand
   return { ...whole, text: parts.map(({ text }) => text).join(""), probabilities: parts.flatMap(({ probabilities }) => probabilities),
-    confidence: Number.isNaN(whole.confidence) ? NaN : mean("confidence"), certainty: mean("certainty") };
+    confidence: Number.isNaN(whole.confidence) ? NaN : mean("confidence"), certainty: mean("certainty"),
+    milliseconds: parts.reduce((sum, { milliseconds }) => sum + milliseconds, 0) };
 }
 
 /** How many frames to cut at the beginning and end, so that each has no more without a hand than the model usually saw. */
