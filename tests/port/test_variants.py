@@ -78,16 +78,16 @@ def test_every_product_belongs_to_one_part(ensemble):
     assert {part for found in parts for part in found} == set(GROUPS)
 
 
-def test_a_network_of_full_size_with_all_heads_fits_in_a_quarter_of_40_mb():
-    """So four that decode jointly fit in all of it."""
+def test_four_networks_of_full_size_that_decode_jointly_fit_in_40_mb():
+    """Two fit in half of it, and what they share is there only once."""
     (export,), (*_, which, model, _, _) = profile("beyond", EXPORT), profile("beyond", SEEDS)
-    networks = [lively(Network(replace(model, ctc=True)), seed) for seed in which.seeds[:1]]
+    networks = [lively(Network(replace(model, ctc=True)), seed) for seed in which.seeds[:2]]
     beam = BeamSearch(export.beams, export.length_penalty, export.rerank_weight, export.ctc_share)
     content = convert(networks, beam)
     smallest = {name: with_precision(content, name) for name in list(PRECISIONS)[-2:]}
     table = pd.DataFrame([{"variant": name, "megabytes": len(made) / 1e6, "milliseconds": 0} for name, made in smallest.items()])
     assert len(which.seeds) == 4
-    chosen = smallest[choose(table, export.precision, export.max_mb / 4, export.max_ms)]
+    chosen = smallest[choose(table, export.precision, export.max_mb / 2, export.max_ms)]
     assert Model(chosen)(made_columns(40, 1))["outputs"].shape[1] == VOCABULARY
 
 
