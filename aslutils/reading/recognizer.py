@@ -101,8 +101,8 @@ class Recognizer:
         longer ones, which it saw seldom, make it invent text. More than 384 frames are thinned to 384, which fit a phrase; a
         long recording of several is what `phrases` reads. sequence_id: which sequence of a DataFrame or parquet file, if it holds
         several. in_parts: if the text is longer than was usual in the model's training, which it then reads badly, read
-        equal parts too, and join their texts where that is clearly surer (`Reading.parts`). That takes twice as long, and as
-        many times as there are parts more with a fixed shape. Raises UserError stating what was expected.
+        equal parts too, and join their texts where that is clearly surer (`Reading.parts`). That takes twice as long; with a
+        fixed shape, as long again for each part. Raises UserError stating what was expected.
         """
         inputs = self.model.counted(as_columns(landmarks, self.columns, sequence_id))
         whole = self._read(inputs)
