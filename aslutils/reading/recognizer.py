@@ -279,8 +279,8 @@ def _between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple
 def _divided(seen: np.ndarray, first: int, end: int) -> list[tuple[int, int]]:
     """A part of a recording, in as few parts as have at most 384 frames from their first to their last hand, evenly."""
     hands = first + np.flatnonzero(seen[first:end])
-    count = -(-(hands[-1] + 1 - hands[0]) // MAX_FRAMES) if hands.size else 1
-    borders = np.linspace(hands[0], hands[-1] + 1, count + 1).astype(int)[1:-1].tolist() if count > 1 else []
+    length = int(hands[-1] + 1 - hands[0]) if hands.size else 0
+    borders = [int(hands[0]) + border for border, _ in _equal(length, -(-length // MAX_FRAMES) or 1)[1:]]
     return list(zip([first, *borders], [*borders, end]))
 
 
