@@ -29,6 +29,7 @@ from aslutils.task.landmarks import ALL_COLUMNS
 from aslutils.task.text import INDEX, NOTHING, unknown_characters
 
 ROW_GROUP_FRAMES = 3000                       # a row group ends with the sequence that reaches this
+CORPUS_CHARACTERS = 1, 31                     # fewest and most of a phrase of the corpus
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class DemoConfig:
     supplemental: int = 400                   # supplemental sequences: few phrases, recorded often
     participants: int = 400
     seed: int = 1
-    characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase; the corpus has 1..31
+    characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase
+    long: float = 0.0                         # share of the phrases that may have as many as the corpus' (CORPUS_CHARACTERS)
     frames_per_character: float = Recording.frames_per_character  # at the median; the corpus has 8.9
     fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
     shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
@@ -64,8 +66,9 @@ class DemoConfig:
         for name in ("missing", "corrupted", "gestures"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
-        if not 0 <= self.varied <= 1:
-            raise UserError(f"varied is {self.varied}; expected a share of the participants, 0 to 1")
+        for name, whole in {"varied": "participants", "long": "phrases"}.items():
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; expected a share of the {whole}, 0 to 1")
         if self.corrupted + self.gestures >= 1:
             raise UserError(f"corrupted ({self.corrupted}) and gestures ({self.gestures}) leave no sequence that spells")
         for phrase in self.phrases:
@@ -115,7 +118,8 @@ def _phrases(config: DemoConfig, count: int, rng: np.random.Generator) -> list[s
     if config.phrases:
         turns = -(-count // len(config.phrases))
         return [config.phrases[index] for _ in range(turns) for index in rng.permutation(len(config.phrases))][:count]
-    return [random_phrase(rng, config.characters) for _ in range(count)]
+    return [random_phrase(rng, CORPUS_CHARACTERS if config.long and rng.random() < config.long else config.characters)
+            for _ in range(count)]
 
 
 def _short(phrase: str, config: DemoConfig, rng: np.random.Generator) -> str:

@@ -34,6 +34,7 @@ class DataConfig(RunConfig):
     demo_supplemental: int          # its supplemental sequences
     demo_participants: int          # its participants
     demo_characters: int            # most characters of its phrases
+    demo_long: float                # share of its phrases that may have up to 31 instead, as in the corpus
     demo_pace: float                # its frames per character, at the median; the corpus has 8.9
     demo_missing: float             # its mean share of frames without a hand; the corpus has 0.44
     demo_varied: float              # share of its participants who vary more, as people do: harder to read
@@ -47,8 +48,9 @@ class DataConfig(RunConfig):
         above_zero(self, "demo_pace")
         if not 0 <= self.demo_missing < 1:
             raise UserError(f"demo_missing is {self.demo_missing}; it must be a share of the frames, at least 0 and below 1")
-        if not 0 <= self.demo_varied <= 1:
-            raise UserError(f"demo_varied is {self.demo_varied}; it must be a share of the participants, 0 to 1")
+        for name, whole in {"demo_varied": "participants", "demo_long": "phrases"}.items():
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be a share of the {whole}, 0 to 1")
         if not 0 <= self.holdout < 1:
             raise UserError(f"holdout is {self.holdout}; it must be a share of the participants, at least 0 and below 1")
         if self.folds_file and self.holdout:
