@@ -26,6 +26,7 @@ demo_characters: int = 8  # most characters of its phrases
 demo_long: float = 0.0  # share of its phrases that may have up to 31 instead, as in the corpus
 demo_pace: float = 7.0  # its frames per character, at the median; the corpus has 8.9
 demo_missing: float = 0.28  # its mean share of frames without a hand; the corpus has 0.44
+demo_resting: float = 0.0  # share of its sequences before or after which the hand rests in view for a while
 demo_varied: float = 0.0   # share of its participants who vary more, as people do: harder to read
 demo_seed: int = 1  # its seed
 dim: int = 96  # model width D

@@ -87,7 +87,7 @@ def test_the_parameters_of_full_size_are_complete(profile, name):
     given = set(read_params(KIT / "params" / profile / f"{name}.yaml"))
     assert set(defaults(name)) - given == {
         "demo_sequences", "demo_supplemental", "demo_participants", "demo_characters", "demo_long", "demo_pace", "demo_missing",
-        "demo_varied", "demo_seed"}
+        "demo_resting", "demo_varied", "demo_seed"}
 
 
 BOTH = dict(heads=4, kernel=51, decoder_layers=2, decoder_heads=4, decoder_ffn=512, stem_channels=32, stem_momentum=0.95,

@@ -23,6 +23,7 @@ _SEEN_SHARE = (0.01, 0.037, 0.092, 0.15, 0.30, 0.58, 0.83, 0.953, 0.988, 1, 1)
 CORPUS_FRAMES_PER_CHARACTER = 8.9
 CORPUS_MISSING = 0.44                                    # mean share of frames in which no hand is seen
 CORRUPTIONS = ("late", "early", "unseen", "random")     # starts late, stops early, hand out of sight, random landmarks
+_LONGEST_REST = 250                                      # frames
 _RUN_MEDIAN, _RUN_SPREAD = 3.0, 1.35                     # frames in a row with or without a hand: log-normal, 90 % at 17
 _PARTS = np.cumsum([0, *HOLISTIC.values()])              # where face, left hand, pose, right hand begin among the 543
 PART_SLICES = {part: slice(start, stop) for part, start, stop in zip(HOLISTIC, _PARTS, _PARTS[1:])}   # of the 543
@@ -39,6 +40,7 @@ class Recording:
     fastest: float = 3.0                  # fewest frames a character of a whole sequence
     shortest: int = 15                    # fewest frames of a whole sequence: a shorter phrase is held longer
     missing: float = 0.28                 # mean share of frames in which no hand is seen; the corpus has 0.44
+    resting: float = 0.0                  # share of spelled sequences before or after which the hand rests in view for a while
 
 
 def record(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "") -> np.ndarray:
@@ -56,9 +58,9 @@ def recorded(participant: Participant, phrase: str, how: Recording, rng: np.rand
     -1 where it is on its way to another one, is down, or spells nothing. It is as before a corruption; whether a camera sees the
     hand does not matter.
     """
-    length, ends, inside = _frames(phrase, participant, how, rng, kind)
-    motion, other, places = _motions(participant, phrase, length, ends, rng, kind)
-    hidden = _unseen(rng, length, inside, how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
+    length, ends, rests, inside = _frames(phrase, participant, how, rng, kind)
+    motion, other, places = _motions(participant, phrase, length, ends, rests, rng, kind)
+    hidden = _unseen(rng, length + sum(rests), inside, how.frames_per_character / CORPUS_FRAMES_PER_CHARACTER)
     hidden = np.pad(hidden, ends, constant_values=True)
     picture = _film(_scene(motion, other, participant, rng), hidden, other is not None, participant, rng)
     return picture if kind in GESTURES else _corrupt(picture, kind, participant, rng), places
@@ -66,22 +68,25 @@ def recorded(participant: Participant, phrase: str, how: Recording, rng: np.rand
 
 def shown(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "") -> np.ndarray:
     """The places alone of `recorded`, without filming: int (T,)."""
-    length, ends, _ = _frames(phrase, participant, how, rng, kind)
-    return _motions(participant, phrase, length, ends, rng, kind)[2]
+    length, ends, rests, _ = _frames(phrase, participant, how, rng, kind)
+    return _motions(participant, phrase, length, ends, rests, rng, kind)[2]
 
 
-def _motions(participant: Participant, phrase: str, length: int, ends: tuple[int, int], rng: np.random.Generator, kind: str,
-             ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+def _motions(participant: Participant, phrase: str, length: int, ends: tuple[int, int], rests: tuple[int, int],
+             rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """The motion of the signing hand and of the other one, if it moves too, and the place in `phrase` that each frame shows."""
     if kind in GESTURES:
         return *gesture(kind, participant, length, ends, rng), np.full(length + sum(ends), -1)
-    motion, places = spell(phrase, participant, length, rng, ends)
+    motion, places = spell(phrase, participant, length, rng, ends, rests)
     return motion, None, places
 
 
 def _frames(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator, kind: str = "",
-            ) -> tuple[int, tuple[int, int], float]:
-    """How many frames the hand moves in, how many come before and after, and in which share of the former it is not seen."""
+            ) -> tuple[int, tuple[int, int], tuple[int, int], float]:
+    """How many frames the hand moves in, how many hand-less ones come before and after, in how many between it rests.
+
+    The fourth is the share of the moving and resting ones in which it is not seen.
+    """
     length = _length(phrase, participant, how, rng)
     share = _missing_share(how, rng)
     if kind in GESTURES:
@@ -90,7 +95,16 @@ def _frames(phrase: str, participant: Participant, how: Recording, rng: np.rando
         needed = int(np.ceil(len(phrase) * how.fastest))
     ends = _ends(length, needed, share, rng)
     moving = length - sum(ends)
-    return moving, ends, (share * length - sum(ends)) / moving
+    return moving, ends, (0, 0) if kind in GESTURES else _rests(how, rng), (share * length - sum(ends)) / moving
+
+
+def _rests(how: Recording, rng: np.random.Generator) -> tuple[int, int]:
+    """In how many frames the hand rests in view before and after it moves: usually none, else some seconds, mostly after."""
+    if not how.resting or rng.random() >= how.resting:           # without, nothing is drawn: the demo's data stay as they are
+        return 0, 0
+    frames = np.minimum(10 + rng.exponential(60, 2), _LONGEST_REST).astype(int)
+    when = rng.choice(3, p=(0.25, 0.5, 0.25))                    # before, after, both
+    return int(frames[0] * (when != 1)), int(frames[1] * (when != 0))
 
 
 def _length(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator) -> int:

@@ -46,6 +46,7 @@ class DemoConfig:
     fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
     shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
     missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
+    resting: float = Recording.resting        # share of the spelled ones before or after which the hand rests in view
     varied: float = 0.0                       # share of the participants with more ways, other strokes, uneven fingers: harder
     corrupted: float = 0.05                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
     gestures: float = 0.12                    # share of them that spell nothing (gestures.GESTURES), whatever their phrase says
@@ -63,7 +64,7 @@ class DemoConfig:
         if not 0 < self.frames_per_character < 1e6 or not 0 < self.fastest < 1e6:
             raise UserError("frames_per_character and fastest must be above 0; got "
                             f"{self.frames_per_character} and {self.fastest}")
-        for name in ("missing", "corrupted", "gestures"):
+        for name in ("missing", "resting", "corrupted", "gestures"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
         for name, whole in {"varied": "participants", "long": "phrases"}.items():
@@ -78,7 +79,7 @@ class DemoConfig:
 
     def recording(self) -> Recording:
         """The part of the configuration that every sequence needs."""
-        return Recording(self.frames_per_character, self.fastest, self.shortest, self.missing)
+        return Recording(self.frames_per_character, self.fastest, self.shortest, self.missing, self.resting)
 
 
 def plan(config: DemoConfig) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def _demo_data(config: DataConfig, folder: Path, fresh: bool) -> Path:
         return write_demo(folder, sequences=config.demo_sequences, supplemental=config.demo_supplemental,
                           participants=config.demo_participants, seed=config.demo_seed, characters=(1, config.demo_characters),
                           long=config.demo_long, frames_per_character=config.demo_pace, missing=config.demo_missing,
-                          varied=config.demo_varied,
+                          resting=config.demo_resting, varied=config.demo_varied,
                           workers=min(4, os.cpu_count() or 1, 1 + config.demo_sequences // 500))   # a process starts slowly
     try:
         return write()

@@ -45,7 +45,8 @@ def test_the_command_and_the_notebooks_write_the_same_data():
             assert given[f"demo_{name}"] == getattr(DemoConfig(), name)
         assert (1, given["demo_characters"]) == DemoConfig().characters
         assert (given["demo_pace"], given["demo_missing"]) == (DemoConfig().frames_per_character, DemoConfig().missing)
-        assert (given["demo_varied"], given["demo_long"]) == (DemoConfig().varied, DemoConfig().long)
+        for name in ("long", "resting", "varied"):
+            assert given[f"demo_{name}"] == getattr(DemoConfig(), name)
 
 
 def test_the_layout_is_the_competitions(written, shared):

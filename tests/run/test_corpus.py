@@ -51,10 +51,11 @@ def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked
 
 def test_the_parameters_reach_the_data(place):
     config = data_config(run="varied", fold_count=2, demo_sequences=4, demo_supplemental=0, demo_participants=2,
-                         demo_characters=3, demo_long=0.5, demo_pace=9.0, demo_missing=0.4, demo_varied=1.0, demo_seed=7)
+                         demo_characters=3, demo_long=0.5, demo_pace=9.0, demo_missing=0.4, demo_resting=0.3,
+                         demo_varied=1.0, demo_seed=7)
     made = read_json(open_corpus(config).data / "demo.json")["config"]
     assert (made["varied"], made["frames_per_character"], made["missing"], made["characters"], made["long"],
-            made["seed"]) == (1.0, 9.0, 0.4, [1, 3], 0.5, 7)
+            made["resting"], made["seed"]) == (1.0, 9.0, 0.4, [1, 3], 0.5, 0.3, 7)
 
 
 def test_another_division_of_the_same_run_is_refused_unless_a_fresh_start_is_asked_for(corpus):
