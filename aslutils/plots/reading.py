@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from aslutils.plots.motion import as_png, draw_pictures
 from aslutils.plots.style import FAINT, INK, PAPER
 from aslutils.reading.landmark_files import as_columns
-from aslutils.reading.recognizer import Reading, Recognizer
+from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.result import Reading
 from aslutils.task.landmarks import COLUMNS
 from aslutils.task.preprocess import as_landmarks
 

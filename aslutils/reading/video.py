@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from aslutils.reading.division import RATE
 from aslutils.reading.landmark_files import as_columns, holistic
-from aslutils.reading.recognizer import RATE, Reading, Recognizer
+from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.result import Reading
 from aslutils.system.errors import MissingPackage, UserError
 from aslutils.system.files import atomic
 from aslutils.system.progress import progress

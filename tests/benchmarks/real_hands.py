@@ -25,7 +25,8 @@ from aslutils.demo.phrases import random_phrase  # noqa: E402
 from aslutils.demo.signer import PART_SLICES, Participant, Recording, record  # noqa: E402
 from aslutils.demo.writer import participant  # noqa: E402
 from aslutils.reading.landmark_files import sequences_in  # noqa: E402
-from aslutils.reading.recognizer import Reading, Recognizer  # noqa: E402
+from aslutils.reading.recognizer import Recognizer  # noqa: E402
+from aslutils.reading.result import Reading  # noqa: E402
 from aslutils.run.scoring import auc  # noqa: E402
 from aslutils.task.landmarks import COLUMNS, HANDS, LANDMARKS  # noqa: E402
 from aslutils.task.metric import score  # noqa: E402

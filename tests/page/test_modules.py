@@ -12,8 +12,11 @@ from tiny_tflite import hasty_model
 
 from aslutils.page import write
 from aslutils.page.constants import constants, drawing
+from aslutils.reading.division import LEAST_PART, PHRASE_GAP, overlong
 from aslutils.reading.landmark_files import as_columns
-from aslutils.reading.recognizer import LEAST_PART, OWN_MODEL, PHRASE_GAP, READ_EVERY, Reading, Recognizer, Stream, _overlong
+from aslutils.reading.recognizer import OWN_MODEL, READ_EVERY, Recognizer
+from aslutils.reading.result import Reading
+from aslutils.reading.stream import Stream
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS, HOLISTIC, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES, fit_length
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict_on_answer
@@ -98,7 +101,7 @@ def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
     code = """
         import { overlong } from "./reader.js";
         const answer = (cases) => cases.map((seen) => overlong(seen));"""
-    expected = [list(map(int, _overlong(np.array(seen, bool), recognizer.usual_end))) for seen in cases]
+    expected = [list(map(int, overlong(np.array(seen, bool), recognizer.usual_end))) for seen in cases]
     assert in_node(code, cases) == expected and np.sum(expected) > 0
 
 

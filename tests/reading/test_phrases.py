@@ -10,7 +10,8 @@ import pytest
 from small_corpus import as_points, made_values
 from tiny_tflite import constant_model, frame_count_model, hasty_model
 
-from aslutils.reading.recognizer import Recognizer, Stream
+from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.stream import Stream
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS
 from aslutils.task.preprocess import MAX_FRAMES

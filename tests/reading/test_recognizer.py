@@ -16,7 +16,8 @@ from tiny_tflite import constant_model, failing_model, flat_model, flex_model, f
 
 from aslutils.__main__ import main
 from aslutils.reading.landmark_files import as_columns, holistic, sequences_in
-from aslutils.reading.recognizer import Recognizer, spelled
+from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.result import spelled
 from aslutils.reading.tflite import Model
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, LANDMARKS
 from aslutils.task.text import DUMMY_PHRASE, EOS

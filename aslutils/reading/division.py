@@ -1,0 +1,79 @@
+"""Where a recording is divided: into phrases, where no hand is seen, and long ones into parts; and what of its ends is cut.
+
+Frames here are 30 a second; a camera's that is slower count as the time that has passed.
+"""
+
+import numpy as np
+
+from aslutils.system.errors import UserError
+from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.task.rejection import MIN_FRAMES, UNKNOWN
+
+RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
+PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
+FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
+LEAST_PART = 30                                    # the fewest frames of a part into which a long phrase is divided
+ROUNDING = 1e-6                                    # of a sum of times, in frames
+
+
+def check_gap(gap: int) -> None:
+    """Raise UserError if it is no number of frames."""
+    if gap < 0:
+        raise UserError(f"gap is {gap} frames; it must be at least 0")
+
+
+def passed(elapsed, frames: int | None = None) -> np.ndarray:
+    """The time between two frames as a number, or of each of `frames`. Raises UserError if it is none, or negative."""
+    try:
+        times = np.asarray(elapsed, float)
+    except (TypeError, ValueError):
+        times = np.array(UNKNOWN)
+    if times.shape not in ((), (frames,)) or not (times >= 0).all():
+        each = "" if frames is None else f", one number or one for each of {frames} frames"
+        raise UserError(f"elapsed is {elapsed!r}; expected thirtieths of a second since the frame before, at least 0{each}")
+    return times
+
+
+def at_most(elapsed, gap: int):
+    """The time between two frames, as far as it counts towards a gap: `FEWEST` frames, or a shorter gap's, at least make one."""
+    return np.minimum(elapsed, max(gap / FEWEST, 1))
+
+
+def between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple[int, int]]:
+    """The parts of a recording, first and end frame, that gaps separate: runs of at least `gap` frames without a hand.
+
+    seen: bool (T,), where a hand is seen; elapsed: (T,), as for `Stream.add`. A gap is divided in its middle; without a hand, the
+    recording is one part.
+    """
+    hands, clock = np.flatnonzero(seen), np.cumsum(at_most(elapsed, gap))
+    left, right = hands[:-1], hands[1:]
+    wide = clock[right - 1] - clock[left] > gap - ROUNDING
+    middles = (left[wide] + right[wide] + 1) // 2
+    return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
+
+
+def divided(seen: np.ndarray, first: int, end: int) -> list[tuple[int, int]]:
+    """A part of a recording, in as few parts as have at most 384 frames from their first to their last hand, evenly."""
+    hands = first + np.flatnonzero(seen[first:end])
+    length = int(hands[-1] + 1 - hands[0]) if hands.size else 0
+    borders = [int(hands[0]) + border for border, _ in equal(length, -(-length // MAX_FRAMES) or 1)[1:]]
+    return list(zip([first, *borders], [*borders, end]))
+
+
+def equal(length: int, count: int) -> list[tuple[int, int]]:
+    """`count` equal parts of `length` frames, first and end frame."""
+    borders = [length * number // count for number in range(count + 1)]
+    return list(zip(borders, borders[1:]))
+
+
+def overlong(seen: np.ndarray, longest: int | None) -> tuple[int, int]:
+    """How many frames to cut at a sequence's beginning and end so that each has at most `longest` without a hand.
+
+    seen: bool (T,), where a hand is seen. Nothing is cut without a limit or a hand, and what is left is long enough to be read.
+    """
+    if longest is None or not seen.any():
+        return 0, 0
+    begin, end = (max(int(order.argmax()) - longest, 0) for order in (seen, seen[::-1]))
+    excess = max(min(MIN_FRAMES, len(seen)) - (len(seen) - begin - end), 0)
+    back = min(excess, end)
+    return begin - (excess - back), end - back
