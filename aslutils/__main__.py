@@ -66,7 +66,7 @@ def _demo_options(parser):
             ("fastest", float, "fewest frames per character"), ("shortest", int, "fewest frames of a whole sequence"),
             ("missing", float, "share of frames without a hand; the corpus has 0.44"),
             ("long", float, "share of phrases that may have up to 31 characters"),
-            ("resting", float, "share of sequences beside which the hand rests in view"),
+            ("resting", float, "share of sequences with a rest in view before or after"),
             ("varied", float, "share of participants who vary more: harder to read"),
             ("corrupted", float, "share of corrupted sequences"), ("gestures", float, "share in which nobody spells"),
             ("workers", int, "processes")):

@@ -40,7 +40,7 @@ class Recording:
     fastest: float = 3.0                  # fewest frames a character of a whole sequence
     shortest: int = 15                    # fewest frames of a whole sequence: a shorter phrase is held longer
     missing: float = 0.28                 # mean share of frames in which no hand is seen; the corpus has 0.44
-    resting: float = 0.0                  # share of spelled sequences before or after which the hand rests in view for a while
+    resting: float = 0.0                  # share of the spelled sequences in which the hand rests in view around the phrase
 
 
 def record(participant: Participant, phrase: str, how: Recording, rng: np.random.Generator, kind: str = "") -> np.ndarray:
@@ -83,9 +83,9 @@ def _motions(participant: Participant, phrase: str, length: int, ends: tuple[int
 
 def _frames(phrase: str, participant: Participant, how: Recording, rng: np.random.Generator, kind: str = "",
             ) -> tuple[int, tuple[int, int], tuple[int, int], float]:
-    """How many frames the hand moves in, how many hand-less ones come before and after, in how many between it rests.
+    """In how many frames the hand spells or moves; of hand-less ends, before and after; of rests between these and the spelling.
 
-    The fourth is the share of the moving and resting ones in which it is not seen.
+    The fourth is the share of the frames between the ends in which it is not seen.
     """
     length = _length(phrase, participant, how, rng)
     share = _missing_share(how, rng)
@@ -94,8 +94,9 @@ def _frames(phrase: str, participant: Participant, how: Recording, rng: np.rando
     else:
         needed = int(np.ceil(len(phrase) * how.fastest))
     ends = _ends(length, needed, share, rng)
-    moving = length - sum(ends)
-    return moving, ends, (0, 0) if kind in GESTURES else _rests(how, rng), (share * length - sum(ends)) / moving
+    rests = (0, 0) if kind else _rests(how, rng)
+    moving, inside = length - sum(ends), length - sum(ends) + sum(rests)
+    return moving, ends, rests, (share * (length + sum(rests)) - sum(ends)) / inside
 
 
 def _rests(how: Recording, rng: np.random.Generator) -> tuple[int, int]:

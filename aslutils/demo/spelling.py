@@ -10,8 +10,8 @@ _LOOSENED = 0.4       # ... and how often a varied participant's only loosens a 
 # How early or late a finger is, as standard deviations: at all keys alike (share of the time from knot to knot, most frames) and
 # at each key (share of the time to the nearer one). Of participants whose fingers move together, and of varied ones.
 _TOGETHER, _UNEVEN = (0.15, 0.6, 0.0), (0.2, 1.3, 0.25)
-_IN_VIEW = 3.0        # palms below where it spells: there most cameras see a hand that rests
-_PAUSED = 0.05        # how often it stays with one for longer
+_PAUSED = 0.05        # how often it stays with a character for longer
+_REST_DEPTH = 3.0     # palms that a hand which rests sinks at most: then most cameras still see it
 _SHOWN = 0.3          # a frame shows the character that is at most this share of the time to the next one away
 # Which of the 27 channels (21 joint angles, 3 of orientation, 3 of travel) move together, each group at its own moment.
 _GROUPS = np.repeat(np.arange(7), (5, 4, 4, 4, 4, 3, 3))
@@ -21,8 +21,8 @@ def spell(phrase: str, participant: Participant, length: int, rng: np.random.Gen
           rests: tuple[int, int] = (0, 0)) -> tuple[np.ndarray, np.ndarray]:
     """The hand's motion over `length` frames of spelling `phrase`: (T, 27), joint angles, orientation (degrees), travel (palms).
 
-    rests: frames before and after, in which the hand is loose, still and not far down; ends: frames before and after these, in
-    which it is mostly down; T is the sum. Sometimes the hand is still
+    rests: frames before and after, in which the hand is still, more or less loosened and lowered; ends: frames before and after
+    these, in which it is mostly down; T is the sum. Sometimes the hand is still
     coming up when the spelling begins, or goes down before it ends. Besides the motion, returns for each frame the place in
     `phrase` of the character that the hand shows, -1 where it is on its way or down: int (T,).
     """
@@ -32,7 +32,7 @@ def spell(phrase: str, participant: Participant, length: int, rng: np.random.Gen
     if lead.any():
         keys, times, numbers, characters = _with_rest(keys, times, numbers, characters, lead, length, participant, rng)
     shown = np.pad(_shown(times, numbers, characters, length), tuple(np.add(rests, ends)), constant_values=-1)
-    motion = lowered(move(keys, times, numbers, length, participant, rng), rests, participant, rng, _IN_VIEW)
+    motion = lowered(move(keys, times, numbers, length, participant, rng), rests, participant, rng, _REST_DEPTH)
     return lowered(motion, ends, participant, rng), shown
 
 
@@ -159,7 +159,7 @@ def lowered(motion: np.ndarray, ends: tuple[int, int], participant: Participant,
             deepest: float = 7.0) -> np.ndarray:
     """A motion (T, 27) with `ends` frames added before and after it, in which the hand mostly rests and sinks: (T + ends, 27).
 
-    deepest: how far down it goes at most, in palms.
+    deepest: how much it sinks at most, in palms.
     """
     motion = np.pad(motion, (ends, (0, 0)), mode="edge")
     rest = participant.ways["rest"]

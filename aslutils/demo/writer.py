@@ -29,7 +29,7 @@ from aslutils.task.landmarks import ALL_COLUMNS
 from aslutils.task.text import INDEX, NOTHING, unknown_characters
 
 ROW_GROUP_FRAMES = 3000                       # a row group ends with the sequence that reaches this
-CORPUS_CHARACTERS = 1, 31                     # fewest and most of a phrase of the corpus
+CORPUS_LONGEST = 31                           # characters of the corpus' longest phrase
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class DemoConfig:
     participants: int = 400
     seed: int = 1
     characters: tuple[int, int] = (1, 8)      # fewest and most characters of a made-up phrase
-    long: float = 0.0                         # share of the phrases that may have as many as the corpus' (CORPUS_CHARACTERS)
+    long: float = 0.0                         # share of the phrases that may have as many as the corpus' (CORPUS_LONGEST)
     frames_per_character: float = Recording.frames_per_character  # at the median; the corpus has 8.9
     fastest: float = Recording.fastest        # fewest frames a character in a whole sequence
     shortest: int = Recording.shortest        # fewest frames of a whole sequence; the model rejects shorter ones
     missing: float = Recording.missing        # mean share of frames without a hand; the corpus has 0.44
-    resting: float = Recording.resting        # share of the spelled ones before or after which the hand rests in view
+    resting: float = Recording.resting        # share of spelled ones in which the hand rests in view around the phrase
     varied: float = 0.0                       # share of the participants with more ways, other strokes, uneven fingers: harder
     corrupted: float = 0.05                   # share of the training sequences that are corrupted (signer.CORRUPTIONS)
     gestures: float = 0.12                    # share of them that spell nothing (gestures.GESTURES), whatever their phrase says
@@ -64,10 +64,10 @@ class DemoConfig:
         if not 0 < self.frames_per_character < 1e6 or not 0 < self.fastest < 1e6:
             raise UserError("frames_per_character and fastest must be above 0; got "
                             f"{self.frames_per_character} and {self.fastest}")
-        for name in ("missing", "resting", "corrupted", "gestures"):
+        for name in ("missing", "corrupted", "gestures"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share of at least 0 and below 1")
-        for name, whole in {"varied": "participants", "long": "phrases"}.items():
+        for name, whole in {"varied": "participants", "long": "phrases", "resting": "sequences"}.items():
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; expected a share of the {whole}, 0 to 1")
         if self.corrupted + self.gestures >= 1:
@@ -119,8 +119,9 @@ def _phrases(config: DemoConfig, count: int, rng: np.random.Generator) -> list[s
     if config.phrases:
         turns = -(-count // len(config.phrases))
         return [config.phrases[index] for _ in range(turns) for index in rng.permutation(len(config.phrases))][:count]
-    return [random_phrase(rng, CORPUS_CHARACTERS if config.long and rng.random() < config.long else config.characters)
-            for _ in range(count)]
+    fewest, most = config.characters
+    longest = max(most, CORPUS_LONGEST)
+    return [random_phrase(rng, (fewest, longest if config.long and rng.random() < config.long else most)) for _ in range(count)]
 
 
 def _short(phrase: str, config: DemoConfig, rng: np.random.Generator) -> str:

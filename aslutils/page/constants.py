@@ -5,7 +5,8 @@ import json
 from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
 from aslutils.reading.division import FEWEST, LEAST_PART, PHRASE_GAP, RATE
-from aslutils.reading.recognizer import FLAT, READ_EVERY, Recognizer
+from aslutils.reading.recognizer import FLAT, Recognizer
+from aslutils.reading.stream import READ_EVERY
 from aslutils.reading.tflite import FIXED
 from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS

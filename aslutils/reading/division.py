@@ -1,6 +1,6 @@
 """Where a recording is divided: into phrases, where no hand is seen, and long ones into parts; and what of its ends is cut.
 
-Frames here are 30 a second; a camera's that is slower count as the time that has passed.
+Gaps are measured in thirtieths of a second, everything else in frames.
 """
 
 import numpy as np
@@ -13,17 +13,20 @@ RATE = 30                                          # frames a second to read, ab
 PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
 LEAST_PART = 30                                    # the fewest frames of a part into which a long phrase is divided
-ROUNDING = 1e-6                                    # of a sum of times, in frames
+_ROUNDING = 1e-6                                   # of a sum of times
 
 
 def check_gap(gap: int) -> None:
-    """Raise UserError if it is no number of frames."""
+    """Raise UserError if a gap is negative."""
     if gap < 0:
         raise UserError(f"gap is {gap} frames; it must be at least 0")
 
 
 def passed(elapsed, frames: int | None = None) -> np.ndarray:
-    """The time between two frames as a number, or of each of `frames`. Raises UserError if it is none, or negative."""
+    """`elapsed`, thirtieths of a second since the frame before, as floats: one number, or one for each of `frames`.
+
+    Raises UserError if they are not numbers of at least 0, or not as many.
+    """
     try:
         times = np.asarray(elapsed, float)
     except (TypeError, ValueError):
@@ -35,19 +38,24 @@ def passed(elapsed, frames: int | None = None) -> np.ndarray:
 
 
 def at_most(elapsed, gap: int):
-    """The time between two frames, as far as it counts towards a gap: `FEWEST` frames, or a shorter gap's, at least make one."""
+    """`elapsed`, capped: so at least `FEWEST` frames make a gap, or as many as it has if they are fewer."""
     return np.minimum(elapsed, max(gap / FEWEST, 1))
+
+
+def is_gap(away, gap: int):
+    """Whether a hand that is `away` for that long, the sum of `at_most`, ends a phrase."""
+    return away > gap - _ROUNDING
 
 
 def between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple[int, int]]:
     """The parts of a recording, first and end frame, that gaps separate: runs of at least `gap` frames without a hand.
 
-    seen: bool (T,), where a hand is seen; elapsed: (T,), as for `Stream.add`. A gap is divided in its middle; without a hand, the
-    recording is one part.
+    seen: bool (T,), where a hand is seen; elapsed: (T,), as `passed` gives it. A gap is divided in its middle; without a hand,
+    the recording is one part.
     """
     hands, clock = np.flatnonzero(seen), np.cumsum(at_most(elapsed, gap))
     left, right = hands[:-1], hands[1:]
-    wide = clock[right - 1] - clock[left] > gap - ROUNDING
+    wide = is_gap(clock[right - 1] - clock[left], gap)
     middles = (left[wide] + right[wide] + 1) // 2
     return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
 

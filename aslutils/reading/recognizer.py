@@ -21,7 +21,7 @@ import numpy as np
 from aslutils.reading.division import LEAST_PART, PHRASE_GAP, between_gaps, check_gap, divided, equal, overlong, passed
 from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.result import Reading, join, spelled
-from aslutils.reading.stream import Stream
+from aslutils.reading.stream import READ_EVERY, Stream
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
 from aslutils.system.inputs import JSON_LIMIT, read_text
@@ -31,7 +31,6 @@ from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import UNKNOWN, Verdict, surer, verdict, verdict_on_answer
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
-READ_EVERY = 15                                    # frames of a stream between two readings
 FLAT = 1e-3                                        # how far hands' z differ at most without depth; recorded, by 0.08 and more
 
 

@@ -1,4 +1,4 @@
-"""What reading a sequence gives: the text or the reason why there is none, and how sure the model is."""
+"""What reading a sequence gives, a text or the reason why there is none: of a model's output rows, or of parts' readings."""
 
 from dataclasses import dataclass, replace
 

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from aslutils.reading.division import ROUNDING, at_most, check_gap, passed
+from aslutils.reading.division import at_most, check_gap, is_gap, passed
 from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.result import Reading
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import hand_seen
+
+READ_EVERY = 15                                    # frames between two readings
 
 
 class Stream:
@@ -28,7 +30,7 @@ class Stream:
     parts too.
     """
 
-    def __init__(self, recognizer, every: int, window: int, gap: int):
+    def __init__(self, recognizer, every: int, window: int, gap: int):         # of a Recognizer: its columns and read
         if every < 1 or window < 1:
             raise UserError(f"every is {every} and window {window} frames; both must be at least 1")
         check_gap(gap)
@@ -61,7 +63,7 @@ class Stream:
             del self._frames[:-self.gap]
         self._added += 1
         full = self._unseen is not None and len(self._frames) - self._before - self._unseen >= self.window
-        if self.gap and (full or self._away > self.gap - ROUNDING):
+        if self.gap and (full or is_gap(self._away, self.gap)):
             return self.finish()
         if self._added % self.every:
             return None

@@ -37,7 +37,7 @@ class DataConfig(RunConfig):
     demo_long: float                # share of its phrases that may have up to 31 instead, as in the corpus
     demo_pace: float                # its frames per character, at the median; the corpus has 8.9
     demo_missing: float             # its mean share of frames without a hand; the corpus has 0.44
-    demo_resting: float             # share of its sequences before or after which the hand rests in view for a while
+    demo_resting: float             # share of the spelled sequences in which the hand rests in view around the phrase
     demo_varied: float              # share of its participants who vary more, as people do: harder to read
     demo_seed: int                  # its seed
 
@@ -47,10 +47,10 @@ class DataConfig(RunConfig):
         at_least(self, fold_count=2, fold_seed=0, demo_sequences=1, demo_supplemental=0, demo_participants=1, demo_characters=1,
                  demo_seed=0)
         above_zero(self, "demo_pace")
-        for name, whole in {"demo_missing": "frames", "demo_resting": "sequences", "holdout": "participants"}.items():
+        for name, whole in {"demo_missing": "frames", "holdout": "participants"}.items():
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be a share of the {whole}, at least 0 and below 1")
-        for name, whole in {"demo_varied": "participants", "demo_long": "phrases"}.items():
+        for name, whole in {"demo_varied": "participants", "demo_long": "phrases", "demo_resting": "sequences"}.items():
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be a share of the {whole}, 0 to 1")
         if self.folds_file and self.holdout:

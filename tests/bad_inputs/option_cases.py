@@ -44,7 +44,7 @@ PARAMETERS = [
     ("round1", "demo_characters: 0", "demo_characters is 0; it must be at least 1"),
     ("round1", "demo_pace: 0.0", "demo_pace is 0.0; it must be above 0"),
     ("round1", "demo_missing: 1.0", "demo_missing is 1.0; it must be a share of the frames, at least 0 and below 1"),
-    ("round1", "demo_resting: 1.0", "demo_resting is 1.0; it must be a share of the sequences, at least 0 and below 1"),
+    ("round1", "demo_resting: 1.5", "demo_resting is 1.5; it must be a share of the sequences, 0 to 1"),
     ("round1", "demo_varied: 2.0", "demo_varied is 2.0; it must be a share of the participants, 0 to 1"),
     ("round1", "demo_long: -0.1", "demo_long is -0.1; it must be a share of the phrases, 0 to 1"),
     ("round1", "init: 7", "the parameter init is 7 (int); expected str"),

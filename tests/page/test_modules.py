@@ -14,9 +14,9 @@ from aslutils.page import write
 from aslutils.page.constants import constants, drawing
 from aslutils.reading.division import LEAST_PART, PHRASE_GAP, overlong
 from aslutils.reading.landmark_files import as_columns
-from aslutils.reading.recognizer import OWN_MODEL, READ_EVERY, Recognizer
+from aslutils.reading.recognizer import OWN_MODEL, Recognizer
 from aslutils.reading.result import Reading
-from aslutils.reading.stream import Stream
+from aslutils.reading.stream import READ_EVERY, Stream
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS, HOLISTIC, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES, fit_length
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict_on_answer
