@@ -40,6 +40,18 @@ def test_a_hand_that_is_not_seen_at_the_ends_mostly_sinks():
     assert 0.3 < np.mean(sunk) < 0.9
 
 
+def test_a_hand_that_rests_is_still_loosened_or_lowered_but_not_far():
+    changed, sunk = [], []
+    for number in range(60):
+        motion, places = spell("ab", participant(1, number), 20, np.random.default_rng(number), rests=(0, 80))
+        assert len(motion) == len(places) == 100 and (places[20:] == -1).all()
+        last, resting = motion[19], motion[-60:]
+        assert np.allclose(resting, resting[-1])
+        sunk.append(resting[-1, 25] - last[25])
+        changed.append(np.abs(resting[-1, :21] - last[:21]).mean() > 5 or sunk[-1] > 0.5)
+    assert np.mean(changed) > 0.8 and 1.5 < max(sunk) <= 3 and min(sunk) > -1e-9
+
+
 def test_each_frame_is_said_to_show_the_character_whose_shape_the_hand_has():
     nearest = []
     for number in range(40):
