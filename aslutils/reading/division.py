@@ -12,7 +12,6 @@ from aslutils.task.rejection import MIN_FRAMES, UNKNOWN
 RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
 PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
-LEAST_PART = 30                                    # the fewest frames of a part into which a long phrase is divided
 _ROUNDING = 1e-6                                   # of a sum of times
 
 
@@ -64,14 +63,9 @@ def divided(seen: np.ndarray, first: int, end: int) -> list[tuple[int, int]]:
     """A part of a recording, in as few parts as have at most 384 frames from their first to their last hand, evenly."""
     hands = first + np.flatnonzero(seen[first:end])
     length = int(hands[-1] + 1 - hands[0]) if hands.size else 0
-    borders = [int(hands[0]) + border for border, _ in equal(length, -(-length // MAX_FRAMES) or 1)[1:]]
+    count = -(-length // MAX_FRAMES)
+    borders = [int(hands[0]) + length * number // count for number in range(1, count)]
     return list(zip([first, *borders], [*borders, end]))
-
-
-def equal(length: int, count: int) -> list[tuple[int, int]]:
-    """`count` equal parts of `length` frames, first and end frame."""
-    borders = [length * number // count for number in range(count + 1)]
-    return list(zip(borders, borders[1:]))
 
 
 def overlong(seen: np.ndarray, longest: int | None) -> tuple[int, int]:

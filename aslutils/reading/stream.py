@@ -26,8 +26,7 @@ class Stream:
     `window` frames from its first to its last hand ends there, so nothing is forgotten if the hand stays in view. Every reading
     processes all frames of the phrase (and the hand-less ones after them), because a sequence is standardised and attended to
     as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by
-    `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it. Only a complete phrase is read in
-    parts too.
+    `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
     """
 
     def __init__(self, recognizer, every: int, window: int, gap: int):         # of a Recognizer: its columns and read
@@ -67,16 +66,16 @@ class Stream:
             return self.finish()
         if self._added % self.every:
             return None
-        self.reading = replace(self._read(in_parts=False), complete=False)
+        self.reading = replace(self._read(), complete=False)
         return self.reading
 
     def finish(self) -> Reading:
         """Read the frames of the current phrase, which ends; the next frame begins another."""
-        reading = self._read(in_parts=True)
+        reading = self._read()
         self.start()
         self.reading = reading
         return reading
 
-    def _read(self, in_parts: bool) -> Reading:
+    def _read(self) -> Reading:
         frames = np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns))
-        return self.recognizer.read(frames, in_parts=in_parts)
+        return self.recognizer.read(frames)
