@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Round 1: a network on each fold
+# # Round 1: a network for each fold
 #
 # The winning solution trains twice. This first round trains a small Squeezeformer for each of four participant-disjoint folds,
 # which then reads the fold's sequences, whose participants it has not seen. How well each sequence is read is its *score*:
