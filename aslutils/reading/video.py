@@ -11,7 +11,7 @@ tells left from right by the body, and in the competition's sequences a right-ha
 import os
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,12 @@ INSTALL = ("videos are read by MediaPipe, in an environment of its own: python3 
            ".venv-video/bin/pip install -r requirements-video.txt, then .venv-video/bin/python -m aslutils read ...")
 FASTEST = 480                      # frames per second; a higher rate in the file is not the true one
 WHOLE = 0.9                        # share of a video's announced frames that must be readable
+COMPUTED = ".mkv", ".webm"         # these files do not store how many frames they have: what is announced is duration times rate
 KEPT, SHOWN = 64, 8                # minimum number of small pictures kept of a long clip; number in its strip
 HEIGHT, GAP = 360, 6               # in pixels: height of a small picture, space between two
 SIZE, LINES = 32, 12               # of a strip's text: pixels, most lines
+_ROUNDING = 1e-6                   # of times
+_ADAPTING = 0.1                    # share of the newest one in how far frames are usually apart
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,12 @@ class Clip:
 
 
 def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = lambda *_: "") -> Clip:
-    """Landmarks of a video, thinned to at most 45 frames a second, or of a camera, until Ctrl-C.
+    """Landmarks of a video, or of a camera until Ctrl-C, at up to about 30 frames a second.
 
     source: a video file, a camera number, or `webcam` for the first camera. watch: called with each frame's landmarks (543, 3)
     and the thirtieths of a second since the one before; the text it returns is shown beside the progress bar. x and y are
     fractions of the picture's width and height; the aspect ratio does not matter, since the model standardises each coordinate.
-    A camera is read as fast as Holistic can process it.
+    Of faster pictures those nearest to 30 a second are read; of a camera, as many as Holistic can process.
     Raises FileNotFoundError, ImportError without MediaPipe, ValueError if the source cannot be read or shows no hands.
     """
     source = str(source)
@@ -74,17 +77,16 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
                              f"camera {camera} cannot be opened")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)          # phones store upright videos rotated, with a rotation tag
         rate = capture.get(cv2.CAP_PROP_FPS)
-        step, announced = sampling(rate, capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        clock = time.monotonic()
+        announced = announced_frames(rate, capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        moments = file_moments(lambda: capture.get(cv2.CAP_PROP_POS_MSEC), rate) if camera is None else camera_moments()
         with progress(total=announced, what=Path(source).name, unit="frames") as bar:
             try:
-                for picture in _pictures(capture, step):
+                for picture, apart, number in thinned(capture, moments):
                     keep(pictures, len(frames), picture)
-                    found, before, clock = holistic([model.process(picture)])[0], clock, time.monotonic()
-                    apart = RATE * (clock - before) if camera is not None else RATE * step / rate if has_rate(rate) else 1.0
+                    found = holistic([model.process(picture)])[0]
                     frames.append((found, apart))
                     bar.set_postfix_str(watch(found, apart), refresh=False)
-                    bar.update()
+                    bar.update(number - bar.n)
             except KeyboardInterrupt:
                 if camera is None:
                     raise
@@ -92,8 +94,8 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
                 capture.release()
     if not frames:
         raise UserError(f"{source} has no readable frames")
-    if announced and len(frames) < WHOLE * announced:
-        raise UserError(f"{source} is damaged or cut short: {len(frames)} of {announced} frames could be read")
+    if announced and number < WHOLE * announced and Path(source).suffix.lower() not in COMPUTED:
+        raise UserError(f"{source} is damaged or cut short: {number} of {announced} frames could be read")
     landmarks, elapsed = map(np.array, zip(*frames))
     seen = as_landmarks(as_columns(landmarks, COLUMNS))
     if np.isnan(seen[:, HANDS]).all():
@@ -114,19 +116,48 @@ def write_strip(path: Path, clip: Clip, readings: list[Reading]):
         draw_strip(clip, "   ".join(map(str, readings))).save(temporary, "PNG")
 
 
-def has_rate(rate: float) -> bool:
-    """Whether a file's rate is that of its pictures: files without a true one report 0 or their clock's."""
-    return 0 < rate <= FASTEST
+def announced_frames(rate: float, count: float) -> int | None:
+    """How many frames a file of `rate` frames a second says it has; None if it does not, or computes them from a clock's rate."""
+    return int(count) if count > 0 and not rate > FASTEST else None
 
 
-def sampling(rate: float, count: float) -> tuple[int, int | None]:
-    """The sampling step for a video of `rate` frames per second and `count` frames, and the number of frames it yields.
+def file_moments(position: Callable[[], float], rate: float) -> Iterator[float]:
+    """When each frame of a file is shown, in seconds: at its `position()` in milliseconds, or by the rate if that stands still.
 
-    Without a true rate, every frame is read. The number is None if the count is unknown
-    or was computed from a clock rate.
+    rate: as the file reports it, 0 or its clock's if it has none; then 30 a second are assumed.
     """
-    step = max(1, round(rate / RATE)) if has_rate(rate) else 1
-    return step, -(-int(count) // step) if count > 0 and not rate > FASTEST else None
+    usual, now = 1 / (rate if 0 < rate <= FASTEST else RATE), None
+    while True:
+        told = position() / 1000
+        now = told if now is None or told > now else now + usual
+        yield now
+
+
+def camera_moments() -> Iterator[float]:
+    """When each frame of a camera came, in seconds."""
+    while True:
+        yield time.monotonic()
+
+
+def thinned(capture, moments: Iterator[float]) -> Iterator[tuple[np.ndarray, float, int]]:
+    """The pictures of a capture that are nearest to 30 a second, all of a slower one, until it ends or cannot be decoded.
+
+    moments: when each frame comes, in seconds. Yields the picture, uint8 (height, width, 3) as RGB; thirtieths of a second since
+    the one before; and how many frames there were until then.
+    """
+    number, before, apart, last = 0, None, 1 / RATE, None
+    while capture.grab():
+        now, number = next(moments), number + 1
+        if before is not None:
+            apart += (now - before - apart) * (1.0 if number == 2 else _ADAPTING)
+        before = now
+        if last is not None and now + apart / 2 < last + (1 - _ROUNDING) / RATE:      # the next one is usually nearer
+            continue
+        decoded, picture = capture.retrieve()
+        if not decoded:
+            return
+        yield np.ascontiguousarray(picture[..., ::-1]), 1.0 if last is None else RATE * (now - last), number
+        last = now
 
 
 def keep(pictures: dict[int, Image.Image], frame: int, picture: np.ndarray):
@@ -171,18 +202,6 @@ def _with_skeleton(picture: Image.Image, points: np.ndarray) -> Image.Image:
             if np.isfinite(bone).all():
                 draw.line(bone.ravel().tolist(), fill=colour, width=3 if "hand" in part else 1)
     return drawn
-
-
-def _pictures(capture, step: int):
-    """Every step-th picture of a capture, uint8 (height, width, 3) as RGB, until it ends or cannot be decoded."""
-    index = 0
-    while capture.grab():
-        if index % step == 0:
-            decoded, picture = capture.retrieve()
-            if not decoded:
-                return
-            yield np.ascontiguousarray(picture[..., ::-1])
-        index += 1
 
 
 @contextmanager

@@ -11,7 +11,19 @@ from tiny_tflite import constant_model
 
 from aslutils.__main__ import main
 from aslutils.reading import video
-from aslutils.reading.video import GAP, HEIGHT, KEPT, LINES, SHOWN, Clip, draw_strip, keep, sampling
+from aslutils.reading.video import (
+    GAP,
+    HEIGHT,
+    KEPT,
+    LINES,
+    SHOWN,
+    Clip,
+    announced_frames,
+    draw_strip,
+    file_moments,
+    keep,
+    thinned,
+)
 from aslutils.task.colours import OVER_PHOTO
 from aslutils.task.landmarks import HOLISTIC
 
@@ -105,10 +117,53 @@ def test_a_picture_is_of_one_file(model, capsys):
 
 
 @pytest.mark.parametrize(("rate", "count", "expected"), [
-    (30, 90, (1, 90)), (29.97, 90, (1, 90)), (60, 91, (2, 46)), (240, 80, (8, 10)), (24, 90, (1, 90)), (15, 90, (1, 90)),
-    (0, 90, (1, 90)), (float("nan"), -1, (1, None)), (90_000, 0, (1, None)), (1000, 10_000, (1, None))])
-def test_fast_videos_are_thinned_to_about_thirty_frames_a_second(rate, count, expected):
-    assert sampling(rate, count) == expected
+    (30, 90, 90), (0, 90, 90), (float("nan"), -1, None), (30, 0, None), (90_000, 0, None), (1000, 10_000, None)])
+def test_a_file_says_how_many_frames_it_has_or_does_not(rate, count, expected):
+    assert announced_frames(rate, count) == expected
+
+
+class Frames:
+    """A capture of so many pictures, each of its number; those from `broken` on cannot be decoded."""
+
+    def __init__(self, count: int, broken: int = 10**9):
+        self.count, self.broken, self.number = count, broken, -1
+
+    def grab(self) -> bool:
+        self.number += 1
+        return self.number < self.count
+
+    def retrieve(self):
+        return self.number < self.broken, np.full((2, 2, 3), (0, 0, self.number % 256), np.uint8)
+
+
+def jittered(rate: float, count: int) -> list[float]:
+    return np.sort(np.arange(count) / rate + np.random.default_rng(1).uniform(-0.004, 0.004, count)).tolist()
+
+
+@pytest.mark.parametrize("moments, kept", [
+    (np.arange(90) / 30, 90), (np.arange(90) / 29.97, 90), (np.arange(90) / 24, 90), (np.arange(40) / 8, 40),
+    (np.arange(90) / 40, 90), (np.arange(92) / 60, 46), (np.arange(90) / 50, 45), (np.arange(120) / 120, 30),
+    (np.arange(240) / 240, 30), (np.concatenate([np.arange(150) / 30, 5 + np.arange(60) / 12]), 210),
+    (jittered(60, 300), range(140, 161)), (np.cumsum(np.random.default_rng(1).choice([1, 2, 3], 90)) / 60, range(70, 91))])
+def test_pictures_are_read_at_about_thirty_a_second_and_their_times_are_true(moments, kept):
+    read = list(thinned(Frames(len(moments)), iter(moments)))
+    assert len(read) in ([kept] if isinstance(kept, int) else kept)
+    numbers = np.array([number - 1 for _, _, number in read])
+    assert numbers[0] == 0 and [picture[0, 0, 0] for picture, _, _ in read] == (numbers % 256).tolist()
+    np.testing.assert_allclose([apart for _, apart, _ in read], [1, *30 * np.diff(np.asarray(moments)[numbers])], atol=1e-9)
+
+
+def test_reading_ends_where_a_picture_cannot_be_decoded():
+    assert len(list(thinned(Frames(50, broken=20), iter(np.arange(50) / 30)))) == 20
+
+
+@pytest.mark.parametrize("told, rate, expected", [
+    ([0, 40, 80, 120], 30, [0, 0.04, 0.08, 0.12]), ([0, 0, 0], 25, [0, 0.04, 0.08]), ([0, 0, 0], 90_000, [0, 1 / 30, 2 / 30]),
+    ([0, float("nan"), -1], 0, [0, 1 / 30, 2 / 30]), ([500, 533, 533, 600], 30, [0.5, 0.533, 0.533 + 1 / 30, 0.6])])
+def test_frames_of_a_file_come_when_it_says_or_by_its_rate(told, rate, expected):
+    position = iter(told)
+    moments = file_moments(lambda: next(position), rate)
+    np.testing.assert_allclose([next(moments) for _ in told], expected, atol=1e-9)
 
 
 def test_pictures_of_a_long_clip_are_thinned_evenly():
