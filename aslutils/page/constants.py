@@ -4,13 +4,12 @@ import json
 
 from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
-from aslutils.reading.division import FEWEST, PHRASE_GAP, RATE
+from aslutils.reading.division import FEWEST, PAUSE, PHRASE_GAP, RATE
 from aslutils.reading.recognizer import FLAT, Recognizer
 from aslutils.reading.stream import READ_EVERY
 from aslutils.reading.tflite import FIXED
 from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS
-from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import MIN_FRAMES, Verdict
 from aslutils.task.text import CHARACTERS, EOS, STEPS, VOCABULARY
 
@@ -40,10 +39,11 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "COLUMNS": [_parsed(column) for column in recognizer.columns],
         "FRAMES": recognizer.model.frames,
         "USUAL_END": recognizer.usual_end,
-        "WINDOW": MAX_FRAMES,
+        "WINDOW": recognizer.longest,
         "EVERY": READ_EVERY,
         "GAP": PHRASE_GAP,
         "FEWEST": FEWEST,
+        "PAUSE": PAUSE,
         "FLAT": FLAT,
         "RATE": RATE,
         "MIN_FRAMES": MIN_FRAMES,

@@ -57,7 +57,7 @@ def write_page(out, model=None) -> Path:
     beside = writable(out.resolve().parent)
     with tempfile.TemporaryDirectory(dir=beside, prefix=f".{out.resolve().name}.") as temporary:
         page = Path(temporary) / "page"
-        shutil.copytree(HERE / "site", page)
+        shutil.copytree(HERE / "site", page, copy_function=shutil.copyfile)      # of now: browsers compare times
         shutil.copyfile(path, page / FIXED)
         _vendor(page / "vendor", out / "vendor")
         files = sorted(file for file in page.rglob("*") if file.name in LOADED)

@@ -6,12 +6,12 @@ Gaps are measured in thirtieths of a second, everything else in frames.
 import numpy as np
 
 from aslutils.system.errors import UserError
-from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import MIN_FRAMES, UNKNOWN
 
 RATE = 30                                          # frames a second to read, about the rate of the competition's sequences
 PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
+PAUSE = 5 * RATE                                   # thirtieths of a second between two frames that end a phrase, hand or not
 _ROUNDING = 1e-6                                   # of a sum of times
 
 
@@ -47,23 +47,28 @@ def is_gap(away, gap: int):
 
 
 def between_gaps(seen: np.ndarray, gap: int, elapsed: np.ndarray) -> list[tuple[int, int]]:
-    """The parts of a recording, first and end frame, that gaps separate: runs of at least `gap` frames without a hand.
+    """The parts of a recording, first and end frame, that gaps, at least `gap` frames without a hand, or pauses separate.
 
-    seen: bool (T,), where a hand is seen; elapsed: (T,), as `passed` gives it. A gap is divided in its middle; without a hand,
-    the recording is one part.
+    seen: bool (T,), where a hand is seen; elapsed: (T,), as `passed` gives it. A gap is divided in its middle, and of each part
+    at most `gap` frames without a hand are left at either end; without a hand, the recording is one part.
     """
-    hands, clock = np.flatnonzero(seen), np.cumsum(at_most(elapsed, gap))
+    hands, clock, pauses = np.flatnonzero(seen), np.cumsum(at_most(elapsed, gap)), np.cumsum(elapsed >= PAUSE)
+    if not hands.size:
+        return [(0, len(seen))]
     left, right = hands[:-1], hands[1:]
-    wide = is_gap(clock[right - 1] - clock[left], gap)
-    middles = (left[wide] + right[wide] + 1) // 2
-    return list(zip([0, *middles.tolist()], [*middles.tolist(), len(seen)]))
+    wide = is_gap(clock[right - 1] - clock[left], gap) | (pauses[right] > pauses[left])
+    left, right = left[wide], right[wide]
+    middles = (left + right + 1) // 2
+    first = np.maximum([0, *middles], np.array([hands[0], *right]) - gap)
+    end = np.minimum([*middles, len(seen)], np.array([*left, hands[-1]]) + 1 + gap)
+    return list(zip(first.tolist(), end.tolist()))
 
 
-def divided(seen: np.ndarray, first: int, end: int) -> list[tuple[int, int]]:
-    """A part of a recording, in as few parts as have at most 384 frames from their first to their last hand, evenly."""
+def divided(seen: np.ndarray, first: int, end: int, most: int) -> list[tuple[int, int]]:
+    """A part of a recording, in as few parts as have at most `most` frames from their first to their last hand, evenly."""
     hands = first + np.flatnonzero(seen[first:end])
     length = int(hands[-1] + 1 - hands[0]) if hands.size else 0
-    count = -(-length // MAX_FRAMES)
+    count = -(-length // most)
     borders = [int(hands[0]) + length * number // count for number in range(1, count)]
     return list(zip([first, *borders], [*borders, end]))
 

@@ -51,6 +51,8 @@ def as_columns(landmarks, columns: list[str], sequence_id: int | None = None) ->
     expected = (f"expected (frames, {len(columns)}), or (frames, {POINTS}, 3) with face, left hand, pose and right hand, or a "
                 "list of Holistic results")
     try:
+        if isinstance(landmarks, np.ma.MaskedArray):
+            landmarks = landmarks.astype(np.float32).filled(np.nan)
         array = np.asarray(landmarks, np.float32)
     except (TypeError, ValueError) as error:
         raise UserError(f"the landmarks are not an array of numbers ({error}); {expected}") from error

@@ -28,6 +28,7 @@ from aslutils.task.arguments import NAME, Arguments
 from aslutils.task.landmarks import ALL_COLUMNS, hand_columns, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict, verdict_on_answer
+from aslutils.task.text import DUMMY_PHRASE
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
 FLAT = 1e-3                                        # how far hands' z differ at most without depth; recorded, by 0.08 and more
@@ -74,7 +75,8 @@ class Recognizer:
         milliseconds = 1000 * (time.perf_counter() - start)
         confidence, certainty = (float(answer.get(name, UNKNOWN)) for name in ("confidence", "certainty"))
         text, probabilities = spelled(answer[OUTPUT], answer.get("probabilities"))
-        written = len(text) if probabilities.any() else 0                      # the dummy phrase's probabilities are 0
+        rejects = not probabilities.any() if "probabilities" in answer else text == DUMMY_PHRASE       # the dummy phrase's are 0
+        written = 0 if rejects else len(text)
         found = verdict_on_answer(len(inputs), int(seen.sum()), confidence, certainty, written, self.limits)
         if found is not Verdict.READ:
             text, probabilities = "", probabilities[:0]
@@ -83,7 +85,8 @@ class Recognizer:
     def phrases(self, landmarks, gap: int = PHRASE_GAP, elapsed=1.0) -> list[Reading]:
         """Read a long recording phrase by phrase: it is split where no hand is seen for `gap` frames, as a stream of it would be.
 
-        What is still longer than 384 frames from the first to the last hand is divided evenly, since the model takes no more.
+        What is still longer from the first to the last hand than the model takes is divided evenly, and frames without a hand
+        beyond `gap` at the ends are left out.
 
         landmarks: as for `read`; gap: 0 takes it as one phrase; elapsed: as for `Stream.add`, of all frames or of each (T,).
         Returns at least one reading. Raises UserError as `read`, `stream` and `Stream.add` do.
@@ -95,7 +98,12 @@ class Recognizer:
             return [self.read(inputs)]
         seen = hand_seen(inputs, self.columns)
         parts = between_gaps(seen, gap, np.broadcast_to(elapsed, len(seen)))
-        return [self.read(inputs[first:end]) for part in parts for first, end in divided(seen, *part)]
+        return [self.read(inputs[first:end]) for part in parts for first, end in divided(seen, *part, self.longest)]
+
+    @property
+    def longest(self) -> int:
+        """The most frames that the model takes without thinning them."""
+        return MAX_FRAMES if self.model.frames == -1 else min(self.model.frames, MAX_FRAMES)
 
     def _deep(self, inputs: np.ndarray) -> bool:
         """Whether hands have a depth, z: handshapes differ in it, and standardising makes noise of what is constant."""
@@ -104,13 +112,14 @@ class Recognizer:
         depths = depths[np.isfinite(depths)]
         return not chosen.any() or (depths.size > 0 and np.ptp(depths) > FLAT)
 
-    def stream(self, every: int = READ_EVERY, window: int = MAX_FRAMES, gap: int = PHRASE_GAP) -> Stream:
+    def stream(self, every: int = READ_EVERY, window: int | None = None, gap: int = PHRASE_GAP) -> Stream:
         """A stream that reads the frames of a phrase after every `every` frames.
 
         gap: frames in a row without a hand that end a phrase, at 30 a second; window: frames from its first to its last hand
-        that end it too. With a gap of 0 a phrase never ends by itself, and its last `window` frames are read.
+        that end it too; None: as many as the model takes. With a gap of 0 a phrase never ends by itself, and its last `window`
+        frames are read.
         """
-        return Stream(self, every, window, gap)
+        return Stream(self, every, self.longest if window is None else window, gap)
 
 
 def _known(columns: list[str], path: Path) -> list[str]:

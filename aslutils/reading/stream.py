@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aslutils.reading.division import at_most, check_gap, is_gap, passed
+from aslutils.reading.division import PAUSE, at_most, check_gap, is_gap, passed
 from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.result import Reading
 from aslutils.system.errors import UserError
@@ -43,10 +43,12 @@ class Stream:
     def add(self, frame, elapsed: float = 1.0) -> Reading | None:
         """Add a frame, (390,), (543, 3) or a Holistic result; returns the new reading when one is due, otherwise None.
 
-        elapsed: thirtieths of a second since the frame before. A reading is `complete` when its phrase has ended with this frame.
+        elapsed: thirtieths of a second since the frame before. A reading is `complete` when its phrase has ended, with this frame
+        or, after a pause of five seconds or more, before it.
         Raises UserError stating what was expected.
         """
         elapsed = float(passed(elapsed))
+        paused = self.finish() if self.gap and self._unseen is not None and elapsed >= PAUSE else None
         frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
         columns = as_columns(frames, self.recognizer.columns)
         if hand_seen(columns, self.recognizer.columns)[0]:
@@ -64,8 +66,8 @@ class Stream:
         full = self._unseen is not None and len(self._frames) - self._before - self._unseen >= self.window
         if self.gap and (full or is_gap(self._away, self.gap)):
             return self.finish()
-        if self._added % self.every:
-            return None
+        if paused or self._added % self.every:
+            return paused
         self.reading = replace(self._read(), complete=False)
         return self.reading
 

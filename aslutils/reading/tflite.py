@@ -108,7 +108,7 @@ class Model:
             answer = self.runner(**{INPUT: inputs if self.frames == -1 else _of_length(inputs, self.frames)})
         if self.filled:
             ended = np.append(answer[OUTPUT].argmax(axis=1), EOS) == EOS
-            answer |= {name: answer[name][:ended.argmax()] for name in (OUTPUT, PROBABILITIES)}
+            answer |= {name: answer[name][:ended.argmax()] for name in (OUTPUT, PROBABILITIES) if name in answer}
         return answer
 
     @contextmanager

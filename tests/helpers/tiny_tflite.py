@@ -13,15 +13,16 @@ def tokens_of(*parts) -> list[int]:
     return [token for part in parts for token in ([INDEX[character] for character in part] if isinstance(part, str) else part)]
 
 
-def constant_model(*parts, confidence: float = 0.9, argument="inputs", output="outputs", signature="serving_default") -> bytes:
-    """Answers the same tokens to every sequence, with a confidence."""
+def constant_model(*parts, confidence: float = 0.9, argument="inputs", output="outputs", signature="serving_default",
+                   frames: int | None = None) -> bytes:
+    """Answers the same tokens to every sequence, with a confidence. frames: of a fixed shape."""
     rows = np.eye(VOCABULARY, dtype=np.float32)[tokens_of(*parts)] * 8
 
     def answer(inputs):
         zero = tf.reduce_sum(tf.zeros_like(inputs))
         return {"confidence": zero + confidence, output: rows + zero}
 
-    return _convert(answer, len(COLUMNS), argument, signature)
+    return _convert(answer, len(COLUMNS), argument, signature, frames)
 
 
 def frame_count_model(columns: int) -> bytes:
@@ -56,8 +57,9 @@ def flex_model() -> bytes:
     return _convert(lambda inputs: {"outputs": tf.math.lgamma(inputs)[:, :VOCABULARY]}, len(COLUMNS))
 
 
-def _convert(answer, columns: int, argument: str = "inputs", signature: str = "serving_default") -> bytes:
-    function = tf.function(answer, input_signature=[tf.TensorSpec([None, columns], tf.float32)], autograph=False)
+def _convert(answer, columns: int, argument: str = "inputs", signature: str = "serving_default",
+             frames: int | None = None) -> bytes:
+    function = tf.function(answer, input_signature=[tf.TensorSpec([frames, columns], tf.float32)], autograph=False)
     concrete = function.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
     converter.experimental_lower_to_saved_model = False

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import wave
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -302,6 +303,11 @@ def test_a_video_without_people_and_a_file_that_is_none_are_said_in_words(chromi
         assert visit.says("is read") == "The video is read: no hand was seen in it."
         visit.tab.set_input_files("#file", tmp_path / "broken.webm")
         assert visit.says("not a video") == "broken.webm is not a video that this browser can play."
+        with wave.open(str(tmp_path / "sound.mov"), "wb") as sound:              # as a phone's video whose codec is unknown here
+            sound.setparams((1, 2, 8000, 8000, "NONE", ""))
+            sound.writeframes(bytes(16000))
+        visit.tab.set_input_files("#file", tmp_path / "sound.mov")
+        assert visit.says("sound.mov") == "sound.mov is not a video that this browser can play."
 
 
 def changed(page: Path, folder: Path, change: str) -> Path:

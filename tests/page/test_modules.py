@@ -93,6 +93,27 @@ def test_a_slow_device_ends_a_phrase_as_soon_but_not_for_a_hand_that_is_missed_o
     assert in_node(code, [1, 2, 6, 60]) == [PHRASE_GAP, PHRASE_GAP / 2, 5, 5]
 
 
+def test_a_pause_ends_a_phrase_as_in_python(in_node):
+    code = """
+        import { PhraseStream } from "./stream.js";
+        import { COLUMNS } from "./constants.js";
+        function answer([hands, elapsed]) {
+            const stream = new PhraseStream();
+            const frame = (seen) => new Float32Array(COLUMNS.length).fill(seen ? 0.5 : NaN);
+            const due = hands.map((seen, number) => stream.add(frame(seen), elapsed[number]));
+            return [...due, stream.finish()].flatMap((found, at) => found?.complete ? [[at, found.frames.length]] : []);
+        }"""
+    hands, elapsed = [False] * 9 + [True] * 40, [1] * 49
+    elapsed[4] = elapsed[30] = 150
+    recorder = Recorder()
+    stream = Stream(recorder, READ_EVERY, MAX_FRAMES, PHRASE_GAP)
+    ended = [number for number, hand in enumerate(hands)
+             if (reading := stream.add(columns(number, hand), elapsed[number])) and reading.complete]
+    stream.finish()
+    assert in_node(code, [hands, elapsed]) == [[30, 30], [49, 19]] and ended == [30]
+    assert [len(frames) for frames in recorder.given][-1] == 19 and 30 in map(len, recorder.given)
+
+
 def test_overlong_ends_are_cut_as_in_python(in_node, recognizer):
     rng = np.random.default_rng(0)
     cases = [[False] * 40, [], [True], *(hands(rng, int(rng.integers(1, 6))) for _ in range(60))]

@@ -14,6 +14,8 @@ from aslutils.reading.stream import Stream
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS
 from aslutils.task.preprocess import MAX_FRAMES
+from aslutils.task.rejection import Verdict
+from aslutils.task.text import DUMMY_PHRASE
 
 
 def table(length: int = 30, seed: int = 1) -> pd.DataFrame:
@@ -108,9 +110,9 @@ def test_a_long_recording_is_read_phrase_by_phrase(tmp_path):
     recognizer = Recognizer(tmp_path)
     frames = np.concatenate([hands_between(50, 40, 45), hands_between(0, 25, 10), hands_between(0, 20, 80)])
     readings = recognizer.phrases(frames)
-    assert [reading.length for reading in readings] == [50 + 40 + 22, 23 + 25 + 10 + 20 + 80]
+    assert [reading.length for reading in readings] == [30 + 40 + 22, 23 + 25 + 10 + 20 + 30]
     assert [len(reading.text) for reading in readings] == [reading.length for reading in readings]
-    assert [reading.length for reading in recognizer.phrases(frames, gap=46)] == [len(frames)]
+    assert [reading.length for reading in recognizer.phrases(frames, gap=46)] == [46 + 40 + 45 + 25 + 10 + 20 + 46]
     assert recognizer.phrases(hands_between(40, 0, 0))[0].reason == recognizer.phrases([])[0].reason == "no hands seen"
 
 
@@ -131,7 +133,32 @@ def test_what_a_recording_shows_for_longer_than_the_model_takes_is_divided_evenl
                            (3 * MAX_FRAMES, [10 + MAX_FRAMES, MAX_FRAMES, MAX_FRAMES + 20])):
         assert [reading.length for reading in recognizer.phrases(hands_between(10, seen, 20))] == expected
     (late,) = recognizer.phrases(hands_between(900, 100, 700))
-    assert late.length == 1700                                                   # only from the first to the last hand
+    assert late.length == 30 + 100 + 30                                          # as a stream keeps it
+
+
+def test_a_model_of_fewer_frames_is_given_no_more(tmp_path, monkeypatch):
+    (tmp_path / "model.tflite").write_bytes(constant_model("ab"))
+    recognizer = Recognizer(tmp_path)
+    monkeypatch.setattr(recognizer.model, "frames", 128)
+    assert recognizer.stream().window == 128 and recognizer.stream(window=50).window == 50
+    assert [reading.length for reading in recognizer.phrases(hands_between(0, 300, 0))] == [100, 100, 100]
+
+
+def test_a_pause_of_the_camera_ends_a_phrase_even_if_a_hand_is_in_view_before_and_after_it(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(frame_count_model(390))
+    recognizer, frames = Recognizer(tmp_path), hands_between(0, 60, 0)
+    for pause, lengths in ((149, [60]), (150, [25, 35]), (18_000, [25, 35])):
+        elapsed = np.where(np.arange(60) == 25, pause, 1.0)
+        assert [reading.length for reading in recognizer.phrases(frames, elapsed=elapsed)] == lengths
+        stream = recognizer.stream(every=1000)
+        ended = list(filter(None, map(stream.add, frames, elapsed)))
+        assert [reading.length for reading in [*ended, stream.finish()]] == lengths and all(reading.complete for reading in ended)
+
+
+def test_a_rejection_of_a_model_without_probabilities_is_none_of_its_texts(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(constant_model(DUMMY_PHRASE))
+    reading = Recognizer(tmp_path).read(hands_between(0, 40, 0))
+    assert reading.text is None and reading.verdict is Verdict.NO_TEXT
 
 
 @pytest.mark.parametrize("elapsed", [-1, np.nan, "x", None, -np.inf])

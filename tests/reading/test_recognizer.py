@@ -72,6 +72,18 @@ def test_what_was_not_seen_reaches_the_model_as_nan():
     assert np.isnan(inputs).any()
 
 
+def test_masked_values_were_not_seen():
+    columns = np.random.default_rng(1).random((20, len(COLUMNS)))
+    hidden = columns < 0.3
+    masked = np.ma.MaskedArray(np.where(hidden, 0.0, columns), hidden)
+    np.testing.assert_array_equal(as_columns(masked, COLUMNS), np.where(hidden, np.nan, columns).astype(np.float32))
+
+
+def test_a_fixed_shape_without_probabilities_is_read_to_its_end():
+    model = Model(constant_model("ab", [EOS] * 31, frames=40))
+    assert model.frames == 40 and len(model(np.ones((20, len(COLUMNS))))["outputs"]) == 2
+
+
 def test_what_the_model_is_not_sure_of_is_never_shown(tmp_path):
     (tmp_path / "model.tflite").write_bytes(constant_model(DUMMY_PHRASE, confidence=0.07))
     reading = Recognizer(tmp_path).read(table())

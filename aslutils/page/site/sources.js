@@ -90,7 +90,9 @@ export async function* videoFile(video, file, signal, progress) {
     video.preload = "auto";
     video.src = url;
     video.load();
-    if (!(await loaded)) throw new Error(`${file.name} is not a video that this browser can play.`);
+    const plays = await loaded;
+    if (signal.aborted) return;
+    if (!plays || !video.videoWidth) throw new Error(`${file.name} is not a video that this browser can play.`);
     const duration = await durationOf(video, signal);
     if (!Number.isFinite(duration)) throw new Error(`${file.name} does not say how long it is.`);
     for (let number = 0; number / RATE < duration; number++) {

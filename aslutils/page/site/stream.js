@@ -1,7 +1,7 @@
 // Splits frames into phrases, as `Recognizer.stream` in Python does: a phrase ends when no hand was seen for about a second,
 // or when it has as many frames as the model takes, from its first to its last hand.
 // A slow device sees fewer frames in that second: FEWEST of them are the least that ends a phrase.
-import { EVERY, FEWEST, GAP, WINDOW } from "./constants.js";
+import { EVERY, FEWEST, GAP, PAUSE, WINDOW } from "./constants.js";
 import { handSeen } from "./columns.js";
 
 export class PhraseStream {
@@ -26,8 +26,10 @@ export class PhraseStream {
   }
 
   /** Add a frame's columns, `elapsed` thirtieths of a second after the one before.
-   *  Returns {frames, complete, number} when they are to be read, else null; complete: the phrase ended. */
+   *  Returns {frames, complete, number} when they are to be read, else null; complete: the phrase ended with this frame, or before
+   *  it after a pause. */
   add(columns, elapsed = 1) {
+    const paused = elapsed >= PAUSE && this.unseen !== null ? this.finish() : null;
     if (handSeen(columns)) {
       if (this.unseen === null) this.before = this.frames.length;
       this.unseen = this.away = 0;
@@ -40,7 +42,7 @@ export class PhraseStream {
     this.added += 1;
     const full = this.unseen !== null && this.frames.length - this.before - this.unseen >= WINDOW;
     if (full || this.away >= GAP) return this.finish();
-    if (this.unseen === null || this.added % EVERY) return null;
+    if (paused || this.unseen === null || this.added % EVERY) return paused;
     return { frames: this.frames.slice(), complete: false, number: this.number };
   }
 
