@@ -159,7 +159,7 @@ shapes
 report = {**figures, "score": pytorch_score, "score_exported": figures["score"] if len(rows) else None,
           "beams": beam.beams if beam else 0, "half_rate": half_rate, "scored_on": kind.name, "compared": len(rows),
           "kinds": answers.astype(object).where(answers.notna(), None).to_dict("index"),
-          "checkpoints": [str(path) for path in paths], "facts": [checkpoint.facts for checkpoint in loaded],
+          "checkpoints": export.names(folder, paths), "facts": [checkpoint.facts for checkpoint in loaded],
           "largest_difference": float(layers["tflite"].max()),
           "fixed": shapes[shapes["variant"] == FIXED].astype(object).where(shapes.notna(), None).to_dict("records")}
 write_json(folder / "export" / "report.json", report)

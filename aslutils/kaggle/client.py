@@ -19,9 +19,13 @@ FAILURES = re.compile(r"(?:creation|push) error\b|^Upload unsuccessful|not valid
                       re.MULTILINE)
 BAR = re.compile(r"^ *\d+%\|.*$", re.MULTILINE)                  # the client's own progress bars
 REFUSED = re.compile(r"Authentication required|\b401\b|Unauthenticated|Unauthorized")
-RULES = re.compile(r"\brules\b|not valid competition sources")
-DENIED = re.compile(r"\b403\b|Forbidden|denied")
-SERVER = re.compile(r"\b(?:5\d\d|429)\b.* Error|Max retries exceeded|Connection (?:refused|aborted)|ConnectionError|timed out")
+RULES = re.compile(r"\brules\b")                                # the client's hint at every refusal names them too
+SOURCES = re.compile(r"not valid competition sources")
+DENIED = re.compile(r"\b403\b|Forbidden|denied|don't have access")
+UNKNOWN = re.compile(r"\b404\b|was not found")
+SERVER = re.compile(r"\b(?:5\d\d|429)\b.* Error|problem on Kaggle's side|You have been rate limited|Max retries exceeded|"
+                    r"Connection (?:refused|aborted)|ConnectionError|timed out")
+SECRETS = "KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_API_V1_TOKEN"
 RULES_PAGE = "https://www.kaggle.com/competitions/asl-fingerspelling/rules"
 TOKEN_PAGE = "https://www.kaggle.com/settings/api"
 
@@ -47,6 +51,7 @@ def run_client(*arguments: str, echo: bool = False) -> str:
     # -P keeps the working folder off the path: aslutils/kaggle must not shadow the client
     command = [sys.executable, "-P", "-m", "kaggle", "-W", *map(str, arguments)]
     environment = {**os.environ, **_kaggle_secrets()}
+    environment |= {name: environment[name].strip() for name in SECRETS if name in environment}     # a line end would be refused
     hidden = secrets()
     words = []
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -84,7 +89,7 @@ def _error(arguments, said: str) -> KaggleError:
         return KaggleError(f"the kaggle client is not installed: {sys.executable} -m pip install 'kaggle>=2.2.5,<2.3' six")
     if REFUSED.search(said):
         return KaggleError(_credentials_advice(asked), "credentials")
-    if RULES.search(said) or (arguments[0] == "competitions" and DENIED.search(said)):
+    if SOURCES.search(said) or (arguments[0] == "competitions" and (RULES.search(said) or DENIED.search(said))):
         return KaggleError(f"{asked}: Kaggle refuses until you accept the competition's rules: open {RULES_PAGE}, log in, click "
                            f"\"I Understand and Accept\", then start this again. Client output:\n{words}", "rules")
     if SERVER.search(said):
@@ -114,15 +119,15 @@ def secrets() -> set[str]:
     found, names = set(), set()
     for values in (os.environ, _kaggle_secrets()):
         names.add(values.get("KAGGLE_USERNAME", ""))
-        for variable in ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_API_V1_TOKEN"):
-            value = values.get(variable, "")
+        for variable in SECRETS:
+            value = values.get(variable, "").strip()
             found |= {value, _text(value)}
     for folder in _config_folders():
         found |= {_text(folder / "access_token"), _text(folder / "access_token.txt")}
         for file in ("kaggle.json", "credentials.json"):
             stored = _json(folder / file)
             names.add(stored.get("username", ""))
-            found |= {str(stored.get(key, "")) for key in ("key", "access_token", "refresh_token")}
+            found |= {str(stored.get(key, "")).strip() for key in ("key", "access_token", "refresh_token")}
     found.discard("")
     return found | {base64.b64encode(f"{name}:{key}".encode()).decode() for name in names if name for key in found}
 
@@ -177,7 +182,7 @@ def vault() -> dict[str, str]:
     kept, secrets = {}, UserSecretsClient()
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"):
         try:
-            kept[name] = secrets.get_secret(name)
+            kept[name] = secrets.get_secret(name).strip()
         except Exception:                                        # noqa: BLE001 - no such secret, or no internet: its own kinds of error
             continue
     return kept

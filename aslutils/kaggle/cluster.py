@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import time
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from aslutils.kaggle.kernels import Kernel, write_kernel_metadata
 from aslutils.kaggle.publish import publish
 from aslutils.run.sessions import SESSION
 from aslutils.run.stages import TRAININGS
-from aslutils.system.files import locked, write_json, write_text
+from aslutils.system.files import locked, writable, write_json, write_text
 from aslutils.system.inputs import read_json
 from aslutils.system.parameters import decisive
 from aslutils.system.progress import progress
@@ -29,8 +30,13 @@ FULL = re.compile(r"maximum.*session|session count", re.IGNORECASE)          # K
 OUT_OF_TIME = re.compile(r"time limit|timed? ?out|exceeded.*(time|duration|hours)|maximum.*(time|duration)", re.IGNORECASE)
 
 
+def alone(out) -> AbstractContextManager:
+    """Nobody else writes or pushes the kernels in the folder `out` meanwhile. Raises KaggleError naming the process that does."""
+    return locked(writable(out), lambda process: KaggleError(f"{out}: process {process} is already pushing these kernels"))
+
+
 class Cluster:
-    """The state of a plan's kernels on Kaggle; call `Cluster(kernels, out, user).run()`.
+    """The state of a plan's kernels on Kaggle; call `Cluster(kernels, out, user).run()` within `alone(out)`.
 
     out: the folder that `write_kernels` wrote; poll: seconds between polls; sessions: maximum number for one kernel.
     """
@@ -57,11 +63,10 @@ class Cluster:
     def run(self) -> None:
         """Push kernels, wait and continue until all are done.
 
-        Raises KaggleError naming the kernel that failed, with the end of its log, or another process that uses the same folder.
+        Raises KaggleError naming the kernel that failed, with the end of its log.
         """
-        with locked(self.out, lambda process: KaggleError(f"{self.out}: process {process} is already pushing these kernels")):
-            self._publish_kit()
-            self._wait_for_all()
+        self._publish_kit()
+        self._wait_for_all()
 
     def _wait_for_all(self) -> None:
         with progress(total=len(self.kernels), what="Kaggle", unit="kernels") as bar:
@@ -205,6 +210,8 @@ class Cluster:
 def _digest(kernel: Kernel) -> str:
     """A digest of the parameters that decide a kernel's output (and not, for example, when its session ends)."""
     made_from = {**decisive(kernel.parameters), "kernel": kernel.slug}
+    if not kernel.competition:                   # only then: the digests of kernels that run by now stay as they are
+        made_from["data"] = "demo"
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 

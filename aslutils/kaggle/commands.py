@@ -50,10 +50,12 @@ def _kernels(options) -> None:
     kernels = kit("kaggle.kernels").plan(
         options.profile, run=run, seeds=distinct(options.seeds), processes=options.processes, minutes=options.minutes,
         competition=data == "competition")
-    kit("kaggle.kernels").write_kernels(kernels, out, options.user, packages=options.packages)
-    print(f"{len(kernels)} kernels and the data set that they import are in {out}")
-    if options.push:
-        kit("kaggle.cluster").Cluster(kernels, out, options.user, poll=options.poll).run()
-        print(f"All done: https://www.kaggle.com/code/{options.user}/{kernels[-1].slug} holds the submission.")
-    else:
-        print("Add --push to run them on Kaggle.")
+    cluster = kit("kaggle.cluster")
+    with cluster.alone(out):
+        kit("kaggle.kernels").write_kernels(kernels, out, options.user, packages=options.packages)
+        print(f"{len(kernels)} kernels and the data set that they import are in {out}")
+        if not options.push:
+            print("Add --push to run them on Kaggle.")
+            return
+        cluster.Cluster(kernels, out, options.user, poll=options.poll).run()
+    print(f"All done: https://www.kaggle.com/code/{options.user}/{kernels[-1].slug} holds the submission.")

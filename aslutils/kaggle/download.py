@@ -3,6 +3,7 @@
 Files are downloaded one by one where Kaggle allows it, so that an interrupted download resumes and needs no extra disk space.
 """
 
+import shutil
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,12 +14,13 @@ from aslutils.data.sources import DataError, read_corpus
 from aslutils.kaggle.client import KaggleError, listing, run_client
 from aslutils.run.place import COMPETITION
 from aslutils.system.errors import UserError
-from aslutils.system.files import check_space, write_json
+from aslutils.system.files import atomic, check_space, write_json
 from aslutils.system.inputs import read_json
 from aslutils.system.progress import progress
 
 PREPROCESSED = ("darraghdog/asl-fingerspelling-preprocessing-train-dataset",
                 "darraghdog/asl-fingerspelling-preprocessed-supp-dataset")
+DAMAGED = zipfile.BadZipFile, zlib.error, EOFError                # what reading a damaged archive raises
 TABLES = ("train.csv", "supplemental_metadata.csv", "character_to_prediction_index.json")
 
 
@@ -66,12 +68,26 @@ def _is_here(path: Path, size: int) -> bool:
 
 
 def _unpack_single(target: Path) -> None:
-    """Unpack a single file that was served as `<name>.zip`."""
+    """Unpack a single file that was served as `<name>.zip`, whatever it is called in there."""
     packed = target.with_name(target.name + ".zip")
-    if packed.is_file():
+    if not packed.is_file():
+        return
+    try:
         with zipfile.ZipFile(packed) as archive:
-            archive.extract(target.name, target.parent)
-        packed.unlink()
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) != 1:
+                raise zipfile.BadZipFile(f"{len(members)} files instead of one")
+            with archive.open(members[0]) as source, atomic(target) as temporary, open(temporary, "wb") as file:
+                shutil.copyfileobj(source, file)
+    except DAMAGED as error:
+        raise _removed(packed, error) from error
+    packed.unlink()
+
+
+def _removed(packed: Path, error: Exception) -> KaggleError:
+    """Remove a damaged archive, so that it is fetched again, and say so."""
+    packed.unlink()
+    return KaggleError(f"{packed} was damaged ({error}) and has been removed; start again to download it")
 
 
 def download_dataset(reference: str, out: Path) -> None:
@@ -84,9 +100,8 @@ def download_dataset(reference: str, out: Path) -> None:
         run_client("datasets", "download", reference, "-p", out, echo=True)
     try:
         count = _unpack(packed, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        packed.unlink()
-        raise KaggleError(f"{packed} was damaged ({error}) and has been removed; start again to download it") from error
+    except DAMAGED as error:
+        raise _removed(packed, error) from error
     write_json(note, {"files": count})
     packed.unlink()
 

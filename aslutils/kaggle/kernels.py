@@ -5,6 +5,7 @@ a kernel reads the outputs of earlier ones, which are attached to it. Before the
 landmark store for all of them. Only trainings use a GPU.
 """
 
+import hashlib
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -112,9 +113,17 @@ def _groups(numbers, size: int) -> list[list[int]]:
     return [list(numbers[start:start + size]) for start in range(0, len(numbers), size)]
 
 
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def _slug(run: str, notebook: str, label: str) -> str:
-    """A kernel's address, such as asl-winning-03-seed1, short enough to append "-session99" within Kaggle's 50 characters."""
-    slug = re.sub(r"[^a-z0-9]+", "-", f"asl {run} {notebook[:2]} {label}".lower()).strip("-")
+    """A kernel's address, such as asl-winning-03-seed1, short enough to append "-session99" within Kaggle's 50 characters.
+
+    Runs whose names Kaggle would write alike, as v1.0 and v1-0, have different ones.
+    """
+    name = _plain(run) if _plain(run) == run else f"{_plain(run)}-{hashlib.sha256(run.encode()).hexdigest()[:4]}"
+    slug = _plain(f"asl {name} {notebook[:2]} {label}")
     if len(slug) > 39:
         raise UserError(f"run {run!r}: the kernels' address {slug!r} is longer than 39 characters; give the run a shorter name")
     return slug

@@ -7,7 +7,7 @@ import shlex
 import time
 from pathlib import Path
 
-from aslutils.kaggle.client import KaggleError, run_client, username
+from aslutils.kaggle.client import DENIED, UNKNOWN, KaggleError, run_client, username
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_json
 from aslutils.system.inputs import read_json
@@ -111,9 +111,9 @@ def _status(reference: str) -> dict | None:
     try:
         return json.loads(run_client("datasets", "status", reference, "--format", "json").splitlines()[-1])
     except KaggleError as error:
-        if error.kind in ("credentials", "server"):
-            raise
-        return None                                              # 403 or 404: free to be created, as the client itself reads it
+        if DENIED.search(str(error)) or UNKNOWN.search(str(error)):          # free to be created, as the client itself reads it
+            return None
+        raise
 
 
 def _wait(reference: str, version: int, minutes: float, poll: float) -> None:

@@ -107,11 +107,11 @@ def _rejected(found: Verdict, confidence: float = UNKNOWN) -> Answer:
 
 
 def read_tflite(model: Model, inputs) -> Answer:
-    """Read one sequence with an exported model."""
+    """Read one sequence with an exported model, which has its limits in it."""
     answer = model(inputs)
     confidence, certain = float(answer["confidence"]), float(answer["certainty"])
     characters = int((answer["probabilities"] > 0).sum())                         # the dummy phrase's are 0
-    found = verdict_on_answer(len(inputs), count_hand_frames(inputs), confidence, certain, characters)
+    found = verdict_on_answer(len(inputs), count_hand_frames(inputs), confidence, certain, characters, Limits(confidence=0.0))
     return Answer(decode(answer["outputs"].argmax(axis=1)), found, confidence, answer["outputs"])
 
 

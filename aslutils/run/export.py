@@ -75,6 +75,11 @@ def usual_end(loaded: list[Checkpoint]) -> int | None:
     return None if None in said else min(said)
 
 
+def names(folder: Path, paths: list[Path]) -> list[str]:
+    """Checkpoints' names for a report that is published: their places in the run's folder; of others no more than the file's."""
+    return [path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name for path in paths]
+
+
 def find_export(folder: Path) -> Path:
     """The folder of the run's export. Raises FileNotFoundError if notebook 04 has not written it."""
     for name in ("model.tflite", "inference_args.json", "report.json"):

@@ -15,7 +15,7 @@ from kaggle_server import zipped
 from aslutils.__main__ import main
 from aslutils.data.sources import DataError
 from aslutils.kaggle.client import KaggleError, listing
-from aslutils.kaggle.download import PREPROCESSED, download, download_competition, download_dataset, verify
+from aslutils.kaggle.download import PREPROCESSED, _unpack_single, download, download_competition, download_dataset, verify
 from aslutils.task.landmarks import COLUMNS
 
 pytestmark = pytest.mark.slow
@@ -143,6 +143,21 @@ def test_an_unpacking_cut_off_goes_on_without_fetching_again(preprocessed, tmp_p
     download_dataset(PREPROCESSED[0], tmp_path)
     assert np.load(tmp_path / slug / "5/11.npy").shape == (7, 390) and preprocessed.sent == []
     assert json.loads((tmp_path / f"{slug}.json").read_text()) == {"files": 2}
+
+
+@pytest.mark.parametrize("name", ["5.parquet", "train_landmarks/5.parquet"])
+def test_a_single_file_is_unpacked_whatever_its_name_in_the_archive(name, tmp_path):
+    (tmp_path / "5.parquet.zip").write_bytes(zipped({name: b"content"}))
+    _unpack_single(tmp_path / "5.parquet")
+    assert here(tmp_path) == {"5.parquet": b"content"}
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-30], lambda packed: packed[:45] + b"\xff" * 20 + packed[65:]])
+def test_a_damaged_single_file_is_removed_and_said(damage, tmp_path):
+    (tmp_path / "5.parquet.zip").write_bytes(damage(zipped({"5.parquet": bytes(range(256)) * 40})))
+    with pytest.raises(KaggleError, match="5.parquet.zip was damaged .* start again"):
+        _unpack_single(tmp_path / "5.parquet")
+    assert here(tmp_path) == {}
 
 
 def test_a_damaged_archive_is_removed_and_said(preprocessed, tmp_path):

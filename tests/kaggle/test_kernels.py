@@ -10,11 +10,11 @@ import yaml
 
 from aslutils.__main__ import main
 from aslutils.kaggle.client import KaggleError
-from aslutils.kaggle.cluster import Cluster
+from aslutils.kaggle.cluster import Cluster, _digest, alone
 from aslutils.kaggle.kernels import plan, write_kernels
 from aslutils.run.place import KIT
 from aslutils.run.stages import FOLDS, SEEDS, STAGES, TRAININGS, defaults
-from aslutils.system.files import locked
+from aslutils.system.files import LOCK, locked, writable
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +163,8 @@ def run(kaggle_server, tmp_path, monkeypatch):
     """Run a plan's kernels; the code counts as published, which a test of its own does for real."""
     def run(kernels, **options):
         monkeypatch.setattr("aslutils.kaggle.cluster.publish", lambda *_, **__: "")
-        Cluster(kernels, tmp_path / "out", "signer", poll=0.01, **options).run()
+        with alone(tmp_path / "out"):
+            Cluster(kernels, tmp_path / "out", "signer", poll=0.01, **options).run()
     return run
 
 
@@ -267,6 +268,28 @@ def test_two_at_once_would_push_everything_twice_so_the_second_is_refused(kaggle
     with locked(tmp_path / "out", RuntimeError), pytest.raises(KaggleError, match=rf"process {os.getpid()} is already"):
         run(one)
     assert kaggle_server.calls == []
+
+
+def test_while_kernels_are_pushed_a_second_command_writes_nothing(kaggle_server, tmp_path, capsys):
+    given = ["kaggle", "kernels", "--profile", "demo", "--user", "signer", "--out", str(tmp_path / "out"), "--no-packages"]
+    with locked(writable(tmp_path / "out"), RuntimeError):
+        assert main(given) == main([*given, "--push"]) == 1
+    assert capsys.readouterr().err.count("is already pushing these kernels") == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [LOCK] and kaggle_server.calls == []
+
+
+def test_a_rehearsal_on_made_up_hands_does_not_count_as_the_competitions_run(tmp_path):
+    data = [plan(KIT / "params" / "winning", run="winning", seeds=[], processes=1, minutes=500, competition=competition)
+            for competition in (True, False)]
+    for kernels in zip(*data):
+        assert len({_digest(kernel) for kernel in kernels}) == 2
+
+
+@pytest.mark.parametrize("names", [("v1.0", "v1-0"), ("my_run", "my-run", "My.Run")])
+def test_runs_of_similar_names_have_kernels_of_their_own(names):
+    addresses = [[kernel.slug for kernel in plan(KIT / "params" / "demo", run=name, seeds=[], processes=1, minutes=500,
+                                                 competition=False)] for name in names]
+    assert len({slug for slugs in addresses for slug in slugs}) == sum(map(len, addresses))
 
 
 def test_a_notebook_that_ends_without_its_last_cell_is_a_failure(kaggle_server, one, run):

@@ -102,8 +102,9 @@ def test_a_title_already_taken_is_an_error_with_the_clients_words(kaggle_server,
 
 def test_somebody_elses_data_set_is_refused_in_the_clients_words(kaggle_server, export):
     write_dataset_metadata(export, title="Fingerspelling model", slug="fingerspelling-model", user="somebody-else")
-    with pytest.raises(KaggleError, match="403 Client Error"):
+    with pytest.raises(KaggleError, match="403 Client Error") as refused:
         fast(export)
+    assert refused.value.kind == "refused" and "accept the competition's rules" not in str(refused.value)
 
 
 def test_kaggles_own_failure_after_the_upload_is_an_error(kaggle_server, export):
@@ -190,6 +191,26 @@ def test_nothing_can_leave_for_the_real_kaggle(kaggle_server, monkeypatch):
     with pytest.raises(KaggleError, match="(?s)is internet on.*Unable to connect to proxy") as caught:
         client.run_client("datasets", "status", "signer/fingerspelling-model")
     assert caught.value.kind == "server" and kaggle_server.calls == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " "])
+def test_a_token_with_a_line_end_works_and_is_never_shown(kaggle_server, export, monkeypatch, end):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", kaggle_server.token + end)
+    fast(export)
+    kaggle_server.fail("GetDatasetStatus", (500, f"Bearer {kaggle_server.token}\\n"))
+    with pytest.raises(KaggleError) as failed:
+        fast(export)
+    assert kaggle_server.token not in str(failed.value)
+
+
+@pytest.mark.parametrize("said, kind", [
+    ("The service is currently unavailable.\n\nThis is a problem on Kaggle's side, not with your command.", "server"),
+    ("Too many requests\n\nYou have been rate limited. Wait a little while before retrying.", "server"),
+    ("Permission denied\n\nYou don't have access to this resource.\nIf this is a competition, you may need to accept its rules "
+     "first at", "refused"), ("Not found\n\nThe resource was not found.", "refused")])
+def test_what_kaggle_answers_as_json_is_told_apart_by_the_clients_hints(said, kind):
+    assert client._error(("datasets", "status"), said).kind == kind
+    assert client._error(("competitions", "download"), said).kind == ("rules" if "rules" in said else kind)
 
 
 def test_secrets_are_gathered_from_the_clients_files_too(kaggle_server, monkeypatch, tmp_path):
