@@ -24,8 +24,8 @@ def _run_options(parser):
     add("--profile", default="demo", type=profile,
         help="the parameters: demo (default), hands, winning, beyond, or a folder with files like those in params/demo")
     add("--data", default="", type=folder, help="folder of competition files or of the published "
-        "preprocessed .npy files; without it a small demo data set is generated")
-    add("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's)")
+        "preprocessed .npy files; without it, and none in the profile, a small demo data set is generated")
+    add("--run", default="", help="name of the run: artefacts go to datamount/RUN (default: the profile's folder)")
     add("--from", dest="start", type=stage, metavar="STAGE",
         help="redo this stage (01 .. 05) and what follows; keeps finished trainings unless --fresh")
     add("--seeds", type=whole(0), nargs="+", default=[], help="seeds of round 2 (default: the profile's, else 1 2)")
@@ -240,7 +240,7 @@ def _page(options):
 
 COMMANDS = {                       # name -> description, adds its options, runs it, message after Ctrl-C
     "run": ("run the five notebooks, from landmark files to a scored TFLite model, as run_all.sh does", _run_options, _run,
-            "run again to resume from the last checkpoint"),
+            "run again, without --fresh, to resume from the last checkpoint"),
     "prepare": ("turn landmark files into a landmark store", _prepare_options, _prepare, AGAIN),
     "demo": ("write a data set spelled by kinematic hands", _demo_options, _demo, AGAIN),
     "folds": ("show how well participants are divided into folds, and write the folds", _folds_options, _folds, ""),

@@ -152,6 +152,7 @@ def read_folds(path) -> pd.DataFrame:
 
     Raises UserError naming the line, or the column, that is not as expected: no participant may be in two folds.
     """
+    path = Path(path).expanduser()
     table = read_rows(path, tuple(FOLD_COLUMNS[:-1]), ("holdout",))
     where = lambda index: f"{path}, line {table.index[index]}"
     for column in set(FOLD_COLUMNS[:-1]) - {"phrase"}:

@@ -84,6 +84,7 @@ def read_corpus(data) -> tuple[pd.DataFrame, list[Source], str]:
               for name, is_sup in ((TRAIN, False), (SUPPLEMENTAL, True))]
     tables = [(path, is_sup) for path, is_sup in tables if path is not None and path.is_file()]
     table = pd.concat([_read_table(path, is_sup) for path, is_sup in tables], ignore_index=True)
+    _only_once(table, IDENTITY, f"its {' and '.join(IDENTITY)} occur in {TRAIN} already; that row is kept")
     if SHOWN in table:
         table[SHOWN] = table[SHOWN].fillna("")
     sources = _competition_sources(data, table) if kind == "competition" else _npy_sources(data, table)
@@ -128,9 +129,14 @@ def _read_table(path: Path, is_sup: bool) -> pd.DataFrame:
     table["is_sup"] = is_sup
     table["reason"] = [_phrase_fault(phrase) for phrase in table["phrase"]]
     for names in (IDENTITY, ["path", "sequence_id"]):
-        twice = table[names].duplicated() & (table["reason"] == "")
-        table.loc[twice, "reason"] = f"its {' and '.join(names)} occur twice in {path.name}; the first row is kept"
+        _only_once(table, names, f"its {' and '.join(names)} occur twice in {path.name}; the first row is kept")
     return table
+
+
+def _only_once(table: pd.DataFrame, names: list[str], reason: str) -> None:
+    """Give usable rows that repeat a usable one, by these columns, the reason."""
+    usable = table[table["reason"] == ""]
+    table.loc[usable.index[usable[names].duplicated()], "reason"] = reason
 
 
 def _phrase_fault(phrase: str) -> str:
@@ -153,7 +159,7 @@ def _npy_sources(data: Path, table: pd.DataFrame) -> list[Source]:
                             "prepare from the competition's parquet files instead")
     found = {entry.name: entry for folder in reversed(folders) for entry in folder.iterdir() if entry.name.isdigit()}
     return _group(table, table["file_id"].astype(str), "npy", lambda name: found.get(name, data / name),
-                  lambda path: sum(1 for _ in path.iterdir()))
+                  lambda path: sum(entry.stat().st_size for entry in path.iterdir()))
 
 
 def _group(table, names, kind, locate, size) -> list[Source]:

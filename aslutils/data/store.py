@@ -79,7 +79,8 @@ def is_finished(store: Path, plan: dict) -> bool:
         raise StoreError(f"the store {store} was made from other data (or the data has changed since); "
                          f"choose another folder, or {REMEDY.format(path=store)}")
     if header["dtype"] != plan["dtype"]:
-        raise StoreError(f"the store {store} holds {header['dtype']}, not {plan['dtype']}; {REMEDY.format(path=store)}")
+        remedy = REMEDY.format(path=f"{store} --dtype {plan['dtype']}")
+        raise StoreError(f"the store {store} holds {header['dtype']}, not {plan['dtype']}; {remedy}")
     return True
 
 

@@ -84,6 +84,10 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
     if params[stages.SUBMISSION]["push"]:
         raise UserError(f"{profile / stages.SUBMISSION}.yaml: push is true, but kernels run without internet; leave it out, and "
                         "publish the export from your computer with `aslutils kaggle publish`")
+    for stage in stages.TRAININGS:
+        if params[stage]["fresh"]:
+            raise UserError(f"{profile / stage}.yaml: fresh is true, so that each session would begin anew; leave it out, and "
+                            "give the run another name to train from scratch")
     kernels = []
 
     def add(notebook, label="", **own):

@@ -76,7 +76,7 @@ def load_init(path, config: ModelConfig) -> dict:
     Without those of the head that says what frames show, unless both networks have it: made-up hands are alone to train it.
     Raises as `load_checkpoint` does, and UserError naming what differs if the network has other sizes or parts.
     """
-    found = load_checkpoint(path).network
+    found = load_checkpoint(Path(path).expanduser()).network
     differing = [f"{field.name} {theirs!r} (here {ours!r})" for field in fields(ModelConfig) if field.name not in MAY_DIFFER
                  and (theirs := getattr(found.config, field.name)) != (ours := getattr(config, field.name))]
     if differing:

@@ -53,12 +53,16 @@ def _demo_data(config: DataConfig, folder: Path, fresh: bool) -> Path:
                           long=config.demo_long, frames_per_character=config.demo_pace, missing=config.demo_missing,
                           resting=config.demo_resting, varied=config.demo_varied,
                           workers=min(4, os.cpu_count() or 1, 1 + config.demo_sequences // 500))   # a process starts slowly
+    old = folder.with_name(f"{folder.name}.old")
+    if old.exists():
+        shutil.rmtree(old)
     try:
         return write()
     except FileExistsError:
         if not fresh or not (folder / "demo.json").is_file():
             raise
-        shutil.rmtree(folder)                     # the run's own, made with other parameters
+        folder.rename(old)                        # the run's own, made with other parameters; whole until it is out of the way
+        shutil.rmtree(old)
         return write()
 
 

@@ -85,7 +85,8 @@ def _imported(source: str) -> set[str]:
 def _content(path: Path) -> str:
     """A file's digest; for a folder (the user's data), a digest of the names, sizes and times of its files."""
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file())
+        found = sorted(Path(place, name) for place, _, names in os.walk(path, followlinks=True) for name in names)
+        found = [file for file in found if file.is_file()]
         states = [(str(file.relative_to(path)), file.stat()) for file in found]
         return _digest(json.dumps([(name, state.st_size, state.st_mtime_ns) for name, state in states]).encode())
     if not path.is_file():

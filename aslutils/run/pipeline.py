@@ -27,6 +27,11 @@ from aslutils.system.processes import as_interrupt
 from aslutils.system.progress import duration
 
 
+def _absolute(path: str) -> str:
+    """A path that the user named, as notebooks, which run in the kit's folder, take it; "" stays so."""
+    return str(Path(path).expanduser().resolve()) if path else ""
+
+
 @dataclass(eq=False)
 class Stage:
     """One execution of a notebook."""
@@ -40,20 +45,22 @@ class Stage:
 def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -> list[Stage]:
     """The stages in order, with all parameters checked.
 
-    profile: a folder of parameter files; seeds: of round 2, [] for the profile's; processes: trainings at once. Raises as
-    `stages.parameters` does.
+    profile: a folder of parameter files; data: the user's, "" for the profile's, else that of an earlier call, else the demo's;
+    seeds: of round 2, [] for the profile's; processes: trainings at once. Raises as `stages.parameters` does.
     """
     folder = run_folder(run)
+    data = data or _absolute(stages.parameters(stages.FOLDS, profile / f"{stages.FOLDS}.yaml")["data"]) or remembered_data(folder)
 
     def stage(name, inputs, outputs, **own):
         return Stage(name, parameters(name, **own), inputs, outputs)
 
     def parameters(name, **own):
         found = {"data": data, **({"processes": processes} if processes else {})} if name in stages.TRAININGS else {}
-        return stages.parameters(name, profile / f"{name}.yaml", {"run": run, **found, **own})
+        values = stages.parameters(name, profile / f"{name}.yaml", {"run": run, **found, **own})
+        return values | {name: _absolute(values[name]) for name in ("init", "folds_file") if name in values}
 
     def files(*names):
-        return [Path(name).expanduser().resolve() for name in names if name]
+        return [Path(name) for name in names if name]
 
     seeds = stages.seeds(seeds, parameters(stages.SEEDS))
     first, second = parameters(stages.FOLDS), parameters(stages.SEEDS, seeds=seeds)
@@ -61,7 +68,8 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
     if first["folds_file"]:
         read_folds(first["folds_file"])
     predictions = [folder / "round1" / f"fold{fold}" / "predictions.csv" for fold in first["folds"]]
-    checkpoints = [folder / "round2" / f"seed{seed}" / "checkpoint.pt" for seed in seeds]
+    trained = [folder / "round2" / f"seed{seed}" / "checkpoint.pt" for seed in seeds]
+    exported = [Path(_absolute(path)) for path in parameters(stages.EXPORT)["checkpoints"]] or trained
     table = folder / "train_folded_oof_supp.csv"
     export = [folder / "export" / name for name in ("model.tflite", "inference_args.json", "report.json")]
     fixed = [folder / "export" / FIXED] if parameters(stages.EXPORT)["fixed_frames"] else []
@@ -70,8 +78,8 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
         stage(stages.FOLDS, files(data, first["folds_file"], first["init"]),
               [*predictions, folder / "store" / "store.json"]),
         stage(stages.TABLE, [folder / "folds.csv", *predictions], [table]),
-        stage(stages.SEEDS, [table, folder / "store" / "store.json", *files(second["init"])], checkpoints, seeds=seeds),
-        stage(stages.EXPORT, checkpoints, [*export, *fixed], checkpoints=[str(checkpoint) for checkpoint in checkpoints]),
+        stage(stages.SEEDS, [table, folder / "store" / "store.json", *files(second["init"])], trained, seeds=seeds),
+        stage(stages.EXPORT, exported, [*export, *fixed], checkpoints=[str(path) for path in exported]),
         stage(stages.SUBMISSION, export, submission),                           # it uses the run's own data
     ]
 
@@ -79,16 +87,15 @@ def plan(profile: Path, run: str, data: str, seeds: list[int], processes: int) -
 def run_stages(profile: Path, *, run: str, data: str, start: str, seeds: list[int], processes: int, fresh: bool) -> None:
     """Run the stages from `start` on, then write the report and print the table.
 
-    profile: a folder of parameter files; data: the user's data, "" for that of an earlier call, else the demo's; start: the
-    first stage to redo with all that follow; "": run only outdated stages; processes: trainings at once, 0 for one per GPU or
-    two on a CPU; fresh: redo every stage and train from scratch. Raises UserError, TimeLimit or FileNotFoundError.
+    profile, data: as for `plan`; start: the first stage to redo with all that follow, "": run only outdated stages; processes:
+    trainings at once, 0 for one per GPU or two on a CPU; fresh: redo every stage and train from scratch. Raises UserError,
+    TimeLimit or FileNotFoundError.
     """
     from aslutils.run.report import figures, write_report  # its packages may not be installed yet when only --help runs
 
     began = time.monotonic()
     folder = run_folder(run)
-    data = str(Path(data).resolve()) if data else remembered_data(folder)
-    planned = plan(profile, run, data, seeds, processes or usable_gpus())
+    planned = plan(profile, run, _absolute(data), seeds, processes or usable_gpus())
     as_interrupt("SIGTERM", "SIGHUP")             # end the notebook too
     writable(folder)
     with locked(folder, lambda process: UserError(f"{folder} is being run by process {process}: wait for it, or choose another "
@@ -154,7 +161,8 @@ class Pipeline:
         missing = [path for path in stage.outputs if not path.exists()]
         if missing:
             raise TimeLimit(f"{stage.name} stopped early (max_minutes?): {missing[0]} is missing. "
-                            f"Run again to continue. Its output: {self.unfinished(stage)}")
+                            f"Run again{' without --fresh' if self.fresh else ''} to continue. "
+                            f"Its output: {self.unfinished(stage)}")
         os.replace(self.unfinished(stage), self.executed(stage))
         with contextlib.suppress(OSError):        # other unfinished notebooks may be there
             self.unfinished(stage).parent.rmdir()
@@ -177,7 +185,7 @@ class _Run:
         if stage.name in stages.TRAININGS:
             own["fresh"] = own["fresh"] or pipeline.fresh
         parameters = executed.with_suffix(".yaml")
-        parameters.write_text(json.dumps(own, default=str))                     # JSON is YAML
+        parameters.write_text(json.dumps(own, default=str, ensure_ascii=False), encoding="utf-8")         # such JSON is YAML
         command = [sys.executable, "-m", "aslutils.run.execute", str(os.getpid()), str(KIT / "notebooks" / f"{stage.name}.ipynb"),
                    str(unfinished), "-f", str(parameters), "--no-progress-bar", "--cwd", str(KIT)]
         environment = {**os.environ, "ASLUTILS_PROGRESS": str(self.status), "JUPYTER_PREFER_ENV_PATH": "1",
@@ -231,7 +239,10 @@ def _failure(stage: Stage, executed: Path, log: Path) -> str:
 
     error = ""
     if executed.is_file():
-        outputs = [output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", [])]
+        try:
+            outputs = [output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", [])]
+        except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError):        # papermill was cut off as it wrote
+            outputs = []
         error = next((f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"), "")
     error = error or "\n".join(log.read_text(errors="replace").strip().splitlines()[-5:])
     return f"{stage.name} failed.\n  {error}\n  The executed notebook: {executed}\n  papermill's log: {log}"

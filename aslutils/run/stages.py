@@ -6,6 +6,7 @@ the values in that cell. A parameter file overrides them, and parameters on the 
 
 import ast
 import json
+from dataclasses import fields
 from pathlib import Path
 
 from aslutils.data.augment import build
@@ -81,7 +82,13 @@ def seeds(asked: list[int], values: dict) -> list[int]:
 
 
 def check_rounds(first: dict, second: dict) -> None:
-    """Raise UserError if round 2's parameters need what round 1's do not make."""
+    """Raise UserError if the stages from round 1 to round 2 do not fit together: what round 2 needs, round 1 must make."""
+    for name in (field.name for field in fields(DataConfig) if field.name != "run"):
+        if first[name] != second[name]:
+            raise UserError(f"{name} is {first[name]!r} in round 1 and {second[name]!r} in round 2, which use the same data: set "
+                            f"it alike in {FOLDS}.yaml and {SEEDS}.yaml")
+    if not first["folds_file"] and sorted(first["folds"]) != list(range(first["fold_count"])):
+        raise UserError(f"folds is {first['folds']}, but stage 02 needs all {first['fold_count']} of fold_count")
     if second["align_cuts"] and not first["ctc_weight"]:
         raise UserError("align_cuts is True in round 2, but round 1 trains no CTC head to align with: set its ctc_weight "
                         "above 0, or align_cuts to False")

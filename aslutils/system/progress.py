@@ -5,6 +5,7 @@ notebook while papermill runs it. ASLUTILS_QUIET hides the bars of a process who
 one for all.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -25,7 +26,8 @@ class ProgressBar(tqdm):
         shown = super().update(n)
         if self._file and not self.disable and (time.monotonic() - self._told > 0.5 or self.n == self.total):
             self._told = time.monotonic()
-            Path(self._file).write_text(self.line(), encoding="utf-8")
+            with contextlib.suppress(OSError):    # a full disk shall not end what is told about
+                Path(self._file).write_text(self.line(), encoding="utf-8")
         return shown
 
     def line(self) -> str:

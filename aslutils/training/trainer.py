@@ -68,7 +68,7 @@ class Job:
         train = decisive(asdict(self.train))
         store = Store(self.store)
         if self.train.init:                      # its weights decide, not where they are
-            train["init"] = hashlib.sha256(Path(self.train.init).read_bytes()).hexdigest()[:16]
+            train["init"] = hashlib.sha256(Path(self.train.init).expanduser().read_bytes()).hexdigest()[:16]
         digest = hashlib.sha256(json.dumps(store.header["source"], sort_keys=True).encode())
         digest.update(np.asarray(self.rows, np.int64).tobytes())
         digest.update(np.asarray(self.scores, np.float64).tobytes())
@@ -133,6 +133,8 @@ class Trainer:
         Raises BlockingIOError if another process trains in the same folder.
         """
         with training_folder.hold(self.folder) if self.accelerator.is_main_process else contextlib.nullcontext():
+            if self.accelerator.num_processes == 1 and training_folder.is_finished(self.folder, self.facts):
+                return True                       # another process has finished it while this one waited
             return self._fit(deadline, tell)
 
     def _fit(self, deadline, tell) -> bool:

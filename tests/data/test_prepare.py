@@ -47,6 +47,38 @@ def test_both_layouts_give_the_same_store(data, tmp_path):
     assert sorted(contents(first.path)) == ["columns.bin", "skipped.csv", "store.json", "table.parquet"]
 
 
+def test_a_sequence_of_both_tables_is_taken_once_and_a_mended_row_counts(tmp_path):
+    rows = corpus_rows()
+    rows.loc[rows["is_sup"].idxmax(), ["file_id", "sequence_id"]] = rows.loc[0, ["file_id", "sequence_id"]]
+    write_competition(tmp_path / "data", rows)
+    table = pd.read_csv(tmp_path / "data" / "train.csv")
+    wrong = table.iloc[[3]].assign(phrase="HELLO")                                 # listed first, and mended below
+    pd.concat([table.iloc[:3], wrong, table.iloc[3:]]).to_csv(tmp_path / "data" / "train.csv", index=False)
+    store = prepare(tmp_path / "data", tmp_path / "store")
+    skipped = pd.read_csv(tmp_path / "store" / "skipped.csv")
+    assert len(store) == len(rows) - 1 and store.rows(store.table).tolist() == list(range(len(store)))
+    assert [("HELLO" in reason, "occur in train.csv already" in reason) for reason in skipped["reason"]] == [(True, False),
+                                                                                                             (False, True)]
+
+
+def test_an_array_that_was_mended_is_read_again(tmp_path):
+    write_npy(tmp_path / "npy")
+    path = next((tmp_path / "npy").rglob("[0-9]*.npy"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:len(whole) // 2])
+    count = len(prepare(tmp_path / "npy", tmp_path / "store"))
+    path.write_bytes(whole)
+    with pytest.raises(StoreError, match="the data has changed since"):
+        prepare(tmp_path / "npy", tmp_path / "store")
+    assert len(prepare(tmp_path / "npy", tmp_path / "store", rebuild=True)) == count + 1
+
+
+def test_the_remedy_for_another_type_makes_that_type(data, tmp_path):
+    prepare(data, tmp_path / "store")
+    with pytest.raises(StoreError, match="holds float16, not float32; rebuild it with .* --dtype float32 --rebuild"):
+        prepare(data, tmp_path / "store", dtype="float32")
+
+
 def test_float16_rounds_as_numpy_does(data, tmp_path):
     rows, store = corpus_rows(), prepare(data, tmp_path / "store")
     for row in range(0, len(store), 5):

@@ -27,7 +27,8 @@ def kit(tmp_path):
     folder = tmp_path / "kit"
     shutil.copytree(KIT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".*"))
     shutil.copytree(KIT / "params/winning", folder / "params/winning")
-    change(folder, "01_round1_folds", folds=[0, 1])
+    change(folder, "01_round1_folds", folds=[0, 1], fold_count=2)
+    change(folder, "03_fullfit", fold_count=2)
     (folder / "aslutils/__pycache__").mkdir(parents=True)
     (folder / "aslutils/__init__.py").write_text('"""A stand-in."""\n')
     (folder / "aslutils/__pycache__/old.pyc").touch()
@@ -283,6 +284,12 @@ def test_a_rehearsal_on_made_up_hands_does_not_count_as_the_competitions_run(tmp
             for competition in (True, False)]
     for kernels in zip(*data):
         assert len({_digest(kernel) for kernel in kernels}) == 2
+
+
+def test_a_fresh_start_at_every_session_is_refused(kit):
+    change(kit, "03_fullfit", fresh=True)
+    with pytest.raises(ValueError, match="03_fullfit.yaml: fresh is true, so that each session would begin anew"):
+        plan(kit / "params/winning", run="winning", seeds=[], processes=1, minutes=500, competition=True, kit=kit)
 
 
 @pytest.mark.parametrize("names", [("v1.0", "v1-0"), ("my_run", "my-run", "My.Run")])

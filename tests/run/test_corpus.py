@@ -1,6 +1,7 @@
 """A run's data: where it comes from, that it is divided once, and what is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,21 @@ def test_demo_data_of_other_parameters_is_an_error_unless_a_fresh_start_is_asked
         open_corpus(other)
     assert len(open_corpus(other, fresh=True).store) == 28
     assert len(open_corpus(other).store) == 28
+
+
+def test_a_fresh_start_killed_as_it_removes_the_old_data_is_mended_by_the_next(place, monkeypatch):
+    config = data_config(run="killed", demo_sequences=30, demo_supplemental=4, demo_participants=8)
+    data = open_corpus(config).data
+
+    def killed(path):
+        next(Path(path).rglob("*.json")).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("shutil.rmtree", killed)
+        open_corpus(replace(config, demo_sequences=24), fresh=True)
+    assert len(open_corpus(replace(config, demo_sequences=24), fresh=True).store) == 28
+    assert sorted(path.name for path in data.parent.iterdir() if path.name.startswith("data")) == ["data"]
 
 
 def test_the_parameters_reach_the_data(place):

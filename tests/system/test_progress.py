@@ -13,6 +13,13 @@ def test_keeps_its_line_in_the_file_that_the_environment_names(tmp_path, monkeyp
     assert "loss 1.5" in path.read_text()
 
 
+def test_a_full_disk_does_not_end_what_is_told_about(monkeypatch):
+    monkeypatch.setenv("ASLUTILS_PROGRESS", "/dev/full")
+    with progress(total=2, what="training fold 0", unit="sequences") as bar:
+        bar.update(2)
+    assert bar.n == 2
+
+
 def test_counts_an_iterable_without_telling_anyone(monkeypatch):
     monkeypatch.delenv("ASLUTILS_PROGRESS", raising=False)
     assert list(progress(range(3), what="reading", unit="files")) == [0, 1, 2]

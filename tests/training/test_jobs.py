@@ -46,6 +46,15 @@ def test_what_is_trained_is_not_trained_again_unless_asked(store, tmp_path, caps
     assert (jobs[0].folder / CHECKPOINT).stat().st_mtime_ns != before
 
 
+def test_what_another_process_has_finished_meanwhile_is_not_trained_again(store, tmp_path):
+    first, second = two_jobs(store, tmp_path)
+    assert training_jobs._unfinished([first, second]) == [first, second]
+    train_all([second])
+    before = (second.folder / CHECKPOINT).stat().st_mtime_ns
+    assert training_jobs._train_here([first, second], float("inf"))            # what was unfinished when it began
+    assert is_finished(first) and (second.folder / CHECKPOINT).stat().st_mtime_ns == before
+
+
 def test_a_training_under_way_is_not_forgotten(store, tmp_path):
     (job,) = two_jobs(store, tmp_path)[:1]
     train_all([job])
