@@ -135,7 +135,7 @@ chosen = choose(table, config.precision, config.max_mb, config.max_ms)
 fixed = None
 if config.fixed_frames:
     fixed = with_precision(convert(networks, beam, config.fixed_frames, limits, half_rate), chosen)
-path = write_export(variants[chosen], folder / "export", fixed, limits, export.usual_end(loaded))
+path = write_export(variants[chosen], folder / "export", fixed, limits, **export.usual(loaded))
 print(f"Exported: {chosen}, {path.stat().st_size / 1e6:.1f} MB, {path}")
 table
 

@@ -4,13 +4,13 @@ import json
 
 from aslutils.demo.handshapes import posed, shapes, signs
 from aslutils.demo.phrases import words
-from aslutils.reading.division import FEWEST, PAUSE, PHRASE_GAP, RATE
+from aslutils.reading.division import FEWEST, LEAST_PART, PAUSE, PHRASE_GAP, RATE
 from aslutils.reading.recognizer import FLAT, Recognizer
 from aslutils.reading.stream import READ_EVERY
 from aslutils.reading.tflite import FIXED
 from aslutils.task.colours import BONE_COLOURS, OVER_PHOTO
 from aslutils.task.landmarks import BONES, HAND_BONES, LANDMARKS
-from aslutils.task.rejection import MIN_FRAMES, Verdict
+from aslutils.task.rejection import CLEARLY, MIN_FRAMES, Verdict
 from aslutils.task.text import CHARACTERS, EOS, STEPS, VOCABULARY
 
 PRACTISED = 3, 6                   # fewest and most letters of a word to practise
@@ -39,12 +39,15 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "COLUMNS": [_parsed(column) for column in recognizer.columns],
         "FRAMES": recognizer.model.frames,
         "USUAL_END": recognizer.usual_end,
+        "USUAL_CHARACTERS": recognizer.usual_characters,
         "WINDOW": recognizer.longest,
         "EVERY": READ_EVERY,
         "GAP": PHRASE_GAP,
         "FEWEST": FEWEST,
         "PAUSE": PAUSE,
         "FLAT": FLAT,
+        "LEAST_PART": LEAST_PART,
+        "CLEARLY": CLEARLY,
         "RATE": RATE,
         "MIN_FRAMES": MIN_FRAMES,
         "MIN_CONFIDENCE": recognizer.limits.confidence,

@@ -208,16 +208,15 @@ def export(networks, folder, precision: str = DEFAULT, beam: BeamSearch | None =
     return write_export(with_precision(convert(networks, beam), precision), folder)
 
 
-def write_export(content: bytes, folder, fixed: bytes | None = None, limits: Limits = PUBLISHED,
-                 usual_end: int | None = None) -> Path:
+def write_export(content: bytes, folder, fixed: bytes | None = None, limits: Limits = PUBLISHED, **usual: int) -> Path:
     """Write a finished model to `folder`, with the columns that it reads and the characters that it spells. Returns its path.
 
     fixed: the same model with a fixed shape, which becomes `model_fixed.tflite`; None: none, and an earlier one is deleted.
-    limits: what `convert` was given. usual_end: of its training, if known (see `Arguments`).
+    limits: what `convert` was given. usual: usual_end and usual_characters of its training, if known (see `Arguments`).
     """
     folder = Path(folder)
     (folder / "report.json").unlink(missing_ok=True)             # an earlier export's; notebook 04 writes this one's last
-    write_json(folder / NAME, Arguments(COLUMNS, limits=limits, usual_end=usual_end).content())
+    write_json(folder / NAME, Arguments(COLUMNS, limits=limits, **usual).content())
     write_json(folder / "character_to_prediction_index.json", INDEX)
     (folder / FIXED).unlink(missing_ok=True)
     for name, model in (("model.tflite", content), (FIXED, fixed)):

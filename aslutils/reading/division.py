@@ -12,6 +12,7 @@ RATE = 30                                          # frames a second to read, ab
 PHRASE_GAP = RATE                                  # frames without a hand that end a phrase, at that rate: a second
 FEWEST = 5                                         # the fewest frames that end a phrase, however slow a camera is
 PAUSE = 5 * RATE                                   # thirtieths of a second between two frames that end a phrase, hand or not
+LEAST_PART = 30                                    # the fewest frames of a part of a long text
 _ROUNDING = 1e-6                                   # of a sum of times
 
 
@@ -68,9 +69,19 @@ def divided(seen: np.ndarray, first: int, end: int, most: int) -> list[tuple[int
     """A part of a recording, in as few parts as have at most `most` frames from their first to their last hand, evenly."""
     hands = first + np.flatnonzero(seen[first:end])
     length = int(hands[-1] + 1 - hands[0]) if hands.size else 0
-    count = -(-length // most)
-    borders = [int(hands[0]) + length * number // count for number in range(1, count)]
+    borders = [int(hands[0]) + border for border, _ in equal(length, -(-length // most) or 1)[1:]]
     return list(zip([first, *borders], [*borders, end]))
+
+
+def part_count(characters: int, usual: int, frames: int) -> int:
+    """Into how many equal parts a text longer than was usual in training is divided: each has 4/5 of the `usual` characters."""
+    return min(-(-5 * characters // (4 * usual)), frames // LEAST_PART)
+
+
+def equal(length: int, count: int) -> list[tuple[int, int]]:
+    """`count` equal parts of `length` frames, first and end frame."""
+    borders = [length * number // count for number in range(count + 1)]
+    return list(zip(borders, borders[1:]))
 
 
 def overlong(seen: np.ndarray, longest: int | None) -> tuple[int, int]:

@@ -13,13 +13,14 @@ Videos and cameras also need MediaPipe: see `aslutils.reading.video`.
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from aslutils.reading.division import PHRASE_GAP, between_gaps, check_gap, divided, overlong, passed
+from aslutils.reading.division import PHRASE_GAP, between_gaps, check_gap, divided, equal, overlong, part_count, passed
 from aslutils.reading.landmark_files import as_columns
-from aslutils.reading.result import Reading, spelled
+from aslutils.reading.result import Reading, join, spelled
 from aslutils.reading.stream import READ_EVERY, Stream
 from aslutils.reading.tflite import OUTPUT, Model
 from aslutils.system.errors import UserError
@@ -27,7 +28,7 @@ from aslutils.system.inputs import JSON_LIMIT, read_text
 from aslutils.task.arguments import NAME, Arguments
 from aslutils.task.landmarks import ALL_COLUMNS, hand_columns, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES
-from aslutils.task.rejection import UNKNOWN, Verdict, verdict, verdict_on_answer
+from aslutils.task.rejection import UNKNOWN, Verdict, surer, verdict, verdict_on_answer
 from aslutils.task.text import DUMMY_PHRASE
 
 OWN_MODEL = Path(__file__).with_name("hands")      # the model that comes with the kit: an export, with its card
@@ -39,7 +40,7 @@ class Recognizer:
 
     path: the folder of an export, or its `.tflite` file; None: the model that comes with the kit, trained on made-up hands;
     threads: of LiteRT. The `inference_args.json` beside the model names its columns (without it, they are the kit's 390), how
-    long hand-less ends usually were at most in its training, and the confidence and certainty below which it rejects.
+    long hand-less ends and phrases usually were at most in its training, and the confidence and certainty below which it rejects.
     Raises FileNotFoundError, or UserError naming the file and what is wrong with it.
     """
 
@@ -49,19 +50,36 @@ class Recognizer:
         file = (path if path.is_dir() else path.parent) / NAME
         said = Arguments.parse(read_text(file, JSON_LIMIT), file) if file.is_file() else Arguments()
         self.columns, self.limits = _known(said.columns, file), said.limits
-        self.usual_end = said.usual_end
+        self.usual_end, self.usual_characters = said.usual_end, said.usual_characters
         if self.model.columns not in (-1, len(self.columns)):
             raise UserError(f"{path} reads {self.model.columns} columns; {file} or the kit name {len(self.columns)}")
 
-    def read(self, landmarks, sequence_id: int | None = None) -> Reading:
+    def read(self, landmarks, sequence_id: int | None = None, in_parts: bool = True) -> Reading:
         """Read one sequence, in any form that `aslutils.reading.landmark_files.as_columns` accepts; NaN stays NaN.
 
         Hand-less frames at the beginning and end are cut to what was usual at most in the model's training (`Reading.cut`):
         longer ones, which it saw seldom, make it invent text. More than 384 frames are thinned to 384, which fit a phrase; a
         long recording of several is what `phrases` reads. sequence_id: which sequence of a DataFrame or parquet file, if it holds
-        several. Raises UserError stating what was expected.
+        several. in_parts: if the text is longer than was usual in the model's training, which it then reads badly, read
+        equal parts too, and join their texts where that is clearly surer (`Reading.parts`). That takes twice as long; with a
+        fixed shape, as long again for each part. Raises UserError stating what was expected.
         """
         inputs = self.model.counted(as_columns(landmarks, self.columns, sequence_id))
+        whole = self._read(inputs)
+        if not in_parts or not self.usual_characters or len(whole.spelled) <= self.usual_characters:
+            return whole
+        given = inputs[whole.cut[0]:len(inputs) - whole.cut[1]]
+        count = part_count(len(whole.spelled), self.usual_characters, len(given))
+        if count < 2:
+            return whole
+        parts = [self._read(given[first:end]) for first, end in equal(len(given), count)]
+        joined = join(whole, parts)
+        complete = all(part.verdict in (Verdict.READ, Verdict.NO_HANDS) for part in parts)
+        chosen = joined if complete and surer(joined.certainty, whole.certainty) else whole
+        return replace(chosen, milliseconds=whole.milliseconds + joined.milliseconds)
+
+    def _read(self, inputs: np.ndarray) -> Reading:
+        """Read columns (T, n) once."""
         start = time.perf_counter()
         seen = hand_seen(inputs, self.columns)
         cut = overlong(seen, self.usual_end)

@@ -1,6 +1,6 @@
-"""What reading a sequence gives, a text or the reason why there is none."""
+"""What reading a sequence gives, a text or the reason why there is none: of a model's output rows, or of parts' readings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Reading:
     cut: tuple[int, int]             # hand-less frames at its beginning and end that the model was not given
     milliseconds: float              # time that reading took
     complete: bool = True            # False: of a stream whose phrase goes on
+    parts: int = 1                   # in how many it was read, whose confidence and certainty are averaged over the frames
 
     @property
     def text(self) -> str | None:
@@ -43,6 +44,16 @@ class Reading:
     def __str__(self) -> str:
         """The text, or the reason in brackets."""
         return f"({self.reason})" if self.text is None else self.text
+
+
+def join(whole: Reading, parts: list[Reading]) -> Reading:
+    """The readings of a sequence's parts as one: their texts in a row, as sure as they are on average over the frames."""
+    known = np.nan_to_num([(part.confidence, part.certainty) for part in parts])                 # NaN: the part shows no hand
+    confidence, certainty = np.average(known, axis=0, weights=[part.length for part in parts]).tolist()
+    return replace(whole, spelled="".join(part.spelled for part in parts), certainty=certainty,
+                   confidence=UNKNOWN if np.isnan(whole.confidence) else confidence,
+                   probabilities=np.concatenate([part.probabilities for part in parts]), parts=len(parts),
+                   milliseconds=sum(part.milliseconds for part in parts))
 
 
 def spelled(outputs: np.ndarray, probabilities: np.ndarray | None = None) -> tuple[str, np.ndarray]:

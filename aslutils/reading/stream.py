@@ -26,7 +26,8 @@ class Stream:
     `window` frames from its first to its last hand ends there, so nothing is forgotten if the hand stays in view. Every reading
     processes all frames of the phrase (and the hand-less ones after them), because a sequence is standardised and attended to
     as a whole: a new frame changes the representation of the earlier ones. The cost per frame is that of a reading divided by
-    `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it.
+    `every`, so it grows until the window is full; `tests/benchmarks/stream.py` measures it. Only a complete phrase is read in
+    parts too.
     """
 
     def __init__(self, recognizer, every: int, window: int, gap: int):         # of a Recognizer: its columns and read
@@ -68,16 +69,16 @@ class Stream:
             return self.finish()
         if paused or self._added % self.every:
             return paused
-        self.reading = replace(self._read(), complete=False)
+        self.reading = replace(self._read(in_parts=False), complete=False)
         return self.reading
 
     def finish(self) -> Reading:
         """Read the frames of the current phrase, which ends; the next frame begins another."""
-        reading = self._read()
+        reading = self._read(in_parts=True)
         self.start()
         self.reading = reading
         return reading
 
-    def _read(self) -> Reading:
+    def _read(self, in_parts: bool) -> Reading:
         frames = np.array(self._frames, np.float32).reshape(-1, len(self.recognizer.columns))
-        return self.recognizer.read(frames)
+        return self.recognizer.read(frames, in_parts=in_parts)

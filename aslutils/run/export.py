@@ -5,7 +5,7 @@ from pathlib import Path
 from aslutils.model.beam import BeamSearch
 from aslutils.model.checkpoint import Checkpoint
 from aslutils.run.config import ExportConfig
-from aslutils.task.arguments import USUAL_END
+from aslutils.task.arguments import USUAL_CHARACTERS, USUAL_END
 from aslutils.task.rejection import PUBLISHED, Limits
 from aslutils.training.folder import CHECKPOINT
 
@@ -69,10 +69,10 @@ def search_stays(config: ExportConfig, by_search: float, greedily: float) -> boo
     return config.beams > 0 or config.ctc_share > 0 or by_search >= greedily - _CLEARLY_WORSE
 
 
-def usual_end(loaded: list[Checkpoint]) -> int | None:
-    """How long hand-less ends usually were at most in the networks' training: the least; None if one does not say."""
-    said = [checkpoint.facts.get(USUAL_END) for checkpoint in loaded]
-    return None if None in said else min(said)
+def usual(loaded: list[Checkpoint]) -> dict[str, int]:
+    """How long hand-less ends and phrases usually were at most in the networks' training: the least, of what all of them say."""
+    said = {name: [checkpoint.facts.get(name) for checkpoint in loaded] for name in (USUAL_END, USUAL_CHARACTERS)}
+    return {name: min(values) for name, values in said.items() if None not in values}
 
 
 def names(folder: Path, paths: list[Path]) -> list[str]:

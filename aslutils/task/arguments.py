@@ -11,7 +11,7 @@ from aslutils.task.landmarks import COLUMNS
 from aslutils.task.rejection import PUBLISHED, Limits
 
 NAME = "inference_args.json"
-USUAL_END = "usual_end"
+USUAL_END, USUAL_CHARACTERS = "usual_end", "usual_characters"
 
 
 @dataclass(frozen=True)
@@ -20,26 +20,28 @@ class Arguments:
 
     columns: list[str] = field(default_factory=COLUMNS.copy)
     usual_end: int | None = None         # the most hand-less frames that its training's sequences usually begin or end with
+    usual_characters: int | None = None  # the most that its training's phrases usually have
     limits: Limits = PUBLISHED           # below which it rejects
 
     @classmethod
     def parse(cls, content: bytes | str, source) -> "Arguments":
         """Raises UserError naming the source, and what in it is wrong."""
         known = parse_json(content, source)
-        usual_end = known.get(USUAL_END)
-        if usual_end is not None and (type(usual_end) is not int or usual_end < 0):
-            raise UserError(f"{source}: {USUAL_END} is {usual_end!r}; expected a whole number of frames of at least 0")
+        for name, unit in ((USUAL_END, "frames"), (USUAL_CHARACTERS, "characters")):
+            usual = known.get(name)
+            if usual is not None and (type(usual) is not int or usual < 0):
+                raise UserError(f"{source}: {name} is {usual!r}; expected a whole number of {unit} of at least 0")
         try:
             limits = Limits(**{one.name: known[f"min_{one.name}"] for one in fields(Limits) if f"min_{one.name}" in known})
         except UserError as error:
             raise UserError(f"{source}: {error}") from None
-        return cls(_columns(known, source), usual_end, limits)
+        return cls(_columns(known, source), known.get(USUAL_END), known.get(USUAL_CHARACTERS), limits)
 
     def content(self) -> dict:
         """What the file holds; nothing that a reader takes for granted."""
         limits = {f"min_{name}": value for name, value in asdict(self.limits).items() if value != getattr(PUBLISHED, name)}
-        usual = {} if self.usual_end is None else {USUAL_END: self.usual_end}
-        return {"selected_columns": self.columns} | usual | limits
+        usual = {USUAL_END: self.usual_end, USUAL_CHARACTERS: self.usual_characters}
+        return {"selected_columns": self.columns} | {name: value for name, value in usual.items() if value is not None} | limits
 
 
 def selected_columns(content: bytes | str, source) -> list[str]:

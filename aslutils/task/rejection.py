@@ -57,7 +57,7 @@ def too_short_to_halve(length):
 
 
 def surer(otherwise, usually):
-    """Whether a text that was read by every second frame counts, by both certainties.
+    """Whether a text that was read otherwise than usual, by every second frame or in parts, counts, by both certainties.
 
     It has less to go by, so it must be clearly more certain. Slow hands gain at any factor from 1 to 1.1, and at `CLEARLY` others
     hardly lose (docs/results.md).

@@ -13,7 +13,7 @@ from aslutils.model.checkpoint import Checkpoint, DamagedCheckpoint, load_checkp
 from aslutils.model.network import Network
 from aslutils.system.errors import UserError
 from aslutils.system.files import LOCK, locked
-from aslutils.task.arguments import USUAL_END
+from aslutils.task.arguments import USUAL_CHARACTERS, USUAL_END
 
 CHECKPOINT = "checkpoint.pt"                      # the finished network; its presence marks the training as done
 RESUME, PREVIOUS, NEW = "resume.pt", "resume.previous.pt", "resume.new.pt"   # an unfinished training's; NEW: while it is saved
@@ -96,7 +96,8 @@ def finish(folder: Path, network: Network, facts: dict) -> None:
 def _same_training(wanted: dict, found: dict, path: Path) -> None:
     unstored = {"version": 1, "init": "", "optimiser": "adamw", "replace_probability": 0.0, "align_cuts": False}
     found = {**unstored, **found}                 # earlier checkpoints did not store these
-    differing = [name for name in wanted if name != USUAL_END and found.get(name) != wanted[name]]   # nothing is trained by that
+    told = USUAL_END, USUAL_CHARACTERS            # but nothing is trained by them
+    differing = [name for name in wanted if name not in told and found.get(name) != wanted[name]]
     if differing:
         shown = ", ".join(f"{name} ({found.get(name)!r}, now {wanted[name]!r})" if name != "augmentations" else name
                           for name in differing)

@@ -34,7 +34,7 @@ from aslutils.system import versions
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_table
 from aslutils.system.parameters import decisive
-from aslutils.task.arguments import USUAL_END
+from aslutils.task.arguments import USUAL_CHARACTERS, USUAL_END
 from aslutils.task.metric import score
 from aslutils.training import folder as training_folder
 from aslutils.training.config import TrainConfig
@@ -77,7 +77,7 @@ class Job:
         return {**asdict(self.model), **asdict(self.loss), **train, "augmentations": [dict(item) for item in self.augmentations],
                 "version": versions.TRAINING, "sequences": len(self.rows), "data": digest.hexdigest()[:16],
                 "align_cuts": bool(self.borders), "held_out": self.held_out,
-                USUAL_END: store.usual_end(self.rows)}
+                USUAL_END: store.usual_end(self.rows), USUAL_CHARACTERS: store.usual_characters(self.rows)}
 
 
 def learning_rate(config: TrainConfig, steps_per_epoch: int, step: int) -> float:

@@ -4,7 +4,7 @@
 
 Three tables of characters read right by the model in EXPORT (default: the one that comes with the kit). How many hand-less
 frames are left at each end: of `real_hands.py`'s made-up participants, as in the corpus and with added ends. How long a phrase
-is, and whether it is read whole or in equal parts whose texts are joined. How long a rendered
+is, and whether it is read whole, in equal parts whose texts are joined, or as `Recognizer.read` decides. How long a rendered
 hand rests in view, still, after a word; this needs the recordings of `real_hands.py`.
 """
 
@@ -23,9 +23,9 @@ PHRASES = (8, 9.0), (8, 15.0), (12, 9.0), (16, 9.0), (20, 9.0), (30, 9.0), (20, 
 RESTS = 0, 60, 200, 320                                                  # frames
 
 
-def rate(recognizer: Recognizer, sequences, parts: int = 1) -> float:
-    """The share of characters read right, each sequence in so many parts."""
-    texts = ["".join(recognizer.read(part).text or "" for part in np.array_split(columns, parts))
+def rate(recognizer: Recognizer, sequences, parts: int = 0) -> float:
+    """The share of characters read right, each sequence in so many parts; 0: in those that the recogniser chooses."""
+    texts = ["".join(recognizer.read(part, in_parts=parts == 0).text or "" for part in np.array_split(columns, max(parts, 1)))
              for _, columns in sequences]
     return score([phrase for phrase, _ in sequences], texts)
 
@@ -46,10 +46,10 @@ def ends(recognizer: Recognizer, lefts: list[int], count: int) -> None:
 
 
 def phrases(recognizer: Recognizer, count: int) -> None:
-    row("characters, frames each", ["whole", *(f"in {parts} parts" for parts in (2, 3, 4))])
+    row("characters, frames each", ["whole", *(f"in {parts} parts" for parts in (2, 3, 4)), "as read"])
     for characters, pace in PHRASES:
         sequences = people(count, Recording(pace, missing=0.05), (characters, characters))
-        row(f"{characters}, {pace:.0f}", [rate(recognizer, sequences, parts) for parts in (1, 2, 3, 4)])
+        row(f"{characters}, {pace:.0f}", [rate(recognizer, sequences, parts) for parts in (1, 2, 3, 4, 0)])
 
 
 def rests(recognizer: Recognizer, transitions, count: int) -> None:

@@ -25,6 +25,18 @@ def constant_model(*parts, confidence: float = 0.9, argument="inputs", output="o
     return _convert(answer, len(COLUMNS), argument, signature, frames)
 
 
+def hasty_model(text: str) -> bytes:
+    """Answers the same text to every sequence, as certain as 60 frames are of its frames."""
+    rows = np.eye(VOCABULARY, dtype=np.float32)[tokens_of(text)]
+
+    def answer(inputs):
+        certainty = tf.minimum(60 / tf.cast(tf.shape(inputs)[0], tf.float32), 1.0)
+        return {"confidence": certainty, "certainty": certainty, "probabilities": certainty + tf.zeros(len(rows)),
+                "outputs": rows + 0 * certainty}
+
+    return _convert(answer, len(COLUMNS))
+
+
 def frame_count_model(columns: int) -> bytes:
     """Answers one `a` a frame."""
     return _convert(lambda inputs: {"outputs": tf.one_hot(tf.fill([tf.shape(inputs)[0]], INDEX["a"]), VOCABULARY)}, columns)

@@ -8,14 +8,16 @@ from itertools import product
 
 import numpy as np
 import pytest
+from tiny_tflite import hasty_model
 
 from aslutils.page import write
 from aslutils.page.constants import constants, drawing
-from aslutils.reading.division import PHRASE_GAP, overlong
+from aslutils.reading.division import LEAST_PART, PHRASE_GAP, overlong
 from aslutils.reading.landmark_files import as_columns
+from aslutils.reading.recognizer import OWN_MODEL, Recognizer
 from aslutils.reading.result import Reading
 from aslutils.reading.stream import READ_EVERY, Stream
-from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HOLISTIC, hand_seen
+from aslutils.task.landmarks import ALL_COLUMNS, COLUMNS, HANDS, HOLISTIC, hand_seen
 from aslutils.task.preprocess import MAX_FRAMES, fit_length
 from aslutils.task.rejection import UNKNOWN, Verdict, verdict_on_answer
 from aslutils.task.text import CHARACTERS, DUMMY_PHRASE, encode
@@ -30,7 +32,7 @@ class Recorder:
     columns: list = field(default_factory=lambda: COLUMNS)
     given: list = field(default_factory=list)
 
-    def read(self, frames) -> Reading:
+    def read(self, frames, in_parts=True) -> Reading:
         self.given.append(frames)
         return Reading(Verdict.READ, "a", UNKNOWN, UNKNOWN, np.ones(1), len(frames), (0, 0), 0.0)
 
@@ -148,6 +150,46 @@ def test_what_is_rejected_is_what_python_rejects(in_node, recognizer):
     known = [[UNKNOWN if value is None else value for value in case[:2]] + [3 * (case[2:] == spells)] for case in cases]
     expected = [verdict_on_answer(20, 20, *case, limits).value for case in known]
     assert in_node(code, cases) == expected and {Verdict.READ.value, Verdict.UNSURE.value, Verdict.NO_TEXT.value} == set(expected)
+
+
+@pytest.mark.parametrize("characters", [1, 21])
+def test_long_texts_are_read_in_parts_as_in_python(characters, in_node, recognizer, tmp_path):
+    """By a model that is as certain as 60 frames are of a sequence's; characters: more than its training had."""
+    text = "a" * (recognizer.usual_characters + characters)
+    code = """
+        import { Reader } from "./reader.js";
+        import { COLUMNS } from "./constants.js";
+        async function answer([cases, tokens]) {
+            const readings = [];
+            for (const [unseen, length] of cases) {
+                const frame = (number) => Float32Array.from(COLUMNS, ([, part], column) =>
+                    number < unseen && part.endsWith("_hand") ? NaN : (number + column) % 7);
+                const reader = new Reader({});
+                reader.ask = async ({ inputs }) => {
+                    const rows = inputs.filter((value, place) => place % COLUMNS.length === 0 && Number.isFinite(value)).length;
+                    const certainty = Math.min(60 / rows, 1);
+                    return { tokens, probabilities: tokens.map(() => 0.5), milliseconds: 1, confidence: certainty, certainty };
+                };
+                const frames = Array.from({ length }, (_, number) => frame(number));
+                const { text, certainty, milliseconds } = await reader.read(frames);
+                readings.push([text, certainty, milliseconds], [(await reader.read(frames, false)).text, 0, 1]);
+            }
+            return readings;
+        }"""
+    (tmp_path / "model.tflite").write_bytes(hasty_model(text))
+    (tmp_path / "inference_args.json").write_bytes((OWN_MODEL / "inference_args.json").read_bytes())
+    python, cases = Recognizer(tmp_path), [(0, 40), (0, 62), (0, 70), (0, 130), (0, 384), (150, 250)]
+    expected = []
+    for unseen, length in cases:
+        frames = ((np.arange(length)[:, None] + np.arange(len(COLUMNS))) % 7).astype(np.float32)
+        frames.reshape(length, 3, -1)[:unseen, :, HANDS] = np.nan
+        reading, whole = (python.read(frames, in_parts=in_parts) for in_parts in (True, False))
+        tried = 1 + min(-(-5 * len(text) // (4 * python.usual_characters)), (length - reading.cut[0]) // LEAST_PART)
+        expected += [(reading.text, reading.certainty, 1 if tried < 3 else tried), (whole.text, 0, 1)]
+    found = in_node(code, [cases, encode(text).tolist()])
+    assert [shown for shown, _, _ in found] == [shown for shown, _, _ in expected]
+    assert {1, 2} <= {len(shown) // len(text) for shown, _, _ in found}
+    np.testing.assert_allclose([values for _, *values in found], [values for _, *values in expected], rtol=1e-6)
 
 
 def test_long_phrases_are_resampled_as_in_python(in_node):

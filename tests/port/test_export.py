@@ -103,9 +103,9 @@ def test_the_folder_holds_what_the_scorer_takes(tmp_path, ensemble, exported, mo
         "character_to_prediction_index.json", "inference_args.json", "model.tflite"]
     assert json.loads((path.parent / "inference_args.json").read_text()) == {"selected_columns": COLUMNS}
     assert Model(path.parent).outputs == ["certainty", "confidence", "outputs", "probabilities"]
-    export.write_export(path.read_bytes(), path.parent, usual_end=12)
+    export.write_export(path.read_bytes(), path.parent, usual_end=12, usual_characters=9)
     assert json.loads((path.parent / "inference_args.json").read_text()) == {
-        "selected_columns": COLUMNS, "usual_end": 12}
+        "selected_columns": COLUMNS, "usual_end": 12, "usual_characters": 9}
 
 
 @pytest.mark.parametrize("beam", [None, beam_search(beams=3)])

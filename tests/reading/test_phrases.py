@@ -1,13 +1,14 @@
 """Hand-less ends, hands without depth, and recordings and streams that are split into phrases."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from small_corpus import as_points, made_values
-from tiny_tflite import constant_model, frame_count_model
+from tiny_tflite import constant_model, frame_count_model, hasty_model
 
 from aslutils.reading.recognizer import Recognizer
 from aslutils.reading.stream import Stream
@@ -67,11 +68,58 @@ def test_a_cut_leaves_enough_to_read_and_cuts_nothing_without_a_hand(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["soon", -1, 2.5, True])
-def test_a_usual_end_that_is_no_number_is_named(value, tmp_path):
+@pytest.mark.parametrize("name, unit", [("usual_end", "frames"), ("usual_characters", "characters")])
+def test_what_is_usual_and_no_number_is_named(name, unit, value, tmp_path):
     (tmp_path / "model.tflite").write_bytes(constant_model("a"))
-    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, "usual_end": value}))
-    with pytest.raises(ValueError, match="inference_args.json: usual_end is .*expected a whole number of frames"):
+    (tmp_path / "inference_args.json").write_text(json.dumps({"selected_columns": COLUMNS, name: value}))
+    with pytest.raises(ValueError, match=f"inference_args.json: {name} is .*expected a whole number of {unit}"):
         Recognizer(tmp_path)
+
+
+def hasty(folder, usual: int | None, text: str = "abc") -> Recognizer:
+    """A recogniser that is the less certain of `text` the longer a sequence is; usual: characters of its training."""
+    (folder / "model.tflite").write_bytes(hasty_model(text))
+    said = {"selected_columns": COLUMNS} | ({} if usual is None else {"usual_characters": usual})
+    (folder / "inference_args.json").write_text(json.dumps(said))
+    return Recognizer(folder)
+
+
+@pytest.mark.parametrize("usual, text, frames, parts", [
+    (2, "abc", 59, 1), (2, "abc", 62, 1), (2, "abc", 70, 2), (2, "abc", 384, 2), (2, "abcde", 384, 4), (2, "abcde", 100, 3),
+    (4, "abcde", 384, 2), (5, "abcde", 384, 1), (0, "abc", 384, 1), (None, "abc", 384, 1)])
+def test_a_text_longer_than_the_trainings_is_read_in_parts_where_that_is_surer(usual, text, frames, parts, tmp_path):
+    recognizer = hasty(tmp_path, usual, text)
+    reading, whole = recognizer.read(hands_between(0, frames, 0)), recognizer.read(hands_between(0, frames, 0), in_parts=False)
+    assert (reading.parts, reading.text, reading.length) == (parts, parts * text, frames)
+    assert len(reading.probabilities) == len(text) * parts
+    assert reading.certainty == pytest.approx(min(60 * parts / frames, 1), rel=0.02)
+    assert (whole.parts, whole.text) == (1, text) and reading.milliseconds > 0
+
+
+def test_hand_less_ends_are_cut_before_a_phrase_is_divided(tmp_path):
+    recognizer = hasty(tmp_path, 2)
+    recognizer.usual_end = 0
+    reading = recognizer.read(hands_between(100, 80, 0))
+    assert (reading.parts, reading.cut, reading.certainty) == (2, (100, 0), 1.0)     # not half of it without a hand
+
+
+def test_a_stream_reads_in_parts_only_what_is_complete(tmp_path):
+    stream = hasty(tmp_path, 2).stream(every=50)
+    readings = list(filter(None, map(stream.add, hands_between(0, 110, 40))))
+    assert [(reading.complete, reading.parts) for reading in readings] == [(False, 1), (False, 1), (True, 2)]
+
+
+@pytest.mark.parametrize("of_a_part, parts", [
+    (Verdict.READ, 2), (Verdict.NO_HANDS, 2), (Verdict.UNSURE, 1), (Verdict.NO_TEXT, 1)])
+def test_parts_count_only_if_all_that_show_a_hand_are_read(of_a_part, parts, tmp_path, monkeypatch):
+    recognizer = hasty(tmp_path, 2)
+    whole, surest = (recognizer.read(hands_between(0, frames, 0), in_parts=False) for frames in (200, 60))
+    known = {} if of_a_part is Verdict.READ else {"spelled": "", "certainty": np.nan if of_a_part is Verdict.NO_HANDS else 0.05}
+    readings = iter([whole, surest, replace(surest, verdict=of_a_part, **known)])
+    monkeypatch.setattr(recognizer, "_read", lambda inputs: next(readings))
+    reading = recognizer.read(hands_between(0, 200, 0))
+    assert reading.parts == parts and reading.text == ("abcabc" if of_a_part is Verdict.READ else "abc")
+    assert parts == 1 or reading.certainty == pytest.approx(1.0 if of_a_part is Verdict.READ else 0.5)
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.25, np.nan, "noise"])

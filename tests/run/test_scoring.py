@@ -21,7 +21,7 @@ from aslutils.run.export import (
     half_rate,
     limits,
     search_stays,
-    usual_end,
+    usual,
 )
 from aslutils.run.scoring import ScoredOn, auc, by_kind, kinds
 from aslutils.system.files import write_json
@@ -123,5 +123,7 @@ def test_report_and_model_card_say_whether_the_sequences_were_made_up(tmp_path, 
 
 
 def test_what_was_usual_is_the_least_of_what_all_networks_say():
-    loaded = [Checkpoint(OURS.network, known) for known in ({"usual_end": 7}, {"usual_end": 5}, {})]
-    assert usual_end(loaded[:2]) == 5 and usual_end(loaded) is None
+    facts = {"usual_end": 7, "usual_characters": 10}, {"usual_end": 5, "usual_characters": 12}, {"usual_end": 6}
+    loaded = [Checkpoint(OURS.network, known) for known in facts]
+    assert usual(loaded[:2]) == {"usual_end": 5, "usual_characters": 10}
+    assert usual(loaded) == {"usual_end": 5}

@@ -167,8 +167,11 @@ def test_init_with_a_network_of_another_size_or_no_checkpoint_is_named(uninterru
         load_init(tmp_path / "none.pt", config)
 
 
-def test_facts_say_how_long_the_training_s_hand_less_ends_usually_are_at_most(store, tmp_path):
+def test_facts_say_how_long_the_training_s_hand_less_ends_and_phrases_usually_are_at_most(store, tmp_path):
     job = toy_job(store, tmp_path)
     seen = [np.isfinite(Store(job.store).landmarks(row)[:, HANDS, 0]).any(1) for row in job.rows]
     ends = [max(shown.argmax(), shown[::-1].argmax()) for shown in seen if shown.any()]
     assert job.facts()["usual_end"] == np.ceil(np.quantile(ends, 0.75)) == Store(job.store).usual_end(job.rows)
+    characters = sorted(len(Store(job.store).table["phrase"][row]) for row in job.rows)
+    usual = job.facts()["usual_characters"]
+    assert np.mean(np.array(characters) <= usual) >= 0.9 > np.mean(np.array(characters) < usual)

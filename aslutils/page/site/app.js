@@ -161,7 +161,7 @@ async function show(due, mine) {
 }
 
 async function readAndShow(due, mine) {
-  const reading = await reader.read(due.frames);
+  const reading = await reader.read(due.frames, due.complete);
   if (mine.controller.signal.aborted && !due.complete) return;
   if (run === mine || !run) {
     element.text.textContent = reading.text;

@@ -1,7 +1,7 @@
 // Reads a phrase's frames with the model, which runs in a worker, and decides when to reject: as `Recognizer.read` in Python.
 import {
-  ASSETS, CHARACTERS, COLUMNS, EOS, FRAMES, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES,
-  USUAL_END, VERDICTS,
+  ASSETS, CHARACTERS, CLEARLY, COLUMNS, EOS, FRAMES, LEAST_PART, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES,
+  USUAL_CHARACTERS, USUAL_END, VERDICTS,
 } from "./constants.js";
 import { handSeen, isDeep } from "./columns.js";
 
@@ -44,9 +44,25 @@ export class Reader {
     });
   }
 
-  /** Read frames: {verdict, text, probabilities, confidence, certainty, milliseconds}; text is "" unless the verdict is READ. */
-  async read(recorded) {
+  /** Read frames: {verdict, text, probabilities, confidence, certainty, milliseconds}; text is "" unless the verdict is READ.
+   *  inParts: a text longer than was usual in training also in equal parts, whose texts are joined where they are clearly surer. */
+  async read(recorded, inParts = true) {
     const frames = shown(recorded);
+    const whole = await this.readOnce(frames);
+    if (!inParts || !USUAL_CHARACTERS || whole.text.length <= USUAL_CHARACTERS) return whole;
+    const [first, last] = overlong(frames.map(handSeen));
+    const given = frames.slice(first, frames.length - last);
+    const count = Math.min(Math.ceil((5 * whole.text.length) / (4 * USUAL_CHARACTERS)), Math.floor(given.length / LEAST_PART)); // 4/5 each
+    if (count < 2) return whole;
+    const parts = [];
+    for (const part of equal(given, count)) parts.push({ length: part.length, ...(await this.readOnce(part)) });
+    const together = joined(whole, parts);
+    const complete = parts.every(({ verdict }) => verdict === VERDICTS.READ || verdict === VERDICTS.NO_HANDS);
+    const chosen = complete && together.certainty > CLEARLY * whole.certainty ? together : whole;
+    return { ...chosen, milliseconds: whole.milliseconds + together.milliseconds };
+  }
+
+  async readOnce(frames) {
     const seen = frames.map(handSeen);
     const hands = seen.filter(Boolean).length;
     let verdict = rejected(frames.length, hands, NaN, NaN, 1) ?? (isDeep(frames) ? null : VERDICTS.NO_DEPTH);
@@ -72,6 +88,21 @@ function rejected(length, hands, confidence, certainty, characters) {
   if (length < MIN_FRAMES) return VERDICTS.TOO_SHORT;
   if (confidence < MIN_CONFIDENCE || (characters > 0 && certainty < MIN_CERTAINTY)) return VERDICTS.UNSURE;
   return characters < 1 ? VERDICTS.NO_TEXT : null;
+}
+
+/** `count` equal parts of frames. */
+function equal(frames, count) {
+  const border = (number) => Math.floor((frames.length * number) / count);
+  return Array.from({ length: count }, (_, number) => frames.slice(border(number), border(number + 1)));
+}
+
+/** The readings of a phrase's parts as one: their texts in a row, as sure as they are on average over the frames. */
+function joined(whole, parts) {
+  const frames = parts.reduce((sum, { length }) => sum + length, 0);
+  const mean = (name) => parts.reduce((sum, part) => sum + (part[name] || 0) * part.length, 0) / frames; // NaN: it shows no hand
+  return { ...whole, text: parts.map(({ text }) => text).join(""), probabilities: parts.flatMap(({ probabilities }) => probabilities),
+    confidence: Number.isNaN(whole.confidence) ? NaN : mean("confidence"), certainty: mean("certainty"),
+    milliseconds: parts.reduce((sum, { milliseconds }) => sum + milliseconds, 0) };
 }
 
 /** How many frames to cut at the beginning and end, so that each has no more without a hand than the model usually saw. */
