@@ -106,12 +106,12 @@ def _rejected(found: Verdict, confidence: float = UNKNOWN) -> Answer:
     return Answer(DUMMY_PHRASE, found, confidence, np.eye(VOCABULARY, dtype=np.float32)[encode(DUMMY_PHRASE)[:len(DUMMY_PHRASE)]])
 
 
-def read_tflite(model: Model, inputs) -> Answer:
-    """Read one sequence with an exported model, which has its limits in it."""
+def read_tflite(model: Model, inputs, limits: Limits = PUBLISHED) -> Answer:
+    """Read one sequence with an exported model. limits: those that it was exported with."""
     answer = model(inputs)
     confidence, certain = float(answer["confidence"]), float(answer["certainty"])
     characters = int((answer["probabilities"] > 0).sum())                         # the dummy phrase's are 0
-    found = verdict_on_answer(len(inputs), count_hand_frames(inputs), confidence, certain, characters, Limits(confidence=0.0))
+    found = verdict_on_answer(len(inputs), count_hand_frames(inputs), confidence, certain, characters, limits)
     return Answer(decode(answer["outputs"].argmax(axis=1)), found, confidence, answer["outputs"])
 
 

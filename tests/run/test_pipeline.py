@@ -121,7 +121,8 @@ def test_a_failing_notebook_is_told_by_name_error_and_place(first_run, place, ca
     profile.mkdir()
     for notebook in STAGES:
         values = read_params(place / "toy" / f"{notebook}.yaml")
-        changed = {"fold_count": 50} if "fold_count" in values else {}
+        changed = {"fold_count": 50, "folds": list(range(50))}
+        changed = {name: value for name, value in changed.items() if name in values}
         profile.joinpath(f"{notebook}.yaml").write_text(yaml.safe_dump({**values, **changed}))
     assert main(["run", "--profile", str(profile)]) == 1
     told = capsys.readouterr().err
