@@ -22,9 +22,9 @@ def spell(phrase: str, participant: Participant, length: int, rng: np.random.Gen
     """The hand's motion over `length` frames of spelling `phrase`: (T, 27), joint angles, orientation (degrees), travel (palms).
 
     rests: frames before and after, in which the hand is still, more or less loosened and lowered; ends: frames before and after
-    these, in which it is mostly down; T is the sum. Sometimes the hand is still
-    coming up when the spelling begins, or goes down before it ends. Besides the motion, returns for each frame the place in
-    `phrase` of the character that the hand shows, -1 where it is on its way or down: int (T,).
+    these, in which it is mostly down; T is the sum. Sometimes the hand is still coming up when the spelling begins, or goes down
+    before it ends. Besides the motion, returns for each frame the place in `phrase` of the character that the hand shows, -1
+    where it is on its way or down: int (T,).
     """
     keys, characters, held = key_frames(phrase, participant, rng)
     lead = rng.uniform(0, max(0.2 * length, min(10, 0.35 * length)), 2) * (rng.random(2) < 0.6)

@@ -94,7 +94,7 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
                 capture.release()
     if not frames:
         raise UserError(f"{source} has no readable frames")
-    if announced and number < WHOLE * announced and Path(source).suffix.lower() not in COMPUTED:
+    if announced and cut_short(number, len(frames), announced) and Path(source).suffix.lower() not in COMPUTED:
         raise UserError(f"{source} is damaged or cut short: {number} of {announced} frames could be read")
     landmarks, elapsed = map(np.array, zip(*frames))
     seen = as_landmarks(as_columns(landmarks, COLUMNS))
@@ -119,6 +119,11 @@ def write_strip(path: Path, clip: Clip, readings: list[Reading]):
 def announced_frames(rate: float, count: float) -> int | None:
     """How many frames a file of `rate` frames a second says it has; None if it does not, or computes them from a clock's rate."""
     return int(count) if count > 0 and not rate > FASTEST else None
+
+
+def cut_short(last: int, read: int, announced: int) -> bool:
+    """Whether a file ends clearly before the frames that it announces; `last` is the number of the last of those `read`."""
+    return last + last / read < WHOLE * announced      # as many as lie between two that are read may follow the last
 
 
 def file_moments(position: Callable[[], float], rate: float) -> Iterator[float]:

@@ -19,6 +19,7 @@ from aslutils.reading.video import (
     SHOWN,
     Clip,
     announced_frames,
+    cut_short,
     draw_strip,
     file_moments,
     keep,
@@ -120,6 +121,12 @@ def test_a_picture_is_of_one_file(model, capsys):
     (30, 90, 90), (0, 90, 90), (float("nan"), -1, None), (30, 0, None), (90_000, 0, None), (1000, 10_000, None)])
 def test_a_file_says_how_many_frames_it_has_or_does_not(rate, count, expected):
     assert announced_frames(rate, count) == expected
+
+
+@pytest.mark.parametrize(("last", "read", "announced", "expected"), [
+    (90, 90, 90, False), (80, 80, 90, False), (79, 79, 90, True), (17, 3, 20, False), (21, 6, 24, False), (17, 3, 40, True)])
+def test_a_file_is_cut_short_if_frames_are_missing_and_not_if_the_last_ones_were_passed_over(last, read, announced, expected):
+    assert cut_short(last, read, announced) == expected
 
 
 class Frames:
