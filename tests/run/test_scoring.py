@@ -20,6 +20,7 @@ from aslutils.run.export import (
     find_export,
     half_rate,
     limits,
+    names,
     search_stays,
     usual,
 )
@@ -120,6 +121,12 @@ def test_report_and_model_card_say_whether_the_sequences_were_made_up(tmp_path, 
     report = scoring.submission_report(tmp_path, None, ScoredOn.GIVEN)
     assert report["parameters"] == {"dim": 96} and report["score"] is None and report["megabytes"] == 7.3
     assert sequences in write_model_card(tmp_path, report).read_text()
+
+
+def test_what_is_published_names_no_folder_of_the_machine(tmp_path):
+    run = tmp_path / "run"
+    assert names(run, [run / "round2/seed1/checkpoint.pt", tmp_path / "home/alice/best.pth"]) == [
+        "round2/seed1/checkpoint.pt", "best.pth"]
 
 
 def test_what_was_usual_is_the_least_of_what_all_networks_say():
