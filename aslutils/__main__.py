@@ -177,10 +177,7 @@ def _read(options):
     failures = []
     for file in options.files:
         try:
-            for sequence_id, reading in _readings(recognizer, file, options):
-                sure = "" if reading.confidence != reading.confidence else f"{reading.confidence:.2f}"
-                print(f"{Path(file).name:<28} {'' if sequence_id is None else sequence_id:>12} {reading.length:>6} "
-                      f"{reading.milliseconds:>6.1f} {sure:>5}  {reading}", flush=True)
+            _read_file(recognizer, file, options)
         except (UserError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
@@ -189,16 +186,20 @@ def _read(options):
         raise UserError("\n".join(map(_words, failures)))
 
 
-def _readings(recognizer, file: str, options):
-    """(sequence_id, reading) of each sequence in a file, or of each phrase of a video or a camera, without an id."""
+def _read_file(recognizer, file: str, options):
+    """Print the reading of each sequence in a file, or of each phrase of a video or a camera, which has no id."""
     landmark_files = kit("reading.landmark_files")
+
+    def show(reading, sequence_id=None):
+        sure = "" if reading.confidence != reading.confidence else f"{reading.confidence:.2f}"
+        print(f"{Path(file).name:<28} {'' if sequence_id is None else sequence_id:>12} {reading.length:>6} "
+              f"{reading.milliseconds:>6.1f} {sure:>5}  {reading}", flush=True)
+
     if file == "webcam" or file.isdecimal() or landmark_files.is_video(file):
         if options.sequence is not None:
             raise UserError(f"{file} holds one sequence, without an id: leave --sequence out")
-        video = kit("reading.video")
-        readings, clip = video.read_video(recognizer, file)
-        yield from ((None, reading) for reading in readings)
-        video.write_strip(options.picture or Path(file).with_suffix(".strip.png"), clip, readings)
+        readings, pictures = kit("reading.video").read_video(recognizer, file, show)
+        kit("reading.strip").write_strip(options.picture or Path(file).with_suffix(".strip.png"), pictures, readings)
         return
     wanted = None if options.sequence is None else [options.sequence]
     found = landmark_files.sequences_in(file, recognizer.columns, wanted)
@@ -211,7 +212,7 @@ def _readings(recognizer, file: str, options):
         except UserError as error:
             failures.append(f"{file}{'' if sequence_id is None else f', sequence {sequence_id}'}: {error}")
         else:
-            yield sequence_id, reading
+            show(reading, sequence_id)
     if failures:
         raise UserError("\n".join(failures))
     if options.picture:

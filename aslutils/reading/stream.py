@@ -41,6 +41,11 @@ class Stream:
         """Forget all frames: the next one begins a new phrase."""
         self._frames, self._added, self._before, self._unseen, self._away, self.reading = [], 0, 0, None, 0.0, None
 
+    @property
+    def begun(self) -> bool:
+        """Whether a hand was seen in the current phrase."""
+        return self._unseen is not None
+
     def add(self, frame, elapsed: float = 1.0) -> Reading | None:
         """Add a frame, (390,), (543, 3) or a Holistic result; returns the new reading when one is due, otherwise None.
 
@@ -49,22 +54,22 @@ class Stream:
         Raises UserError stating what was expected.
         """
         elapsed = float(passed(elapsed))
-        paused = self.finish() if self.gap and self._unseen is not None and elapsed >= PAUSE else None
+        paused = self.finish() if self.gap and self.begun and elapsed >= PAUSE else None
         frames = [frame] if hasattr(frame, "pose_landmarks") else np.asarray(frame)[None]
         columns = as_columns(frames, self.recognizer.columns)
         if hand_seen(columns, self.recognizer.columns)[0]:
-            self._before = len(self._frames) if self._unseen is None else self._before
+            self._before = self._before if self.begun else len(self._frames)
             self._unseen, self._away = 0, 0.0
-        elif self._unseen is not None:                                           # None: no hand was seen in this phrase yet
+        elif self.begun:
             self._unseen += 1
             self._away += at_most(elapsed, self.gap)
         self._frames.append(columns[0].copy())                                   # the caller may fill its array anew
         if not self.gap:
             del self._frames[:-self.window]
-        elif self._unseen is None:                                               # no more before a hand than a gap has
+        elif not self.begun:                                                     # no more before a hand than a gap has
             del self._frames[:-self.gap]
         self._added += 1
-        full = self._unseen is not None and len(self._frames) - self._before - self._unseen >= self.window
+        full = self.begun and len(self._frames) - self._before - self._unseen >= self.window
         if self.gap and (full or is_gap(self._away, self.gap)):
             return self.finish()
         if paused or self._added % self.every:

@@ -1,15 +1,14 @@
-"""Landmarks of a video or camera from MediaPipe Holistic, and a strip of its pictures with the predicted text.
+"""Landmarks of a video or camera from MediaPipe Holistic.
 
     from aslutils.reading.video import read_clip
 
     reading = recognizer.read(read_clip("clip.mp4").landmarks)
 
-Reading needs the environment of requirements-video.txt; drawing the strip needs only pillow. Do not mirror the pictures: Holistic
-tells left from right by the body, and in the competition's sequences a right-handed participant signs with the right hand.
+Needs the environment of requirements-video.txt. Do not mirror the pictures: Holistic tells left from right by the body, and in
+the competition's sequences a right-handed participant signs with the right hand.
 """
 
 import os
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -17,29 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from aslutils.reading.division import RATE
-from aslutils.reading.landmark_files import as_columns, holistic
+from aslutils.reading.landmark_files import holistic
 from aslutils.reading.recognizer import Recognizer
 from aslutils.reading.result import Reading
+from aslutils.reading.strip import Pictures, drawn_points, keep
 from aslutils.system.errors import MissingPackage, UserError
-from aslutils.system.files import atomic
-from aslutils.system.progress import progress
-from aslutils.task.colours import OVER_PHOTO
-from aslutils.task.landmarks import BONES, COLUMNS, HANDS
-from aslutils.task.preprocess import as_landmarks
+from aslutils.system.progress import aside, progress
+from aslutils.task.landmarks import HANDS
 
 INSTALL = ("videos are read by MediaPipe, in an environment of its own: python3 -m venv .venv-video && "
            ".venv-video/bin/pip install -r requirements-video.txt, then .venv-video/bin/python -m aslutils read ...")
 FASTEST = 480                      # frames per second; a higher rate in the file is not the true one
 WHOLE = 0.9                        # share of a video's announced frames that must be readable
 COMPUTED = ".mkv", ".webm"         # these files do not store how many frames they have: what is announced is duration times rate
-KEPT, SHOWN = 64, 8                # minimum number of small pictures kept of a long clip; number in its strip
-HEIGHT, GAP = 360, 6               # in pixels: height of a small picture, space between two
-SIZE, LINES = 32, 12               # of a strip's text: pixels, most lines
 _ROUNDING = 1e-6                   # of times
 _ADAPTING = 0.1                    # share of the newest one in how far frames are usually apart
+
+Watch = Callable[[np.ndarray, float], str]     # see `watch_video`
 
 
 @dataclass(frozen=True)
@@ -48,20 +43,33 @@ class Clip:
 
     landmarks: np.ndarray              # float32 (T, 543, 3): face, left hand, pose, right hand; NaN where not seen
     elapsed: np.ndarray                # (T,): thirtieths of a second since the frame before
-    pictures: dict[int, Image.Image]   # frame -> a small picture of it, for some of the frames
+    pictures: Pictures
 
 
-def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = lambda *_: "") -> Clip:
-    """Landmarks of a video, or of a camera until Ctrl-C, at up to about 30 frames a second.
+def read_clip(source: str | Path, watch: Watch = lambda *_: "") -> Clip:
+    """Landmarks of a video, or of a camera until Ctrl-C. Takes what `watch_video` takes, and raises as it does."""
+    frames = []
+
+    def gather(landmarks: np.ndarray, elapsed: float) -> str:
+        frames.append((landmarks, elapsed))
+        return watch(landmarks, elapsed)
+
+    pictures = watch_video(source, gather)
+    landmarks, elapsed = map(np.array, zip(*frames))
+    return Clip(landmarks, elapsed, pictures)
+
+
+def watch_video(source: str | Path, watch: Watch) -> Pictures:
+    """Find the landmarks of a video, or of a camera until Ctrl-C, at up to about 30 frames a second.
 
     source: a video file, a camera number, or `webcam` for the first camera. watch: called with each frame's landmarks (543, 3)
     and the thirtieths of a second since the one before; the text it returns is shown beside the progress bar. x and y are
     fractions of the picture's width and height; the aspect ratio does not matter, since the model standardises each coordinate.
-    Of faster pictures those nearest to 30 a second are read; of a camera, as many as Holistic can process.
+    Of faster pictures those nearest to 30 a second are read; of a camera, as many as Holistic can process. Keeps some pictures
+    with their landmarks, and no others, so a camera can be watched for hours.
     Raises FileNotFoundError, ImportError without MediaPipe, ValueError if the source cannot be read or shows no hands.
     """
-    source = str(source)
-    camera = 0 if source == "webcam" else int(source) if source.isdecimal() else None
+    source, camera = str(source), camera_number(source)
     if camera is None and not Path(source).is_file():
         raise FileNotFoundError(f"there is no file {source}")
     try:
@@ -69,7 +77,7 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
         from mediapipe.python.solutions.holistic import Holistic
     except ImportError as error:
         raise MissingPackage(f"{source} was not read ({error}); {INSTALL}") from error
-    frames, pictures = [], {}
+    count, body, hands, pictures = 0, False, False, {}
     with _silent_libraries(), Holistic() as model:
         capture = cv2.VideoCapture(source if camera is None else camera)
         if not capture.isOpened():
@@ -82,9 +90,11 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
         with progress(total=announced, what=Path(source).name, unit="frames") as bar:
             try:
                 for picture, apart, number in thinned(capture, moments):
-                    keep(pictures, len(frames), picture)
                     found = holistic([model.process(picture)])[0]
-                    frames.append((found, apart))
+                    keep(pictures, count, picture, found)
+                    count += 1
+                    seen = np.isfinite(drawn_points(found))
+                    body, hands = body or bool(seen.any()), hands or bool(seen[HANDS].any())
                     bar.set_postfix_str(watch(found, apart), refresh=False)
                     bar.update(number - bar.n)
             except KeyboardInterrupt:
@@ -92,28 +102,50 @@ def read_clip(source: str | Path, watch: Callable[[np.ndarray, float], str] = la
                     raise
             finally:
                 capture.release()
-    if not frames:
+    if not count:
         raise UserError(f"{source} has no readable frames")
-    if announced and cut_short(number, len(frames), announced) and Path(source).suffix.lower() not in COMPUTED:
+    if announced and cut_short(number, count, announced) and Path(source).suffix.lower() not in COMPUTED:
         raise UserError(f"{source} is damaged or cut short: {number} of {announced} frames could be read")
-    landmarks, elapsed = map(np.array, zip(*frames))
-    seen = as_landmarks(as_columns(landmarks, COLUMNS))
-    if np.isnan(seen[:, HANDS]).all():
-        raise UserError(f"{source}: no hands seen" + ("" if np.isnan(seen).all() else ", only a face or body"))
-    return Clip(landmarks, elapsed, {frame: small for frame, small in pictures.items() if frame < len(landmarks)})
+    if not hands:
+        raise UserError(f"{source}: no hands seen" + (", only a face or body" if body else ""))
+    return pictures
 
 
-def read_video(recognizer: Recognizer, source: str) -> tuple[list[Reading], Clip]:
-    """Read a video or camera phrase by phrase, with the current text beside the progress bar. Raises as `read_clip` does."""
-    stream = recognizer.stream()
-    clip = read_clip(source, lambda frame, elapsed: str(stream.add(frame, elapsed) or stream.reading or ""))
-    return recognizer.phrases(clip.landmarks, elapsed=clip.elapsed), clip
+def read_video(recognizer: Recognizer, source: str, tell: Callable[[Reading], None]) -> tuple[list[Reading], Pictures]:
+    """Read a video or camera phrase by phrase, with the current text beside the progress bar. Raises as `watch_video` does.
+
+    tell: called with each reading; of a camera when its phrase has ended, of a file at its end, since long phrases are divided
+    evenly there.
+    """
+    stream, readings = recognizer.stream(), []
+
+    def told(reading: Reading):
+        readings.append(reading)
+        tell(reading)
+
+    def watch(frame: np.ndarray, elapsed: float) -> str:
+        reading = stream.add(frame, elapsed)
+        if reading and reading.complete and camera is not None:
+            with aside():
+                told(reading)
+        return str(reading or stream.reading or "")
+
+    camera = camera_number(source)
+    if camera is None:
+        clip = read_clip(source, watch)
+        for reading in recognizer.phrases(clip.landmarks, elapsed=clip.elapsed):
+            told(reading)
+        return readings, clip.pictures
+    pictures = watch_video(source, watch)
+    if stream.begun:
+        told(stream.finish())
+    return readings, pictures
 
 
-def write_strip(path: Path, clip: Clip, readings: list[Reading]):
-    """Write a strip of the clip's pictures with its readings to a PNG file."""
-    with atomic(path) as temporary:
-        draw_strip(clip, "   ".join(map(str, readings))).save(temporary, "PNG")
+def camera_number(source: str | Path) -> int | None:
+    """The number of a camera that is named by it or as `webcam`; None for a file."""
+    source = str(source)
+    return 0 if source == "webcam" else int(source) if source.isdecimal() else None
 
 
 def announced_frames(rate: float, count: float) -> int | None:
@@ -163,50 +195,6 @@ def thinned(capture, moments: Iterator[float]) -> Iterator[tuple[np.ndarray, flo
             return
         yield np.ascontiguousarray(picture[..., ::-1]), 1.0 if last is None else RATE * (now - last), number
         last = now
-
-
-def keep(pictures: dict[int, Image.Image], frame: int, picture: np.ndarray):
-    """Keep a small picture of every n-th frame; n doubles as the clip grows, so that 64 to 128 are kept of a long one."""
-    every = 1 << (frame // (2 * KEPT)).bit_length()
-    if frame % every == 0:
-        height, width = picture.shape[:2]
-        size = max(1, round(HEIGHT * width / height)), HEIGHT
-        pictures[frame] = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)
-        for other in [other for other in pictures if other % every]:
-            del pictures[other]
-
-
-def draw_strip(clip: Clip, text: str) -> Image.Image:
-    """Pictures of a clip with the skeleton, from frames with a hand if there are any, and the text below."""
-    points = as_landmarks(as_columns(clip.landmarks, COLUMNS))[..., :2]                            # (T, 130, 2)
-    frames = [frame for frame in clip.pictures if np.isfinite(points[frame, HANDS]).any()] or list(clip.pictures)
-    chosen = [frames[index] for index in np.unique(np.linspace(0, len(frames) - 1, SHOWN).round().astype(int))]
-    drawn = [_with_skeleton(clip.pictures[frame], points[frame]) for frame in chosen]
-    width, height = drawn[0].size
-    across, down = width + GAP, height + GAP
-    columns = min(len(drawn), SHOWN if width < height else SHOWN // 2)
-    rows, font = -(-len(drawn) // columns), ImageFont.load_default(SIZE)
-    character = 1.1 * font.getlength(text or " ") / max(len(text), 1)                              # a little more than the mean
-    fitting = (max(columns * across, SHOWN * HEIGHT // 2) - 40) / character
-    lines = textwrap.wrap(text, int(fitting), max_lines=LINES, placeholder=" ...") or [""]
-    wide = max(columns * across, 40 + max(int(font.getlength(line)) for line in lines))
-    strip = Image.new("RGB", (wide, rows * down + 20 + 40 * len(lines)), "white")
-    for index, picture in enumerate(drawn):
-        strip.paste(picture, (index % columns * across, index // columns * down))
-    for number, line in enumerate(lines):
-        ImageDraw.Draw(strip).text((20, rows * down + 30 + 40 * number), line, fill="black", font=font, anchor="lm")
-    return strip
-
-
-def _with_skeleton(picture: Image.Image, points: np.ndarray) -> Image.Image:
-    """The picture with bones drawn between those of its points (130, 2) that are seen."""
-    drawn, points = picture.copy(), points * picture.size
-    draw = ImageDraw.Draw(drawn)
-    for part, colour in OVER_PHOTO.items():
-        for bone in points[BONES[part]]:
-            if np.isfinite(bone).all():
-                draw.line(bone.ravel().tolist(), fill=colour, width=3 if "hand" in part else 1)
-    return drawn
 
 
 @contextmanager

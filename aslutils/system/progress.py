@@ -53,6 +53,11 @@ def progress(iterable=None, *, total=None, what: str, unit: str, quiet: bool = F
                        disable=quiet or sys.stderr is None or bool(os.environ.get("ASLUTILS_QUIET")), **options)
 
 
+def aside():
+    """A context in which other lines can be written to the terminal: bars are cleared before it and drawn again after it."""
+    return ProgressBar.external_write_mode(sys.stdout)
+
+
 def duration(seconds: float) -> str:
     """Seconds in words, such as "2 min 03 s"."""
     minutes, seconds = divmod(round(seconds), 60)

@@ -11,21 +11,9 @@ from tiny_tflite import constant_model
 
 from aslutils.__main__ import main
 from aslutils.reading import video
-from aslutils.reading.video import (
-    GAP,
-    HEIGHT,
-    KEPT,
-    LINES,
-    SHOWN,
-    Clip,
-    announced_frames,
-    cut_short,
-    draw_strip,
-    file_moments,
-    keep,
-    thinned,
-)
-from aslutils.task.colours import OVER_PHOTO
+from aslutils.reading.recognizer import Recognizer
+from aslutils.reading.strip import SHOWN
+from aslutils.reading.video import Clip, announced_frames, cut_short, file_moments, read_video, thinned
 from aslutils.task.landmarks import HOLISTIC
 
 pytestmark = pytest.mark.slow
@@ -103,13 +91,70 @@ def test_without_mediapipe_one_line_says_how_to_install_it(model, tmp_path, caps
 
 def test_a_video_is_read_even_if_its_strip_cannot_be_written(model, tmp_path, capsys, monkeypatch):
     frames = np.random.default_rng(1).random((60, sum(HOLISTIC.values()), 3)).astype(np.float32)
-    clip = Clip(frames, np.ones(len(frames)), {0: Image.new("RGB", (200, 360))})
+    clip = Clip(frames, np.ones(len(frames)), {0: (Image.new("RGB", (200, 360)), frames[0])})
     monkeypatch.setattr(video, "read_clip", lambda *_: clip)
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     (tmp_path / "clip.strip.png").mkdir()                         # in the way
     assert main(["read", str(model), str(tmp_path / "clip.mp4")]) == 1
     told = capsys.readouterr()
     assert told.out.splitlines()[1].endswith("ab") and told.err == f"{tmp_path / 'clip.strip.png'}: Is a directory\n"
+
+
+def hand_after_hand(phrases: int) -> np.ndarray:
+    """So many phrases of 30 frames with a hand and 40 without one, and another that has not ended, (T, 543, 3)."""
+    frames = np.random.default_rng(1).random((70 * phrases + 30, sum(HOLISTIC.values()), 3)).astype(np.float32)
+    for phrase in range(phrases):
+        frames[70 * phrase + 30:70 * (phrase + 1)] = np.nan
+    return frames
+
+
+@pytest.mark.parametrize("source, expected", [("webcam", [60, 130, 170]), ("clip.mp4", [170, 170, 170])])
+def test_a_cameras_phrase_is_told_when_it_ends_and_a_files_when_all_is_seen(model, monkeypatch, source, expected):
+    seen, told = [], []
+
+    def watch_video(_, watch):
+        for frame in hand_after_hand(2):
+            seen.append(frame)
+            watch(frame, 1.0)
+        return {0: (Image.new("RGB", (200, 360)), seen[0])}
+
+    monkeypatch.setattr(video, "watch_video", watch_video)
+    readings, pictures = read_video(Recognizer(model), source, lambda reading: told.append((len(seen), reading)))
+    assert [when for when, _ in told] == expected and [reading for _, reading in told] == readings and list(pictures) == [0]
+    assert all(reading.complete and reading.text == "ab" for reading in readings)
+
+
+def test_a_camera_is_read_until_ctrl_c_and_a_phrase_is_printed_when_it_ends(model, clips):
+    code = """if 1:
+        import sys, cv2
+        from aslutils.__main__ import main
+        real, path = cv2.VideoCapture, sys.argv[2]
+
+        class Camera:
+            def __init__(self, number):
+                self.clip, self.away = real(path), -1
+            def __getattr__(self, name):
+                return getattr(self.clip, name)
+            def get(self, _):
+                return 0.0
+            def grab(self):
+                self.away += self.away >= 0 or not self.clip.grab()
+                if self.away == 60:
+                    print("(interrupted)", flush=True)
+                    raise KeyboardInterrupt
+                return True
+            def retrieve(self):
+                done, picture = self.clip.retrieve() if self.away < 0 else (True, self.last)
+                self.last = 0 * picture
+                return done, picture
+
+        cv2.VideoCapture = Camera
+        sys.exit(main(["read", sys.argv[1], "webcam", "--picture", sys.argv[3]]))"""
+    run = in_video_environment("-c", code, model, clips / "signer.mp4", clips / "me.png")
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert len(lines) == 3 and lines[1].startswith("webcam") and lines[1].endswith("ab") and lines[2] == "(interrupted)"
+    assert Image.open(clips / "me.png").width > SHOWN * 300
 
 
 def test_a_picture_is_of_one_file(model, capsys):
@@ -171,30 +216,3 @@ def test_frames_of_a_file_come_when_it_says_or_by_its_rate(told, rate, expected)
     position = iter(told)
     moments = file_moments(lambda: next(position), rate)
     np.testing.assert_allclose([next(moments) for _ in told], expected, atol=1e-9)
-
-
-def test_pictures_of_a_long_clip_are_thinned_evenly():
-    pictures = {}
-    for frame in range(1000):
-        keep(pictures, frame, np.full((720, 100, 3), frame % 256, np.uint8))
-        assert min(KEPT, frame + 1) <= len(pictures) <= 2 * KEPT
-    assert list(pictures) == list(range(0, 1000, 8))
-    assert pictures[992].size == (50, HEIGHT) and pictures[992].getpixel((0, 0)) == (992 % 256,) * 3
-
-
-def test_the_strip_shows_the_skeleton_of_frames_with_hands_and_the_text():
-    frames = np.full((40, sum(HOLISTIC.values()), 3), np.nan, np.float32)
-    frames[20:, -21:, 0], frames[20:, -21:, 1] = 0.25, np.linspace(0.1, 0.9, 21)      # the right hand, as an upright line
-    clip = Clip(frames, np.ones(40), {frame: Image.new("RGB", (200, 360), (frame, 0, 0)) for frame in range(0, 40, 2)})
-    strip = np.asarray(draw_strip(clip, "hello"))
-    assert strip.shape == (HEIGHT + GAP + 60, SHOWN * (200 + GAP), 3)
-    assert strip[5, 100::200 + GAP, 0].tolist() == [20, 22, 26, 28, 30, 32, 36, 38]         # spread over the frames with a hand
-    assert (strip[100:300, 50] == parsed(OVER_PHOTO["right_hand"])).all()                # a line of bones in the first picture
-    assert not (strip == parsed(OVER_PHOTO["left_hand"])).all(axis=2).any()
-    assert (strip[HEIGHT:, :200] < 50).any() and (strip[HEIGHT:, 800:] == 255).all()
-    assert draw_strip(clip, "hello   " * 40).size == (strip.shape[1], HEIGHT + GAP + 20 + 40 * 3)
-    assert draw_strip(clip, "(no hands seen)   " * 400).size == (strip.shape[1], HEIGHT + GAP + 20 + 40 * LINES)
-
-
-def parsed(colour: str) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(colour[1:]))
