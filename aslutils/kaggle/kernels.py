@@ -19,7 +19,6 @@ from aslutils.system.errors import UserError
 from aslutils.system.files import write_json, write_text
 from aslutils.system.names import check_run, check_user
 
-SLUG = "asl-fingerspelling-kit"          # the data set that carries the code
 PREPARE = "00_prepare"                   # the one kernel that is not a notebook
 
 SCRIPT = '''\
@@ -55,6 +54,7 @@ class Kernel:
     name: str                            # unique in its plan, and its folder: "03_fullfit_seed1"
     notebook: str                        # the stage, or PREPARE
     slug: str                            # its address on Kaggle, after the user's name
+    kit: str                             # that of the run's data set, which carries the code
     parameters: dict                     # all parameters to inject
     needs: tuple[str, ...] = ()          # names of the kernels whose outputs it reads
     competition: bool = field(default=True)   # whether it reads the competition's files
@@ -97,7 +97,8 @@ def plan(profile: Path, *, run: str, seeds: list[int], processes: int, minutes: 
         needs = tuple(kernel.name for kernel in kernels if kernel.notebook != notebook)
         name = f"{notebook}_{label}" if label else notebook
         stages.configs(notebook if notebook != PREPARE else stages.FOLDS, given)
-        kernels.append(Kernel(name, notebook, _slug(run, notebook, label), given, needs, competition))
+        kernels.append(Kernel(name, notebook, _slug(run, notebook[:2], label), _slug(run, "kit"), given, needs,
+                              competition))
 
     add(PREPARE)
     for group in _groups(params[stages.FOLDS]["folds"], processes):
@@ -121,15 +122,16 @@ def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _slug(run: str, notebook: str, label: str) -> str:
-    """A kernel's address, such as asl-winning-03-seed1, short enough to append "-session99" within Kaggle's 50 characters.
+def _slug(run: str, *what: str) -> str:
+    """The address of a run's kernel or data set, such as asl-winning-03-seed1.
 
-    Runs whose names Kaggle would write alike, as v1.0 and v1-0, have different ones.
+    It is short enough to append "-session99" within Kaggle's 50 characters. Runs whose names Kaggle would write alike, as v1.0
+    and v1-0, have different ones.
     """
     name = _plain(run) if _plain(run) == run else f"{_plain(run)}-{hashlib.sha256(run.encode()).hexdigest()[:4]}"
-    slug = _plain(f"asl {name} {notebook[:2]} {label}")
+    slug = _plain(" ".join(["asl", name, *what]))
     if len(slug) > 39:
-        raise UserError(f"run {run!r}: the kernels' address {slug!r} is longer than 39 characters; give the run a shorter name")
+        raise UserError(f"run {run!r}: the address {slug!r} is longer than 39 characters; give the run a shorter name")
     return slug
 
 
@@ -141,7 +143,7 @@ def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT, packages: b
     """
     out, kit = Path(out), Path(kit)
     check_user(user)
-    write_kit(out / "dataset", user, kit=kit, packages=packages)
+    write_kit(out / "dataset", user, kernels[0].kit, kit=kit, packages=packages)
     for kernel in kernels:
         folder = out / kernel.name
         if kernel.notebook == PREPARE:
@@ -152,8 +154,8 @@ def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT, packages: b
                               [other.reference(user) for other in kernels if other.name in kernel.needs])
 
 
-def write_kit(folder: Path, user: str, *, kit=KIT, packages: bool = True) -> None:
-    """Write the data set that carries the code (aslutils/, params/, notebooks/, packages/), with its metadata."""
+def write_kit(folder: Path, user: str, slug: str, *, kit=KIT, packages: bool = True) -> None:
+    """Write the data set `user/slug` that carries the code (aslutils/, params/, notebooks/, packages/), with its metadata."""
     for part in ("aslutils", "params", "notebooks"):
         shutil.rmtree(folder / part, ignore_errors=True)
         shutil.copytree(Path(kit) / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*"))
@@ -164,7 +166,7 @@ def write_kit(folder: Path, user: str, *, kit=KIT, packages: bool = True) -> Non
         fetch_packages(folder / "packages" / PYTHON)
     else:
         shutil.rmtree(folder / "packages", ignore_errors=True)
-    write_dataset_metadata(folder, title="ASL fingerspelling kit", slug=SLUG, user=user, license="apache-2.0",
+    write_dataset_metadata(folder, title=slug.replace("-", " "), slug=slug, user=user, license="apache-2.0",
                            description="The code that the ASL fingerspelling kernels import.")
 
 
@@ -190,5 +192,5 @@ def write_kernel_metadata(folder, kernel: Kernel, reference: str, user: str, sou
         "id": reference, "title": reference.partition("/")[2].replace("-", " "), "code_file": kernel.code, "language": "python",
         "kernel_type": "notebook" if kernel.code.endswith(".ipynb") else "script", "is_private": True,
         "enable_gpu": gpu, "enable_tpu": False, "enable_internet": False, **({"machine_shape": "NvidiaTeslaT4"} if gpu else {}),
-        "dataset_sources": [f"{user}/{SLUG}"], "competition_sources": [COMPETITION] if kernel.competition else [],
+        "dataset_sources": [f"{user}/{kernel.kit}"], "competition_sources": [COMPETITION] if kernel.competition else [],
         "kernel_sources": sources, "model_sources": []})

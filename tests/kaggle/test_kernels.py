@@ -81,7 +81,7 @@ def test_a_stage_runs_without_internet_with_competition_and_code_attached_and_on
     trains = name in ("01_round1_folds", "03_fullfit")
     assert (told["enable_gpu"], told.get("machine_shape")) == (trains, "NvidiaTeslaT4" if trains else None)
     assert not told["enable_internet"] and told["is_private"]
-    assert told["competition_sources"] == ["asl-fingerspelling"] and told["dataset_sources"] == ["signer/asl-fingerspelling-kit"]
+    assert told["competition_sources"] == ["asl-fingerspelling"] and told["dataset_sources"] == ["signer/asl-winning-kit"]
     assert (folder / told["code_file"]).is_file() and told["kernel_type"] == "notebook"
     assert told["title"].replace(" ", "-") == told["id"].partition("/")[2]
 
@@ -120,7 +120,7 @@ def test_a_session_can_train_two_folds_or_seeds_one_a_gpu(kit):
 
 def test_the_code_travels_as_a_data_set(written, tmp_path):
     folder = tmp_path / "out" / "dataset"
-    assert json.loads((folder / "dataset-metadata.json").read_text())["id"] == "signer/asl-fingerspelling-kit"
+    assert json.loads((folder / "dataset-metadata.json").read_text())["id"] == "signer/asl-winning-kit"
     assert (folder / "aslutils/__init__.py").is_file() and (folder / "params/winning/03_fullfit.yaml").is_file()
     assert not list(folder.rglob("*.pyc"))
 
@@ -184,7 +184,7 @@ def test_stages_are_pushed_in_order_with_seeds_side_by_side(kaggle_server, writt
     request = kaggle_server.kernels[SEED2].pushes[0]
     assert request["enableGpu"] and not request.get("enableInternet") and request["machineShape"] == "NvidiaTeslaT4"
     assert injected(request["text"])["seeds"] == [2]
-    (version,) = kaggle_server.datasets["signer/asl-fingerspelling-kit"].versions
+    (version,) = kaggle_server.datasets["signer/asl-winning-kit"].versions
     assert set(version) == {"aslutils.zip", "notebooks.zip", "params.zip"}
     kaggle_server.calls.clear()
     Cluster(kernels, tmp_path / "out", "signer").run()            # started again: all is done
