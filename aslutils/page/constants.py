@@ -19,6 +19,7 @@ LARGEST = 2.2                      # palms that fit into it, so that a fist is d
 DARK = 40                          # mean brightness, of 255, below which hands are seldom found
 SMALL = {"palm": 0.06, "shoulders": 0.12}    # sizes, in picture widths, below which a person is too far away
 SLOW = 12                          # frames a second below which letters are missed
+STEADY = 1000                      # milliseconds that another advice lasts before it is told
 SPOKEN = {                         # what the page tells the person before the camera
     "dark": "It is too dark: turn on a light, or face the window.",
     "far": "Come closer: your hand is small in the picture.",
@@ -67,6 +68,7 @@ def constants(recognizer: Recognizer, assets: list[tuple[str, int]]) -> str:
         "DARK": DARK,
         "SMALL": SMALL,
         "SLOW": SLOW,
+        "STEADY": STEADY,
         "SPOKEN": SPOKEN,
     }
     lines = [f"export const {name} = {json.dumps(value, ensure_ascii=False, allow_nan=False)};" for name, value in values.items()]

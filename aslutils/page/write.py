@@ -52,10 +52,12 @@ def write_page(out, model=None) -> Path:
     recognizer = Recognizer(path)
     if recognizer.model.frames == -1:
         raise UserError(f"{path} has no fixed shape; give the folder of an export that holds {FIXED}")
-    if out.exists() and not (out.is_dir() and ((out / WRITTEN).is_file() or not any(out.iterdir()))):
+    begun = f".{out.resolve().name}."                            # the files of a call, until they are moved
+    new = not out.exists() or out.is_dir() and all(path.name.startswith(begun) for path in out.iterdir())
+    if not new and not (out / WRITTEN).is_file():
         raise UserError(f"{out} holds other files; give a new folder")
-    beside = writable(out.resolve().parent)
-    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{out.resolve().name}.") as temporary:
+    near = writable(out.resolve() if out.exists() else out.resolve().parent)     # files are moved within one file system only
+    with tempfile.TemporaryDirectory(dir=near, prefix=begun) as temporary:
         page = Path(temporary) / "page"
         shutil.copytree(HERE / "site", page, copy_function=shutil.copyfile)      # of now: browsers compare times
         shutil.copyfile(path, page / FIXED)
@@ -63,7 +65,7 @@ def write_page(out, model=None) -> Path:
         files = sorted(file for file in page.rglob("*") if file.name in LOADED)
         assets = [(file.relative_to(page).as_posix(), file.stat().st_size) for file in files]
         (page / WRITTEN).write_text(constants(recognizer, assets), encoding="utf-8")
-        if not out.exists() or not any(out.iterdir()):
+        if new:
             out.mkdir(exist_ok=True)
             (page / WRITTEN).replace(out / WRITTEN)               # first: what is interrupted now can be written again
         else:

@@ -251,6 +251,11 @@ def test_what_cannot_be_loaded_or_fails_without_a_word_is_said(chromium, address
         visit.tab.goto(address)
         assert "cannot be loaded: check the connection" in visit.says("connection") and visit.tab.is_hidden("#progress")
         visit.address = address
+    with Visit(chromium, "about:blank") as visit:
+        visit.tab.route("**/holistic_solution_simd_wasm_bin.js", lambda route: route.abort())
+        visit.tab.goto(address)
+        assert visit.says("MediaPipe cannot be loaded").endswith(": check the connection, and load the page again.")
+        visit.address = address
     with Visit(chromium, address, found=[{}]) as visit:
         visit.says("Ready")
         visit.tab.evaluate("() => { window.Holistic.prototype.send = () => Promise.reject('5251 - no catching'); }")

@@ -12,7 +12,7 @@ from tiny_tflite import hasty_model
 
 from aslutils.page import write
 from aslutils.page.constants import constants, drawing
-from aslutils.reading.division import LEAST_PART, PHRASE_GAP, overlong
+from aslutils.reading.division import LEAST_PART, PHRASE_GAP, between_gaps, divided, overlong
 from aslutils.reading.landmark_files import as_columns
 from aslutils.reading.recognizer import OWN_MODEL, Recognizer
 from aslutils.reading.result import Reading
@@ -78,6 +78,68 @@ def test_a_stream_is_split_as_in_python(in_node, seed):
                 for (number, complete), frames in zip([*expected, (len(seen), True)], recorder.given, strict=True)
                 if len(frames) and hand_seen(frames).any()]                     # the page does not read what shows no hand
     assert in_node(code, seen) == expected and len(expected) > 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_files_phrases_are_divided_as_in_python(in_node, seed):
+    rng = np.random.default_rng(seed)
+    lengths = [1, 383, 384, 385, 900, *rng.integers(1, 3000, 3).tolist()]
+    seen = [hand for length in lengths for hand in [False] * 60 + [True] + (rng.random(length - 1) < 0.95).tolist()]
+    code = """
+        import { PhraseStream, divided } from "./stream.js";
+        import { COLUMNS } from "./constants.js";
+        const frame = (number, seen) => Float32Array.from(COLUMNS, ([axis, part, index], column) =>
+            column === 0 ? number : seen && axis === "x" && part === "left_hand" && index === 3 ? 0.5 : NaN);
+        function answer(seen) {
+            const stream = new PhraseStream();
+            stream.window = Infinity;
+            const due = seen.map((hand, number) => stream.add(frame(number, hand)));
+            const shown = (columns) => columns.slice(1).some(Number.isFinite);
+            const phrases = [...due, stream.finish()].filter((found) => found?.complete);
+            return phrases.flatMap(({ frames }) => divided(frames)).map((part) => part.filter(shown).map(([number]) => number));
+        }"""
+    inputs = np.stack([columns(number, hand) for number, hand in enumerate(seen)])
+    parts = between_gaps(np.array(seen), PHRASE_GAP, np.ones(len(seen)))
+    parts = [part for phrase in parts for part in divided(np.array(seen), *phrase, MAX_FRAMES)]
+    expected = [inputs[first:end][hand_seen(inputs[first:end]), 0].tolist() for first, end in parts]
+    assert in_node(code, seen) == expected and len(expected) > len(lengths)
+
+
+def test_phrases_are_answered_in_the_order_in_which_they_were_spelled(in_node):
+    code = """
+        import { Reader } from "./reader.js";
+        import { COLUMNS } from "./constants.js";
+        async function answer([lengths, tokens]) {
+            const frame = (number) => Float32Array.from(COLUMNS, (_, column) => (number + column) % 7);
+            const frames = (length) => Array.from({ length }, (_, number) => frame(number));
+            const reader = new Reader({});
+            let failed = false;
+            reader.ask = async () => {
+                await new Promise((resolve) => setTimeout(resolve, 20));
+                if (!failed) throw new Error(String((failed = true)));
+                return { tokens, probabilities: tokens.map(() => 0.5), milliseconds: 1, confidence: 0.9, certainty: 0.9 };
+            };
+            const order = [];
+            const told = (length) => () => order.push(length);
+            const readings = lengths.map((length) => reader.read(frames(length)).then(told(length), told(-1)));
+            const busy = reader.busy;
+            await Promise.all(readings);
+            return [order, busy, reader.busy];
+        }"""
+    assert in_node(code, [[60, 384, 5, 61], encode("a" * 30).tolist()]) == [[-1, 384, 5, 61], True, False]
+
+
+def test_a_cameras_jitter_ends_no_phrase_early(in_node):
+    code = """
+        import { PhraseStream } from "./stream.js";
+        import { COLUMNS } from "./constants.js";
+        function answer(elapsed) {
+            const stream = new PhraseStream();
+            const frame = (seen) => new Float32Array(COLUMNS.length).fill(seen ? 0.5 : NaN);
+            stream.add(frame(true));
+            return elapsed.findIndex((time) => stream.add(frame(false), time)?.complete);
+        }"""
+    assert [in_node(code, [part, 2 - part] * 30) for part in (1, 0.1)] == [PHRASE_GAP - 1] * 2
 
 
 def test_a_slow_device_ends_a_phrase_as_soon_but_not_for_a_hand_that_is_missed_once(in_node):

@@ -47,6 +47,16 @@ def test_a_page_is_written_again_without_npm_and_loses_nothing_that_lies_beside_
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_an_empty_folder_is_filled_from_within_as_it_may_be_a_file_system_of_its_own(page, tmp_path, monkeypatch, left):
+    out, moved = tmp_path / "site", []
+    shutil.copytree(page / "vendor", out / ".site.killed" / "page" / "vendor") if left else out.mkdir()
+    monkeypatch.setattr(write, "_vendor", lambda folder, _: shutil.copytree(page / "vendor", folder))
+    monkeypatch.setattr(Path, "replace", lambda path, target: (moved.append(path), os.replace(path, target)))
+    write.write_page(out)
+    assert (out / "app.js").is_file() and all(path.is_relative_to(out) for path in moved)
+
+
 @pytest.mark.parametrize("moment", [3, 12, 25])
 def test_an_interrupted_page_is_made_whole_by_the_next_call(page, tmp_path, monkeypatch, moment):
     again = shutil.copytree(page, tmp_path / "again")

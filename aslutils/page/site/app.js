@@ -1,5 +1,5 @@
 // The page: it feeds pictures to Holistic, landmarks to the phrase stream, phrases to the reader, and shows what comes of it.
-import { RATE, SLOW, SPOKEN, VERDICTS } from "./constants.js";
+import { RATE, SLOW, SPOKEN, STEADY, VERDICTS, WINDOW } from "./constants.js";
 import { columnsOf, handSeen } from "./columns.js";
 import { download } from "./download.js";
 import { loadHolistic } from "./holistic.js";
@@ -8,7 +8,7 @@ import { drawSkeleton, isDark, isFar } from "./picture.js";
 import { Practice } from "./practice.js";
 import { Reader } from "./reader.js";
 import { camera, videoFile } from "./sources.js";
-import { PhraseStream } from "./stream.js";
+import { PhraseStream, divided } from "./stream.js";
 
 const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
 const practice = new Practice(element.practice, element.word, element.shape, element.hint);
@@ -62,8 +62,9 @@ function begin(open, live) {
 async function readAll(open, mine) {
   const { signal } = mine.controller;
   if (signal.aborted) return;
-  holistic.reset().catch((error) => fail(error, mine));
+  stream.window = mine.live ? WINDOW : Infinity; // a file's phrases are divided when they are whole
   try {
+    holistic.reset().catch((error) => fail(error, mine));
     await follow(open(signal), mine);
     if (signal.aborted) return;
     await show(stream.finish(), mine);
@@ -105,10 +106,13 @@ async function follow(pictures, mine) {
   let unseen = 0; // for how long no hand was, in thirtieths of a second
   let dark = false;
   let time = 0; // of the picture, milliseconds from the first
+  let steady = steadily();
   const began = performance.now();
   for await (const video of pictures) {
     if (!video) {
       say(SPOKEN.blind);
+      times.length = 0;
+      steady = steadily();
       show(stream.finish(), mine).catch((error) => fail(error, mine));
       continue;
     }
@@ -120,7 +124,7 @@ async function follow(pictures, mine) {
     const rate = rateOf(times);
     if (rate) element.rate.textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`;
     const now = performance.now();
-    const elapsed = mine.live && shown ? Math.max(((now - shown) * RATE) / 1000, 1) : 1;
+    const elapsed = mine.live && shown ? ((now - shown) * RATE) / 1000 : 1;
     shown = now;
     unseen = handSeen(columns) ? 0 : unseen + elapsed;
     if (now - looked > 500) {
@@ -130,7 +134,7 @@ async function follow(pictures, mine) {
     const due = stream.add(columns, elapsed);
     if (due?.complete && !mine.live) await show(due, mine);
     else if (due?.complete || (due && !reader.busy)) show(due, mine).catch((error) => fail(error, mine));
-    if (mine.live) say(advice(results, video, { rate, unseen, dark }));
+    if (mine.live) say(practice.spelled ? SPOKEN.spelled : steady(advice(results, video, { rate, unseen, dark })));
   }
 }
 
@@ -144,18 +148,27 @@ function rateOf(times) {
 
 /** What to tell the person before the camera. */
 function advice(results, video, { rate, unseen, dark }) {
-  if (practice.spelled) return SPOKEN.spelled;
   if (dark) return SPOKEN.dark;
   if (isFar(results, video)) return SPOKEN.far;
   if (unseen > RATE / 2) return SPOKEN.unseen;
   return rate && rate < SLOW ? SPOKEN.slow : SPOKEN.reading;
 }
 
-/** Read a phrase, and show it: as it grows, or in the list when it is complete. */
+/** A function that is given what to say at each picture, and returns another text than before only if it has been for a while. */
+function steadily() {
+  let said, given, since;
+  return (text) => {
+    if (text !== given) [given, since] = [text, performance.now()];
+    if (said === undefined || performance.now() - since > STEADY) said = given;
+    return said;
+  };
+}
+
+/** Read a phrase, and show it: as it grows, or in the list when it is complete, a file's long one part by part. */
 async function show(due, mine) {
   if (!due?.complete) return due && readAndShow(due, mine);
   mine.phrases += 1;
-  const listed = readAndShow(due, mine);
+  const listed = Promise.all(divided(due.frames).map((frames) => readAndShow({ ...due, frames }, mine)));
   listing.add(listed);
   return listed.finally(() => listing.delete(listed));
 }

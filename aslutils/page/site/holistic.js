@@ -12,7 +12,11 @@ export async function loadHolistic(assets) {
   holistic.setOptions(options);
   let found = {};
   holistic.onResults((results) => (found = results));
-  await holistic.initialize();
+  try {
+    await holistic.initialize();
+  } catch (error) {
+    throw new Error(`MediaPipe cannot be loaded (${error?.message || error}): check the connection, and load the page again.`);
+  }
   let start = 0; // of the recording, and its latest picture: whole milliseconds, as a thousandth can change what is found
   let latest = 0;
   let last = Promise.resolve();

@@ -20,6 +20,8 @@ export class Reader {
   constructor(worker) {
     this.worker = worker;
     this.asked = new Map();
+    this.reading = 0; // how many phrases
+    this.last = Promise.resolve();
     worker.onmessage = ({ data }) => {
       const { resolve, reject } = this.asked.get(data.id);
       this.asked.delete(data.id);
@@ -33,7 +35,7 @@ export class Reader {
   }
 
   get busy() {
-    return this.asked.size > 0;
+    return this.reading > 0;
   }
 
   ask(message, transfer = []) {
@@ -45,8 +47,16 @@ export class Reader {
   }
 
   /** Read frames: {verdict, text, probabilities, confidence, certainty, milliseconds}; text is "" unless the verdict is READ.
-   *  inParts: a text longer than was usual in training also in equal parts, whose texts are joined where they are clearly surer. */
-  async read(recorded, inParts = true) {
+   *  inParts: a text longer than was usual in training also in equal parts, whose texts are joined where they are clearly surer.
+   *  Phrases are read one after the other, in the order in which they are given. */
+  read(recorded, inParts = true) {
+    this.reading += 1;
+    const reading = this.last.then(() => this.readPhrase(recorded, inParts)).finally(() => (this.reading -= 1));
+    this.last = reading.catch(() => {});
+    return reading;
+  }
+
+  async readPhrase(recorded, inParts) {
     const frames = shown(recorded);
     const whole = await this.readOnce(frames);
     if (!inParts || !USUAL_CHARACTERS || whole.text.length <= USUAL_CHARACTERS) return whole;

@@ -1,4 +1,5 @@
-// Where pictures come from: a camera, or a video file. Both give at most 30 a second, as the model was trained.
+// Where pictures come from: a camera, which gives at most 30 a second, as the model was trained, or a video file, which gives 30, those
+// of a slower one more than once.
 // A source is an asynchronous generator that ends when its signal is aborted, and closes what it opened.
 import { RATE } from "./constants.js";
 

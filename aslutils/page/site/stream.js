@@ -4,9 +4,22 @@
 import { EVERY, FEWEST, GAP, PAUSE, WINDOW } from "./constants.js";
 import { handSeen } from "./columns.js";
 
+const ROUNDING = 1e-6; // of a sum of times
+
+/** A phrase's frames in as few parts as the model takes whole, equally long from the first to the last hand: as in Python. */
+export function divided(frames) {
+  const seen = frames.map(handSeen);
+  const first = seen.indexOf(true);
+  const length = seen.lastIndexOf(true) + 1 - first;
+  const count = Math.ceil(length / WINDOW);
+  const borders = Array.from({ length: count - 1 }, (_, number) => first + Math.floor((length * (number + 1)) / count));
+  return [0, ...borders].map((border, number) => frames.slice(border, borders[number]));
+}
+
 export class PhraseStream {
   constructor() {
     this.number = 0; // of the phrase under way
+    this.window = WINDOW; // frames from its first to its last hand that end a phrase
     this.start();
   }
 
@@ -40,10 +53,10 @@ export class PhraseStream {
     this.frames.push(columns);
     if (this.unseen === null) this.frames.splice(0, this.frames.length - GAP);
     this.added += 1;
-    const full = this.unseen !== null && this.frames.length - this.before - this.unseen >= WINDOW;
-    if (full || this.away >= GAP) return this.finish();
+    const full = this.unseen !== null && this.frames.length - this.before - this.unseen >= this.window;
+    if (full || this.away > GAP - ROUNDING) return this.finish();
     if (paused || this.unseen === null || this.added % EVERY) return paused;
-    return { frames: this.frames.slice(), complete: false, number: this.number };
+    return { frames: this.frames.slice(-WINDOW - 2 * GAP), complete: false, number: this.number };
   }
 
   /** End the current phrase. Returns what is to be read, or null if no hand was seen in it. */
