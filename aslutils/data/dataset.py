@@ -222,16 +222,18 @@ class TrainLoader:
         rng = np.random.default_rng([self.seed, epoch, 0])
         chosen = self._sup[self._sup_first + (rng.random(len(self._sup_first)) * self._sup_count).astype(np.int64)]
         order = rng.permutation(np.concatenate([self._train, chosen]))
-        pools = max(1, round(len(self) / POOL))
-        for batches in np.array_split(np.arange(len(self)), pools):
-            shuffled = rng.permutation(batches)
-            if batches[-1] < start_batch:
-                continue
-            first = self._edges[batches[0]]
-            plans = [self._planner.plan(epoch, row) for row in order[first:self._edges[batches[-1] + 1]].tolist()]
-            plans.sort(key=lambda plan: plan.length)
-            for batch in shuffled[max(0, start_batch - batches[0]):]:
+        pools = np.array_split(np.arange(len(self)), max(1, round(len(self) / POOL)))
+        pools = [(batches, rng.permutation(batches)) for batches in pools]
+        pools = [(batches, shuffled) for batches, shuffled in pools if batches[-1] >= start_batch]
+        rows = [order[self._edges[batches[0]]:self._edges[batches[-1] + 1]].tolist() for batches, _ in pools]
+        upcoming = [self._planner.plan(epoch, row) for row in rows[0]] if rows else []
+        for (batches, shuffled), following in zip(pools, [*rows[1:], []]):
+            plans, upcoming = sorted(upcoming, key=lambda plan: plan.length), []
+            shuffled, first = shuffled[max(0, start_batch - batches[0]):], self._edges[batches[0]]
+            for number, batch in enumerate(shuffled, 1):
                 yield plans[self._edges[batch] - first:self._edges[batch + 1] - first][self.rank::self.world]
+                planned = following[len(upcoming):len(following) * number // len(shuffled)]     # a part at a time: nobody waits
+                upcoming += [self._planner.plan(epoch, row) for row in planned]
 
 
 def _by_phrase(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -84,6 +84,9 @@ def _borders(corpus: Corpus, table: pd.DataFrame, rows: np.ndarray) -> dict[int,
 
 
 def _job(corpus, name, folder, rows, scores, validation, model, loss, train, augmentations, borders=None) -> Job:
+    short = int((corpus.store.lengths[rows] < train.min_frames).sum())
+    if short:
+        print(f"{name}: {short:,} of {len(rows):,} sequences are left out: they have fewer than {train.min_frames} frames")
     told = corpus.store.shown is not None and any(corpus.store.shown[row] for row in rows.tolist())
     model = replace(model, ctc=loss.ctc_weight > 0, shown=loss.shown_weight > 0 and told)
     if train.init:

@@ -44,6 +44,7 @@ from aslutils.training.optimiser import build
 
 EVENTS = "events"                                 # TensorBoard's folder, in a training's
 VALIDATION_SAMPLE = 512                           # sequences that are scored between epochs
+LOST, MOST_LOST = "lost", 0.05                    # batches without a finite loss: their sum's name, most of an epoch's as a share
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Trainer:
             for batch in self.loader.epoch(epoch, start_batch=start):
                 figures = self._train_step(batch)
                 now = time.perf_counter()
-                self._add({**figures, "sequences": len(batch["row"]), "seconds": now - began})   # including the wait for data
+                self._add(figures, {"sequences": len(batch["row"]), "seconds": now - began})     # including the wait for data
                 began = now
                 if tell:
                     tell(self.step, self.total, figures)
@@ -183,8 +184,11 @@ class Trainer:
         self.step += 1
         return {name: value.detach() for name, value in parts.items()}
 
-    def _add(self, figures: dict):
-        for name, value in figures.items():
+    def _add(self, losses: dict, others: dict):
+        """Add to the epoch's sums. A batch whose loss is no finite number counts as lost; the GPU is not waited for."""
+        finite = losses["loss"].isfinite()
+        losses = {name: torch.where(finite, value, 0) for name, value in losses.items()}
+        for name, value in {**losses, LOST: (~finite).float(), **others}.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
     def _average_sums(self):
@@ -200,10 +204,11 @@ class Trainer:
         steps, sums = self.steps_per_epoch, self.sums
         epoch = self.step // steps
         row = {"epoch": epoch, "learning_rate": learning_rate(self.config, steps, self.step - 1)}
-        row.update({name: float(value) / steps for name, value in sums.items() if name not in ("sequences", "seconds")})
+        lost = round(float(sums.get(LOST, 0)) * self.accelerator.num_processes)
+        good = steps - lost / self.accelerator.num_processes
+        self._check_losses(lost, steps, epoch)
+        row.update({name: float(value) / good for name, value in sums.items() if name not in (LOST, "sequences", "seconds")})
         row["samples_per_second"] = float(sums["sequences"]) * self.accelerator.num_processes / max(float(sums["seconds"]), 1e-9)
-        if not math.isfinite(row["loss"]):
-            raise self._diverged(f"the loss is {row['loss']} in epoch {epoch}")
         every = self.config.evaluate_every
         if len(self.sample) and every and epoch % every == 0:
             table = postprocess(predict(self.network, self.store, self.sample, device=self.accelerator.device))
@@ -213,6 +218,15 @@ class Trainer:
         if self.accelerator.is_main_process:
             write_table(self.folder / HISTORY, pd.DataFrame(self.history))
             self._log(row)
+
+    def _check_losses(self, lost: int, steps: int, epoch: int):
+        """Raise UserError if too many batches had no finite loss, or one changed the weights: fp16's scaler passes a few over."""
+        batches = steps * self.accelerator.num_processes
+        if lost > MOST_LOST * batches:
+            raise self._diverged(f"the loss is no finite number in {lost:,} of {batches:,} batches of epoch {epoch}")
+        if lost:
+            self._check_weights()
+            print(f"{self.job.name}: epoch {epoch}: {lost:,} of {batches:,} batches had no finite loss and were passed over")
 
     def _diverged(self, what: str) -> UserError:
         return UserError(f"{self.job.name}: {what}; train with a lower learning_rate, or with precision 'no', under another run "

@@ -10,7 +10,7 @@ the tests do.
 
 Parts, in the order in which they run, the most valuable first (`gpu_parts.py` says how each is measured):
     parity    one step's loss on the GPU and on the CPU, greedy tokens on both
-    steps     both rounds at full size and the corpus' lengths, batch 64: float32, TF32, fp16, bf16
+    steps     both rounds at full size and the corpus' lengths, batch 64: float32, TF32, fp16, bf16; other layouts
     graphs    round 2 in every precision, and round 1 in float32, replayed as CUDA graphs, at lengths rounded up to 32 frames
     demo      the demo's round 2, trained on the GPU, with its score
     launches  kernels that a training step launches, host synchronisations in it (must be 0)

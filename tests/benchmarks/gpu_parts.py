@@ -21,6 +21,7 @@ import corpus
 import numpy as np
 import stand_in
 import torch
+import torch.nn.functional as F
 from gpu_cards import peak
 from gpu_steps import DEVICE, TYPES, Compiled, Graphs, Step, precisions, set_precision
 from torch.profiler import ProfilerActivity
@@ -30,7 +31,7 @@ from toys import lively
 
 from aslutils.data import augment
 from aslutils.data.dataset import TrainLoader
-from aslutils.model import layers
+from aslutils.model import layers, squeezeformer
 from aslutils.model.loss import compute_loss
 from aslutils.model.network import Network
 from aslutils.run.corpus import open_corpus
@@ -242,6 +243,14 @@ def steps(size: Size):
         measure(size, stage, precision, "eager", Step)
     with mock.patch.object(layers, "_lacking", lambda _: 0):
         measure(size, SEEDS, "fp16", "eager, heads of 52", Step)
+    with mock.patch.object(squeezeformer, "depthwise", conv1d):
+        for stage, precision in own:
+            measure(size, stage, precision, "eager, Conv1d", Step)
+
+
+def conv1d(x, weight):
+    """What `squeezeformer.depthwise` computes, in the layout that it avoids because CPUs are slow with it."""
+    return F.conv1d(x.mT, weight, padding=weight.shape[-1] // 2, groups=x.shape[2]).mT
 
 
 def graphs(size: Size):

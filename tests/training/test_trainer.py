@@ -1,6 +1,7 @@
 """One training, toy-sized: it learns, and refuses what is not its own."""
 
 import contextlib
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from toy import TRAIN_JOB, assert_same_weights, start_job, toy_job, weights
 
 from aslutils.data.store import Store
 from aslutils.model.checkpoint import load_checkpoint, load_init, save_checkpoint
+from aslutils.model.loss import compute_loss
 from aslutils.system.errors import UserError
 from aslutils.task.landmarks import HANDS
 from aslutils.training import trainer
@@ -69,8 +71,32 @@ def test_what_decides_a_training_changes_its_weights(store, uninterrupted, tmp_p
 
 
 def test_a_loss_that_is_no_number_stops_the_training(store, tmp_path):
-    with pytest.raises(UserError, match="toy: the loss is nan in epoch .*lower learning_rate"):
+    with pytest.raises(UserError, match="toy: the loss is no finite number in .* batches of epoch .*lower learning_rate"):
         Trainer(toy_job(store, tmp_path, learning_rate=1e30, clip=1e30, warmup_epochs=0.0)).fit()
+
+
+@pytest.mark.parametrize("most", [0.5, 0.1])
+def test_a_batch_without_a_finite_loss_is_passed_over_if_it_changed_no_weight(store, tmp_path, monkeypatch, capfd, most):
+    calls = []
+
+    def one_infinite(*given):
+        parts = compute_loss(*given)
+        calls.append(parts["loss"].item())
+        return {**parts, "loss": parts["loss"] + (math.inf if len(calls) == 2 else 0)}        # its gradient is finite
+
+    monkeypatch.setattr(trainer, "compute_loss", one_infinite)
+    monkeypatch.setattr(trainer, "MOST_LOST", most)
+    training = Trainer(toy_job(store, tmp_path))
+    steps = training.steps_per_epoch
+    assert 0.1 < 1 / steps < 0.5
+    if most < 0.5:
+        with pytest.raises(UserError, match=f"toy: the loss is no finite number in 1 of {steps} batches of epoch 1"):
+            training.fit()
+        return
+    assert training.fit()
+    assert f"toy: epoch 1: 1 of {steps} batches had no finite loss and were passed over" in capfd.readouterr().out
+    losses = pd.read_csv(tmp_path / HISTORY)["loss"]
+    assert losses[0] == pytest.approx((sum(calls[:steps]) - calls[1]) / (steps - 1)) and losses.notna().all()
 
 
 def test_weights_that_are_no_numbers_do_not_take_the_place_of_a_checkpoint(store, tmp_path):
