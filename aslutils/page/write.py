@@ -75,6 +75,8 @@ def write_page(out, model=None) -> Path:
             place = out / file.relative_to(page)
             place.parent.mkdir(parents=True, exist_ok=True)
             file.replace(place)
+    for left in out.glob(f"{begun}*"):                            # of a call that was killed
+        shutil.rmtree(left)
     return out
 
 

@@ -65,8 +65,8 @@ def watch_video(source: str | Path, watch: Watch) -> Pictures:
     source: a video file, a camera number, or `webcam` for the first camera. watch: called with each frame's landmarks (543, 3)
     and the thirtieths of a second since the one before; the text it returns is shown beside the progress bar. x and y are
     fractions of the picture's width and height; the aspect ratio does not matter, since the model standardises each coordinate.
-    Of faster pictures those nearest to 30 a second are read; of a camera, as many as Holistic can process. Keeps some pictures
-    with their landmarks, and no others, so a camera can be watched for hours.
+    Of faster pictures those nearest to 30 a second are read; of a camera, as many as Holistic can process. Returns some of the
+    pictures with their landmarks, and keeps no others, so a camera can be watched for hours.
     Raises FileNotFoundError, ImportError without MediaPipe, ValueError if the source cannot be read or shows no hands.
     """
     source, camera = str(source), camera_number(source)

@@ -34,6 +34,7 @@ from aslutils.system import versions
 from aslutils.system.errors import UserError
 from aslutils.system.files import write_table
 from aslutils.system.parameters import decisive
+from aslutils.system.progress import aside
 from aslutils.task.arguments import USUAL_CHARACTERS, USUAL_END
 from aslutils.task.metric import score
 from aslutils.training import folder as training_folder
@@ -44,7 +45,7 @@ from aslutils.training.optimiser import build
 
 EVENTS = "events"                                 # TensorBoard's folder, in a training's
 VALIDATION_SAMPLE = 512                           # sequences that are scored between epochs
-LOST, MOST_LOST = "lost", 0.05                    # batches without a finite loss: their sum's name, most of an epoch's as a share
+LOST, MOST_LOST = "lost", 0.05                    # batches without a finite loss: their sum's name; most of an epoch's updates
 
 
 @dataclass(frozen=True)
@@ -220,13 +221,20 @@ class Trainer:
             self._log(row)
 
     def _check_losses(self, lost: int, steps: int, epoch: int):
-        """Raise UserError if too many batches had no finite loss, or one changed the weights: fp16's scaler passes a few over."""
+        """Raise UserError if batches without a finite loss may have cost too many updates, or have spoilt the weights.
+
+        fp16's scaler leaves out the update to which such a batch belongs, with the other batches of that update.
+        """
         batches = steps * self.accelerator.num_processes
-        if lost > MOST_LOST * batches:
+        if lost * self.config.accumulate > MOST_LOST * steps:
             raise self._diverged(f"the loss is no finite number in {lost:,} of {batches:,} batches of epoch {epoch}")
-        if lost:
-            self._check_weights()
-            print(f"{self.job.name}: epoch {epoch}: {lost:,} of {batches:,} batches had no finite loss and were passed over")
+        if not lost:
+            return
+        self._check_weights()
+        if self.accelerator.is_main_process:
+            with aside():
+                print(f"{self.job.name}: epoch {epoch}: {lost:,} of {batches:,} batches had no finite loss; the updates to which "
+                      "they belong were left out", flush=True)
 
     def _diverged(self, what: str) -> UserError:
         return UserError(f"{self.job.name}: {what}; train with a lower learning_rate, or with precision 'no', under another run "

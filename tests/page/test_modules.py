@@ -131,15 +131,32 @@ def test_phrases_are_answered_in_the_order_in_which_they_were_spelled(in_node):
 
 def test_a_cameras_jitter_ends_no_phrase_early(in_node):
     code = """
+        import { Pace } from "./pace.js";
         import { PhraseStream } from "./stream.js";
         import { COLUMNS } from "./constants.js";
-        function answer(elapsed) {
-            const stream = new PhraseStream();
+        function answer(apart) {
             const frame = (seen) => new Float32Array(COLUMNS.length).fill(seen ? 0.5 : NaN);
-            stream.add(frame(true));
-            return elapsed.findIndex((time) => stream.add(frame(false), time)?.complete);
+            const stream = new PhraseStream();
+            let now = 1e6;
+            const pace = new Pace(() => now);
+            stream.add(frame(true), pace.next());
+            return [apart.findIndex((time) => ((now += time), stream.add(frame(false), pace.next())?.complete)), pace.rate];
         }"""
-    assert [in_node(code, [part, 2 - part] * 30) for part in (1, 0.1)] == [PHRASE_GAP - 1] * 2
+    for wide in (1000 / 30, 40, 60):
+        ended, rate = in_node(code, [wide, 2000 / 30 - wide] * 30)
+        assert ended == PHRASE_GAP - 1 and 28 < rate < 32
+
+
+def test_what_does_not_last_is_not_said(in_node):
+    code = """
+        import { steadily } from "./pace.js";
+        function answer(given) {
+            let now = 0;
+            const steady = steadily(() => now);
+            return given.map(([time, text]) => ((now = time), steady(text)));
+        }"""
+    given = [(0, "a"), (40, "b"), (80, "a"), (500, "b"), (900, "b"), (1490, "b"), (1501, "b"), (1510, "a"), (2600, "a")]
+    assert in_node(code, given) == ["a"] * 6 + ["b"] * 2 + ["a"]
 
 
 def test_a_slow_device_ends_a_phrase_as_soon_but_not_for_a_hand_that_is_missed_once(in_node):

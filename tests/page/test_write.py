@@ -55,6 +55,7 @@ def test_an_empty_folder_is_filled_from_within_as_it_may_be_a_file_system_of_its
     monkeypatch.setattr(Path, "replace", lambda path, target: (moved.append(path), os.replace(path, target)))
     write.write_page(out)
     assert (out / "app.js").is_file() and all(path.is_relative_to(out) for path in moved)
+    assert not list(out.glob(".*"))
 
 
 @pytest.mark.parametrize("moment", [3, 12, 25])

@@ -126,8 +126,9 @@ def test_a_cameras_phrase_is_told_when_it_ends_and_a_files_when_all_is_seen(mode
 
 def test_a_camera_is_read_until_ctrl_c_and_a_phrase_is_printed_when_it_ends(model, clips):
     code = """if 1:
-        import sys, cv2
+        import itertools, sys, cv2
         from aslutils.__main__ import main
+        from aslutils.reading import video
         real, path = cv2.VideoCapture, sys.argv[2]
 
         class Camera:
@@ -149,6 +150,7 @@ def test_a_camera_is_read_until_ctrl_c_and_a_phrase_is_printed_when_it_ends(mode
                 return done, picture
 
         cv2.VideoCapture = Camera
+        video.camera_moments = lambda: (number / 30 for number in itertools.count())
         sys.exit(main(["read", sys.argv[1], "webcam", "--picture", sys.argv[3]]))"""
     run = in_video_environment("-c", code, model, clips / "signer.mp4", clips / "me.png")
     assert run.returncode == 0, run.stderr

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 from configs import train_config
 from toy import TRAIN_JOB, assert_same_weights, start_job, toy_job, weights
 
@@ -75,28 +76,62 @@ def test_a_loss_that_is_no_number_stops_the_training(store, tmp_path):
         Trainer(toy_job(store, tmp_path, learning_rate=1e30, clip=1e30, warmup_epochs=0.0)).fit()
 
 
-@pytest.mark.parametrize("most", [0.5, 0.1])
-def test_a_batch_without_a_finite_loss_is_passed_over_if_it_changed_no_weight(store, tmp_path, monkeypatch, capfd, most):
-    calls = []
+def with_an_infinite_loss(monkeypatch, at: int) -> list[float]:
+    """Make the loss of batch `at` infinite. Returns the list of all losses as they would be."""
+    losses = []
 
-    def one_infinite(*given):
+    def compute(*given):
         parts = compute_loss(*given)
-        calls.append(parts["loss"].item())
-        return {**parts, "loss": parts["loss"] + (math.inf if len(calls) == 2 else 0)}        # its gradient is finite
+        losses.append(parts["loss"].item())
+        return {**parts, "loss": parts["loss"] * (math.inf if len(losses) == at else 1)}
 
-    monkeypatch.setattr(trainer, "compute_loss", one_infinite)
+    monkeypatch.setattr(trainer, "compute_loss", compute)
+    return losses
+
+
+def with_scaler(job) -> Trainer:
+    """A trainer that scales its gradients as fp16 does, which it has on a GPU only."""
+    training = Trainer(job)
+    training.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    training.optimiser = AcceleratedOptimizer(training.optimiser.optimizer, False, training.accelerator.scaler)
+    return training
+
+
+def test_fp16_leaves_out_the_update_with_an_infinite_loss_and_goes_on(store, tmp_path, monkeypatch, capfd):
+    losses = with_an_infinite_loss(monkeypatch, 2)
+    monkeypatch.setattr(trainer, "MOST_LOST", 0.5)
+    training = with_scaler(toy_job(store, tmp_path, accumulate=1))
+    steps, moved, step = training.steps_per_epoch, [], training._train_step
+
+    def watched(batch):
+        before = [weight.clone() for weight in training.network.parameters()]
+        figures = step(batch)
+        moved.append(any(not torch.equal(old, new) for old, new in zip(before, training.network.parameters())))
+        return figures
+
+    monkeypatch.setattr(training, "_train_step", watched)
+    assert training.fit() and [place for place, changed in enumerate(moved, 1) if not changed] == [2]
+    assert f"toy: epoch 1: 1 of {steps} batches had no finite loss; the updates" in capfd.readouterr().out
+    found = pd.read_csv(tmp_path / HISTORY)["loss"]
+    assert found[0] == pytest.approx((sum(losses[:steps]) - losses[1]) / (steps - 1)) and found.notna().all()
+
+
+@pytest.mark.parametrize("accumulate, most", [(1, 0.1), (2, 0.5)])
+def test_too_many_updates_without_a_finite_loss_end_a_training(store, tmp_path, monkeypatch, accumulate, most):
+    with_an_infinite_loss(monkeypatch, 2)
     monkeypatch.setattr(trainer, "MOST_LOST", most)
-    training = Trainer(toy_job(store, tmp_path))
+    training = with_scaler(toy_job(store, tmp_path, accumulate=accumulate))
     steps = training.steps_per_epoch
-    assert 0.1 < 1 / steps < 0.5
-    if most < 0.5:
-        with pytest.raises(UserError, match=f"toy: the loss is no finite number in 1 of {steps} batches of epoch 1"):
-            training.fit()
-        return
-    assert training.fit()
-    assert f"toy: epoch 1: 1 of {steps} batches had no finite loss and were passed over" in capfd.readouterr().out
-    losses = pd.read_csv(tmp_path / HISTORY)["loss"]
-    assert losses[0] == pytest.approx((sum(calls[:steps]) - calls[1]) / (steps - 1)) and losses.notna().all()
+    assert 0.1 < 1 / steps < 0.5 < 2 / steps
+    with pytest.raises(UserError, match=f"toy: the loss is no finite number in 1 of {steps} batches of epoch 1"):
+        training.fit()
+
+
+def test_an_infinite_loss_that_no_scaler_leaves_out_ends_a_training(store, tmp_path, monkeypatch):
+    with_an_infinite_loss(monkeypatch, Trainer(toy_job(store, tmp_path)).steps_per_epoch)
+    monkeypatch.setattr(trainer, "MOST_LOST", 1)
+    with pytest.raises(UserError, match="toy: the weights are no finite numbers"):
+        Trainer(toy_job(store, tmp_path, accumulate=1)).fit()
 
 
 def test_weights_that_are_no_numbers_do_not_take_the_place_of_a_checkpoint(store, tmp_path):

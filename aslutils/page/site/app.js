@@ -1,8 +1,9 @@
 // The page: it feeds pictures to Holistic, landmarks to the phrase stream, phrases to the reader, and shows what comes of it.
-import { RATE, SLOW, SPOKEN, STEADY, VERDICTS, WINDOW } from "./constants.js";
+import { RATE, SLOW, SPOKEN, VERDICTS, WINDOW } from "./constants.js";
 import { columnsOf, handSeen } from "./columns.js";
 import { download } from "./download.js";
 import { loadHolistic } from "./holistic.js";
+import { Pace, steadily } from "./pace.js";
 import { Phrases } from "./phrases.js";
 import { drawSkeleton, isDark, isFar } from "./picture.js";
 import { Practice } from "./practice.js";
@@ -100,8 +101,7 @@ function fail(error, failed) {
 /** Find landmarks in each picture, draw them, and read what is due. */
 async function follow(pictures, mine) {
   const { signal } = mine.controller;
-  const times = [];
-  let shown = null; // when the picture before was
+  const pace = new Pace();
   let looked = -Infinity; // when it was last seen how dark it is
   let unseen = 0; // for how long no hand was, in thirtieths of a second
   let dark = false;
@@ -111,7 +111,7 @@ async function follow(pictures, mine) {
   for await (const video of pictures) {
     if (!video) {
       say(SPOKEN.blind);
-      times.length = 0;
+      pace.restart();
       steady = steadily();
       show(stream.finish(), mine).catch((error) => fail(error, mine));
       continue;
@@ -121,11 +121,10 @@ async function follow(pictures, mine) {
     if (signal.aborted) return;
     const columns = columnsOf(results);
     drawSkeleton(element.skeleton, video, results);
-    const rate = rateOf(times);
+    const elapsed = mine.live ? pace.next() : (pace.next(), 1);
+    const { rate } = pace;
     if (rate) element.rate.textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`;
     const now = performance.now();
-    const elapsed = mine.live && shown ? ((now - shown) * RATE) / 1000 : 1;
-    shown = now;
     unseen = handSeen(columns) ? 0 : unseen + elapsed;
     if (now - looked > 500) {
       dark = isDark(video);
@@ -138,14 +137,6 @@ async function follow(pictures, mine) {
   }
 }
 
-/** Frames a second over the last 30; null before two seconds are over. `times`: when they came, to which now is added. */
-function rateOf(times) {
-  times.push(performance.now());
-  if (times.length > 30) times.shift();
-  const span = times.at(-1) - times[0];
-  return span > 2000 || times.length === 30 ? (1000 * (times.length - 1)) / span : null;
-}
-
 /** What to tell the person before the camera. */
 function advice(results, video, { rate, unseen, dark }) {
   if (dark) return SPOKEN.dark;
@@ -154,35 +145,28 @@ function advice(results, video, { rate, unseen, dark }) {
   return rate && rate < SLOW ? SPOKEN.slow : SPOKEN.reading;
 }
 
-/** A function that is given what to say at each picture, and returns another text than before only if it has been for a while. */
-function steadily() {
-  let said, given, since;
-  return (text) => {
-    if (text !== given) [given, since] = [text, performance.now()];
-    if (said === undefined || performance.now() - since > STEADY) said = given;
-    return said;
-  };
-}
-
 /** Read a phrase, and show it: as it grows, or in the list when it is complete, a file's long one part by part. */
 async function show(due, mine) {
-  if (!due?.complete) return due && readAndShow(due, mine);
+  if (!due) return;
+  const read = (frames) => readAndShow({ ...due, frames }, mine);
+  if (!due.complete) return practice.read(await read(due.frames), due.number);
   mine.phrases += 1;
-  const listed = Promise.all(divided(due.frames).map((frames) => readAndShow({ ...due, frames }, mine)));
+  const listed = Promise.all(divided(due.frames).map(read)).then((texts) => practice.read(texts.join(""), due.number));
   listing.add(listed);
   return listed.finally(() => listing.delete(listed));
 }
 
+/** Returns the text; "" of a phrase that no longer grows, because what was open is closed. */
 async function readAndShow(due, mine) {
   const reading = await reader.read(due.frames, due.complete);
-  if (mine.controller.signal.aborted && !due.complete) return;
+  if (mine.controller.signal.aborted && !due.complete) return "";
   if (run === mine || !run) {
     element.text.textContent = reading.text;
     element.sure.value = reading.text && Number.isFinite(reading.confidence) ? reading.confidence : 0;
     element.percent.textContent = howSure(reading);
   }
-  practice.read(reading.text, due.number);
   if (due.complete) phrases.add(reading, due.frames);
+  return reading.text;
 }
 
 function howSure({ text, verdict, confidence }) {
