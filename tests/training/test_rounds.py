@@ -47,6 +47,17 @@ def test_a_fold_that_does_not_exist_is_named(corpus):
         rounds.fold_job(corpus, 7, MODEL, LOSS, TRAIN, AUGMENTATIONS)
 
 
+def test_how_many_sequences_are_too_short_to_train_on_is_told(corpus, capsys):
+    rows = rounds.fold_job(corpus, 0, MODEL, LOSS, TRAIN, AUGMENTATIONS).rows
+    assert capsys.readouterr().out == ""
+    lengths = corpus.store.lengths[rows]
+    limit = int(np.median(lengths)) + 1
+    rounds.fold_job(corpus, 0, MODEL, LOSS, replace(TRAIN, min_frames=limit), AUGMENTATIONS)
+    short = (lengths < limit).sum()
+    expected = f"fold 0: {short} of {len(rows)} sequences are left out: they have fewer than {limit} frames\n"
+    assert 0 < short < len(rows) and capsys.readouterr().out == expected
+
+
 def test_the_auxiliary_head_is_there_when_its_loss_is(corpus):
     assert not rounds.fold_job(corpus, 0, MODEL, LOSS, TRAIN, AUGMENTATIONS).model.ctc
     assert rounds.fold_job(corpus, 0, MODEL, loss_config(ctc_weight=0.5), TRAIN, AUGMENTATIONS).model.ctc
