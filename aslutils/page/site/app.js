@@ -121,7 +121,8 @@ async function follow(pictures, mine) {
     if (signal.aborted) return;
     const columns = columnsOf(results);
     drawSkeleton(element.skeleton, video, results);
-    const elapsed = mine.live ? pace.next() : (pace.next(), 1);
+    const apart = pace.next();
+    const elapsed = mine.live ? apart : 1;
     const { rate } = pace;
     if (rate) element.rate.textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`;
     const now = performance.now();
