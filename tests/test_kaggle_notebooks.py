@@ -82,7 +82,7 @@ def run_chain(folder: Path, data: Path | None) -> list[Session]:
 def run_session(folder: Path, layout: tuple, data: Path | None, kernel: Kernel, outputs: list[Session]) -> Session:
     root, working = folder / "kaggle", folder / "kaggle" / "working"
     competition, dataset, output = layout
-    attached = {dataset.format(slug=kernel.kit): folder / "out" / "dataset",
+    attached = {dataset.format(slug=kernel.dataset): folder / "out" / "dataset",
                 **{output.format(slug=session.kernel.slug): session.working for session in outputs},
                 **({competition.format(slug=COMPETITION): data} if data else {})}
     for name, source in attached.items():

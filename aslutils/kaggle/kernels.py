@@ -54,7 +54,7 @@ class Kernel:
     name: str                            # unique in its plan, and its folder: "03_fullfit_seed1"
     notebook: str                        # the stage, or PREPARE
     slug: str                            # its address on Kaggle, after the user's name
-    kit: str                             # that of the run's data set, which carries the code
+    dataset: str                         # that of the run's data set, which carries the code
     parameters: dict                     # all parameters to inject
     needs: tuple[str, ...] = ()          # names of the kernels whose outputs it reads
     competition: bool = field(default=True)   # whether it reads the competition's files
@@ -143,7 +143,7 @@ def write_kernels(kernels: list[Kernel], out, user: str, *, kit=KIT, packages: b
     """
     out, kit = Path(out), Path(kit)
     check_user(user)
-    write_kit(out / "dataset", user, kernels[0].kit, kit=kit, packages=packages)
+    write_kit(out / "dataset", user, kernels[0].dataset, kit=kit, packages=packages)
     for kernel in kernels:
         folder = out / kernel.name
         if kernel.notebook == PREPARE:
@@ -192,5 +192,5 @@ def write_kernel_metadata(folder, kernel: Kernel, reference: str, user: str, sou
         "id": reference, "title": reference.partition("/")[2].replace("-", " "), "code_file": kernel.code, "language": "python",
         "kernel_type": "notebook" if kernel.code.endswith(".ipynb") else "script", "is_private": True,
         "enable_gpu": gpu, "enable_tpu": False, "enable_internet": False, **({"machine_shape": "NvidiaTeslaT4"} if gpu else {}),
-        "dataset_sources": [f"{user}/{kernel.kit}"], "competition_sources": [COMPETITION] if kernel.competition else [],
+        "dataset_sources": [f"{user}/{kernel.dataset}"], "competition_sources": [COMPETITION] if kernel.competition else [],
         "kernel_sources": sources, "model_sources": []})

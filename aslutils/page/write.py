@@ -18,6 +18,7 @@ from aslutils.system.progress import progress
 
 HERE = Path(__file__).parent
 WRITTEN = "constants.js"                            # marks a folder as a page, which may be written again
+BEGUN = ".aslutils-page-"                           # begins the name of a folder of files that are not yet in their places
 STAMP = "stamp"                                     # of what npm fetched
 _LITERT = "node_modules/@litertjs"
 _HOLISTIC = "node_modules/@mediapipe/holistic"
@@ -52,12 +53,11 @@ def write_page(out, model=None) -> Path:
     recognizer = Recognizer(path)
     if recognizer.model.frames == -1:
         raise UserError(f"{path} has no fixed shape; give the folder of an export that holds {FIXED}")
-    begun = f".{out.resolve().name}."                            # the files of a call, until they are moved
-    new = not out.exists() or out.is_dir() and all(path.name.startswith(begun) for path in out.iterdir())
+    new = not out.exists() or out.is_dir() and all(path.name.startswith(BEGUN) for path in out.iterdir())
     if not new and not (out / WRITTEN).is_file():
         raise UserError(f"{out} holds other files; give a new folder")
     near = writable(out.resolve() if out.exists() else out.resolve().parent)     # files are moved within one file system only
-    with tempfile.TemporaryDirectory(dir=near, prefix=begun) as temporary:
+    with tempfile.TemporaryDirectory(dir=near, prefix=BEGUN) as temporary:
         page = Path(temporary) / "page"
         shutil.copytree(HERE / "site", page, copy_function=shutil.copyfile)      # of now: browsers compare times
         shutil.copyfile(path, page / FIXED)
@@ -75,7 +75,7 @@ def write_page(out, model=None) -> Path:
             place = out / file.relative_to(page)
             place.parent.mkdir(parents=True, exist_ok=True)
             file.replace(place)
-    for left in out.glob(f"{begun}*"):                            # of a call that was killed
+    for left in out.glob(f"{BEGUN}*"):                            # of a call that was killed
         shutil.rmtree(left)
     return out
 

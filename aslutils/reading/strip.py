@@ -33,7 +33,7 @@ def keep(pictures: Pictures, frame: int, picture: np.ndarray, landmarks: np.ndar
 
 def draw_strip(pictures: Pictures, text: str) -> Image.Image:
     """Pictures of a clip with the skeleton, from frames with a hand if there are any, and the text below."""
-    shown = [(picture, drawn_points(landmarks)) for _, (picture, landmarks) in sorted(pictures.items())]
+    shown = [(picture, _drawn_points(landmarks)) for _, (picture, landmarks) in sorted(pictures.items())]
     shown = [(picture, points) for picture, points in shown if np.isfinite(points[HANDS]).any()] or shown
     chosen = [shown[index] for index in np.unique(np.linspace(0, len(shown) - 1, SHOWN).round().astype(int))]
     drawn = [_with_skeleton(picture, points) for picture, points in chosen]
@@ -59,7 +59,7 @@ def write_strip(path: Path, pictures: Pictures, readings: list[Reading]):
         draw_strip(pictures, "   ".join(map(str, readings))).save(temporary, "PNG")
 
 
-def drawn_points(landmarks: np.ndarray) -> np.ndarray:
+def _drawn_points(landmarks: np.ndarray) -> np.ndarray:
     """x and y (130, 2) of the points that the model reads, of a frame's (543, 3)."""
     return as_landmarks(as_columns(landmarks[None], COLUMNS))[0, :, :2]
 

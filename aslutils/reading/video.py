@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from aslutils.reading.division import RATE
-from aslutils.reading.landmark_files import holistic
+from aslutils.reading.landmark_files import as_columns, holistic
 from aslutils.reading.recognizer import Recognizer
 from aslutils.reading.result import Reading
-from aslutils.reading.strip import Pictures, drawn_points, keep
+from aslutils.reading.strip import Pictures, keep
 from aslutils.system.errors import MissingPackage, UserError
 from aslutils.system.progress import aside, progress
-from aslutils.task.landmarks import HANDS
+from aslutils.task.landmarks import COLUMNS, hand_seen
 
 INSTALL = ("videos are read by MediaPipe, in an environment of its own: python3 -m venv .venv-video && "
            ".venv-video/bin/pip install -r requirements-video.txt, then .venv-video/bin/python -m aslutils read ...")
@@ -93,8 +93,8 @@ def watch_video(source: str | Path, watch: Watch) -> Pictures:
                     found = holistic([model.process(picture)])[0]
                     keep(pictures, count, picture, found)
                     count += 1
-                    seen = np.isfinite(drawn_points(found))
-                    body, hands = body or bool(seen.any()), hands or bool(seen[HANDS].any())
+                    columns = as_columns(found[None], COLUMNS)
+                    body, hands = body or np.isfinite(columns).any(), hands or hand_seen(columns, COLUMNS)[0]
                     bar.set_postfix_str(watch(found, apart), refresh=False)
                     bar.update(number - bar.n)
             except KeyboardInterrupt:

@@ -50,7 +50,7 @@ def test_a_page_is_written_again_without_npm_and_loses_nothing_that_lies_beside_
 @pytest.mark.parametrize("left", [False, True])
 def test_an_empty_folder_is_filled_from_within_as_it_may_be_a_file_system_of_its_own(page, tmp_path, monkeypatch, left):
     out, moved = tmp_path / "site", []
-    shutil.copytree(page / "vendor", out / ".site.killed" / "page" / "vendor") if left else out.mkdir()
+    shutil.copytree(page / "vendor", out / f"{write.BEGUN}killed" / "page" / "vendor") if left else out.mkdir()
     monkeypatch.setattr(write, "_vendor", lambda folder, _: shutil.copytree(page / "vendor", folder))
     monkeypatch.setattr(Path, "replace", lambda path, target: (moved.append(path), os.replace(path, target)))
     write.write_page(out)
