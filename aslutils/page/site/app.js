@@ -1,6 +1,7 @@
 // The page: it feeds pictures to Holistic, landmarks to the phrase stream, phrases to the reader, and shows what comes of it.
 import { RATE, SLOW, SPOKEN, VERDICTS, WINDOW } from "./constants.js";
 import { columnsOf, handSeen } from "./columns.js";
+import { divided } from "./division.js";
 import { download } from "./download.js";
 import { loadHolistic } from "./holistic.js";
 import { Pace, steadily } from "./pace.js";
@@ -9,7 +10,7 @@ import { drawSkeleton, isDark, isFar } from "./picture.js";
 import { Practice } from "./practice.js";
 import { Reader } from "./reader.js";
 import { camera, videoFile } from "./sources.js";
-import { PhraseStream, divided } from "./stream.js";
+import { PhraseStream } from "./stream.js";
 
 const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
 const practice = new Practice(element.practice, element.word, element.shape, element.hint);

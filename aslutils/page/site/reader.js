@@ -1,9 +1,10 @@
 // Reads a phrase's frames with the model, which runs in a worker, and decides when to reject: as `Recognizer.read` in Python.
 import {
   ASSETS, CHARACTERS, CLEARLY, COLUMNS, EOS, FRAMES, LEAST_PART, MIN_CERTAINTY, MIN_CONFIDENCE, MIN_FRAMES,
-  USUAL_CHARACTERS, USUAL_END, VERDICTS,
+  USUAL_CHARACTERS, VERDICTS,
 } from "./constants.js";
 import { handSeen, isDeep } from "./columns.js";
+import { equal, overlong } from "./division.js";
 
 export class Reader {
   /** Which of ASSETS it needs: all but MediaPipe's. */
@@ -100,12 +101,6 @@ function rejected(length, hands, confidence, certainty, characters) {
   return characters < 1 ? VERDICTS.NO_TEXT : null;
 }
 
-/** `count` equal parts of frames. */
-function equal(frames, count) {
-  const border = (number) => Math.floor((frames.length * number) / count);
-  return Array.from({ length: count }, (_, number) => frames.slice(border(number), border(number + 1)));
-}
-
 /** The readings of a phrase's parts as one: their texts in a row, as sure as they are on average over the frames. */
 function joined(whole, parts) {
   const frames = parts.reduce((sum, { length }) => sum + length, 0);
@@ -113,16 +108,6 @@ function joined(whole, parts) {
   return { ...whole, text: parts.map(({ text }) => text).join(""), probabilities: parts.flatMap(({ probabilities }) => probabilities),
     confidence: Number.isNaN(whole.confidence) ? NaN : mean("confidence"), certainty: mean("certainty"),
     milliseconds: parts.reduce((sum, { milliseconds }) => sum + milliseconds, 0) };
-}
-
-/** How many frames to cut at the beginning and end, so that each has no more without a hand than the model usually saw. */
-export function overlong(seen) {
-  if (USUAL_END === null || !seen.includes(true)) return [0, 0];
-  const first = Math.max(seen.indexOf(true) - USUAL_END, 0);
-  const last = Math.max(seen.length - 1 - seen.lastIndexOf(true) - USUAL_END, 0);
-  const excess = Math.max(Math.min(MIN_FRAMES, seen.length) - (seen.length - first - last), 0);
-  const back = Math.min(excess, last);
-  return [first - (excess - back), last - back];
 }
 
 /** What is a frame to the model: none behind the last that shows anything. */

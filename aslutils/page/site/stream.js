@@ -6,16 +6,6 @@ import { handSeen } from "./columns.js";
 
 const ROUNDING = 1e-6; // of a sum of times
 
-/** A phrase's frames in as few parts as the model takes whole, equally long from the first to the last hand: as in Python. */
-export function divided(frames) {
-  const seen = frames.map(handSeen);
-  const first = seen.indexOf(true);
-  const length = seen.lastIndexOf(true) + 1 - first;
-  const count = Math.ceil(length / WINDOW);
-  const borders = Array.from({ length: count - 1 }, (_, number) => first + Math.floor((length * (number + 1)) / count));
-  return [0, ...borders].map((border, number) => frames.slice(border, borders[number]));
-}
-
 export class PhraseStream {
   constructor() {
     this.number = 0; // of the phrase under way
